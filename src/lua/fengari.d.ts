@@ -1,0 +1,252 @@
+/**
+ * Types of the part of fengari 0.1.5 in use. fengari ships none.
+ *
+ * The internals (`fengari/src/*`) are reached by engine.ts, template.ts and script.ts only.
+ */
+declare module 'fengari' {
+  /** A Lua string: bytes. */
+  export type LuaString = Uint8Array;
+  export type LuaFunction = (L: LuaState) => number;
+  export type Continuation = (L: LuaState, status: number, context: unknown) => number;
+
+  export interface LuaDebug {
+    source: LuaString;
+    short_src: LuaString;
+    currentline: number;
+    name: LuaString | null;
+    what: LuaString;
+    i_ci: unknown;
+  }
+
+  export interface GlobalState {
+    l_registry: { type: number; value: LuaTable };
+    mt: (LuaTable | null)[];
+    /** Ours: the owner of this state, see host.ts. */
+    host?: unknown;
+  }
+
+  export interface LuaTable {
+    strong: Map<unknown, TableEntry>;
+    f: TableEntry | undefined;
+    l: TableEntry | undefined;
+    metatable: LuaTable | null;
+    flags: number;
+  }
+
+  export interface TableEntry {
+    key: TValue;
+    value: TValue;
+    p: TableEntry | undefined;
+    n: TableEntry | undefined;
+  }
+
+  export interface TValue {
+    type: number;
+    value: unknown;
+  }
+
+  export interface CallInfo {
+    callstatus: number;
+    func: TValue;
+    previous: CallInfo | null;
+  }
+
+  export interface LuaState {
+    l_G: GlobalState;
+    stack: (TValue | undefined)[];
+    top: number;
+    ci: CallInfo;
+    allowhook: number;
+    status: number;
+    nny: number;
+    hookmask: number;
+    basehookcount: number;
+    hookcount: number;
+  }
+
+  export interface Lua {
+    LUA_OK: 0;
+    LUA_YIELD: 1;
+    LUA_ERRRUN: 2;
+    LUA_ERRSYNTAX: 3;
+    LUA_ERRMEM: 4;
+    LUA_MULTRET: -1;
+    LUA_MASKCOUNT: number;
+    LUA_MASKLINE: number;
+    LUA_REGISTRYINDEX: number;
+    LUA_RIDX_GLOBALS: number;
+    LUA_TNONE: -1;
+    LUA_TNIL: 0;
+    LUA_TBOOLEAN: 1;
+    LUA_TLIGHTUSERDATA: 2;
+    LUA_TNUMBER: 3;
+    LUA_TSTRING: 4;
+    LUA_TTABLE: 5;
+    LUA_TFUNCTION: 6;
+    LUA_TUSERDATA: 7;
+    LUA_TTHREAD: 8;
+    lua_absindex(L: LuaState, index: number): number;
+    lua_atnativeerror(L: LuaState, handler: LuaFunction): LuaFunction | undefined;
+    lua_call(L: LuaState, nargs: number, nresults: number): void;
+    lua_callk(L: LuaState, nargs: number, nresults: number, context: unknown, k: Continuation): void;
+    lua_checkstack(L: LuaState, n: number): boolean;
+    lua_concat(L: LuaState, n: number): void;
+    lua_createtable(L: LuaState, narr?: number, nrec?: number): void;
+    lua_error(L: LuaState): never;
+    lua_getfield(L: LuaState, index: number, key: LuaString): number;
+    lua_getglobal(L: LuaState, name: LuaString): number;
+    lua_getinfo(L: LuaState, what: LuaString, ar: LuaDebug): number;
+    lua_getmetatable(L: LuaState, index: number): boolean;
+    lua_getstack(L: LuaState, level: number, ar: LuaDebug): number;
+    lua_gettop(L: LuaState): number;
+    lua_insert(L: LuaState, index: number): void;
+    lua_isfunction(L: LuaState, index: number): boolean;
+    lua_isinteger(L: LuaState, index: number): boolean;
+    lua_isnil(L: LuaState, index: number): boolean;
+    lua_isnone(L: LuaState, index: number): boolean;
+    lua_isnoneornil(L: LuaState, index: number): boolean;
+    lua_isnumber(L: LuaState, index: number): boolean;
+    lua_isstring(L: LuaState, index: number): boolean;
+    lua_istable(L: LuaState, index: number): boolean;
+    lua_isyieldable(L: LuaState): boolean;
+    lua_load(
+      L: LuaState,
+      reader: (L: LuaState, data: unknown) => LuaString | null,
+      data: unknown,
+      chunkname: LuaString,
+      mode: LuaString | null,
+    ): number;
+    lua_newtable(L: LuaState): void;
+    lua_newthread(L: LuaState): LuaState;
+    lua_newuserdata(L: LuaState, size?: number): Record<string, unknown>;
+    lua_next(L: LuaState, index: number): number;
+    lua_pcall(L: LuaState, nargs: number, nresults: number, handler: number): number;
+    lua_pcallk(
+      L: LuaState,
+      nargs: number,
+      nresults: number,
+      handler: number,
+      context: unknown,
+      k: Continuation,
+    ): number;
+    lua_pop(L: LuaState, n: number): void;
+    lua_pushboolean(L: LuaState, value: boolean): void;
+    lua_pushcclosure(L: LuaState, f: LuaFunction, n: number): void;
+    lua_pushcfunction(L: LuaState, f: LuaFunction): void;
+    lua_pushglobaltable(L: LuaState): void;
+    lua_pushinteger(L: LuaState, value: number): void;
+    lua_pushlightuserdata(L: LuaState, value: unknown): void;
+    /** Encodes as UTF-8: for our own ASCII texts only. */
+    lua_pushliteral(L: LuaState, text: string): void;
+    lua_pushlstring(L: LuaState, bytes: LuaString, length: number): void;
+    lua_pushnil(L: LuaState): void;
+    lua_pushnumber(L: LuaState, value: number): void;
+    /** Copies the bytes. */
+    lua_pushstring(L: LuaState, bytes: LuaString): void;
+    lua_pushthread(L: LuaState): boolean;
+    lua_pushvalue(L: LuaState, index: number): void;
+    lua_rawequal(L: LuaState, a: number, b: number): boolean;
+    lua_rawget(L: LuaState, index: number): number;
+    lua_rawgeti(L: LuaState, index: number, n: number): number;
+    lua_rawlen(L: LuaState, index: number): number;
+    lua_rawset(L: LuaState, index: number): void;
+    lua_rawseti(L: LuaState, index: number, n: number): void;
+    lua_remove(L: LuaState, index: number): void;
+    lua_replace(L: LuaState, index: number): void;
+    lua_resume(L: LuaState, from: LuaState | null, nargs: number): number;
+    lua_rotate(L: LuaState, index: number, n: number): void;
+    lua_setfield(L: LuaState, index: number, key: LuaString): void;
+    lua_setglobal(L: LuaState, name: LuaString): void;
+    lua_sethook(
+      L: LuaState,
+      hook: ((L: LuaState, ar: LuaDebug) => void) | null,
+      mask: number,
+      count: number,
+    ): void;
+    lua_setmetatable(L: LuaState, index: number): void;
+    lua_settable(L: LuaState, index: number): void;
+    lua_settop(L: LuaState, index: number): void;
+    lua_status(L: LuaState): number;
+    lua_toboolean(L: LuaState, index: number): boolean;
+    lua_tointeger(L: LuaState, index: number): number;
+    /** false when the value is no integer and cannot be converted to one. */
+    lua_tointegerx(L: LuaState, index: number): number | false;
+    lua_tonumber(L: LuaState, index: number): number;
+    /** Decodes UTF-8, lossy: for messages to people only, never for mail. */
+    lua_tojsstring(L: LuaState, index: number): string;
+    lua_topointer(L: LuaState, index: number): unknown;
+    /** The live bytes of the string, never to be written to; numbers are converted in place. */
+    lua_tostring(L: LuaState, index: number): LuaString | null;
+    lua_tothread(L: LuaState, index: number): LuaState | null;
+    lua_touserdata(L: LuaState, index: number): unknown;
+    lua_type(L: LuaState, index: number): number;
+    lua_typename(L: LuaState, type: number): LuaString;
+    lua_upvalueindex(n: number): number;
+    lua_xmove(from: LuaState, to: LuaState, n: number): void;
+    lua_yield(L: LuaState, nresults: number): number;
+    lua_yieldk(L: LuaState, nresults: number, context: unknown, k: Continuation | null): number;
+  }
+
+  export interface Lauxlib {
+    LUA_FILEHANDLE: LuaString;
+    LUA_LOADED_TABLE: LuaString;
+    luaL_argcheck(L: LuaState, condition: unknown, arg: number, message: LuaString): void;
+    luaL_argerror(L: LuaState, arg: number, message: LuaString): never;
+    luaL_checkany(L: LuaState, arg: number): void;
+    luaL_checkinteger(L: LuaState, arg: number): number;
+    luaL_checknumber(L: LuaState, arg: number): number;
+    luaL_checkoption(L: LuaState, arg: number, def: LuaString | null, list: LuaString[]): number;
+    luaL_checkstack(L: LuaState, space: number, message: LuaString | null): void;
+    luaL_checkstring(L: LuaState, arg: number): LuaString;
+    luaL_checktype(L: LuaState, arg: number, type: number): void;
+    luaL_checkudata(L: LuaState, arg: number, name: LuaString): Record<string, unknown>;
+    luaL_error(L: LuaState, format: LuaString, ...args: unknown[]): never;
+    luaL_getmetatable(L: LuaState, name: LuaString): number;
+    luaL_getsubtable(L: LuaState, index: number, name: LuaString): boolean;
+    luaL_len(L: LuaState, index: number): number;
+    luaL_loadbufferx(
+      L: LuaState,
+      bytes: LuaString,
+      size: number,
+      chunkname: LuaString,
+      mode: LuaString | null,
+    ): number;
+    luaL_newmetatable(L: LuaState, name: LuaString): number;
+    luaL_newstate(): LuaState;
+    luaL_optinteger(L: LuaState, arg: number, def: number): number;
+    luaL_optnumber(L: LuaState, arg: number, def: number): number;
+    luaL_optstring(L: LuaState, arg: number, def: LuaString | null): LuaString;
+    luaL_requiref(L: LuaState, name: LuaString, open: LuaFunction, global: number): void;
+    luaL_setfuncs(L: LuaState, functions: Record<string, LuaFunction>, nup: number): void;
+    luaL_setmetatable(L: LuaState, name: LuaString): void;
+    luaL_testudata(L: LuaState, arg: number, name: LuaString): Record<string, unknown> | null;
+    luaL_tolstring(L: LuaState, index: number): LuaString;
+    luaL_traceback(L: LuaState, L1: LuaState, message: LuaString | null, level: number): void;
+    luaL_typename(L: LuaState, index: number): LuaString;
+    luaL_where(L: LuaState, level: number): void;
+  }
+
+  export interface Lualib {
+    luaL_openlibs(L: LuaState): void;
+    luaopen_base: LuaFunction;
+    luaopen_coroutine: LuaFunction;
+    luaopen_debug: LuaFunction;
+    luaopen_math: LuaFunction;
+    luaopen_os: LuaFunction;
+    luaopen_package: LuaFunction;
+    luaopen_string: LuaFunction;
+    luaopen_table: LuaFunction;
+    luaopen_utf8: LuaFunction;
+  }
+
+  const fengari: {
+    lua: Lua;
+    lauxlib: Lauxlib;
+    lualib: Lualib;
+    /** Encodes as UTF-8: for our own ASCII texts only. */
+    to_luastring(text: string, cache?: boolean): LuaString;
+    to_jsstring(bytes: LuaString): string;
+    luastring_eq(a: LuaString, b: LuaString): boolean;
+  };
+  export default fengari;
+}
