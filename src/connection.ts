@@ -1,0 +1,294 @@
+/**
+ * One MTA's socket: bytes in, session steps out.
+ *
+ * Commands are handled strictly one after another: while the policy works on an event nothing more is taken from the
+ * socket than fits the buffers, and while the MTA does not read its replies nothing more is handled.
+ */
+import type { Socket } from 'node:net';
+import type { Logger } from './log.ts';
+import { decodeCommand } from './milter/decode-command.ts';
+import { encodeModification, encodeReply } from './milter/encode-reply.ts';
+import { FrameDecoder } from './milter/frame-decoder.ts';
+import type { Policy, PolicyEvent, PolicyFactory, SessionInfo, Verdict } from './milter/policy.ts';
+import { ProtocolError } from './milter/protocol-error.ts';
+import type { Reply } from './milter/reply.ts';
+import { type MessageLimits, Session, type Step } from './milter/session.ts';
+
+/** All in milliseconds. */
+export interface ConnectionTimeouts {
+  /** From the connection to the MTA's first complete packet. */
+  readonly negotiationMs: number;
+  /** From the first byte of a packet to its last. */
+  readonly packetMs: number;
+  /** Silence between packets: an MTA waits here for its SMTP client, for up to an hour. */
+  readonly idleMs: number;
+  /** Between progress replies while the policy works on the end of a message. */
+  readonly progressMs: number;
+}
+
+export interface ConnectionSettings {
+  readonly policies: PolicyFactory;
+  readonly log: Logger;
+  readonly timeouts: ConnectionTimeouts;
+  readonly limits: MessageLimits;
+  /** A new id for each SMTP session. */
+  readonly nextSessionId: () => string;
+}
+
+const NO_STEPS: readonly Step[] = [];
+const PROGRESS: Reply = { kind: 'progress' };
+
+export class Connection {
+  readonly #socket: Socket;
+  readonly #settings: ConnectionSettings;
+  readonly #decoder = new FrameDecoder();
+  #id: string;
+  #session: Session | undefined;
+  #policy: Policy | undefined;
+  /** Steps still to carry out; `#next` is the index of the first of them. */
+  #steps: readonly Step[] = NO_STEPS;
+  #next = 0;
+  /** The policy works on an event; its promise will go on with the steps. */
+  #waiting = false;
+  /** The event it works on decides something the MTA waits for. */
+  #asking = false;
+  #gone = false;
+  #output: Buffer[] = [];
+  #packetTimer: NodeJS.Timeout | undefined;
+  #progressTimer: NodeJS.Timeout | undefined;
+  #finished: (() => void) | undefined;
+  /** Settles when the socket is closed and the policy has been told. */
+  readonly closed: Promise<void>;
+
+  constructor(socket: Socket, settings: ConnectionSettings) {
+    this.#socket = socket;
+    this.#settings = settings;
+    this.#id = settings.nextSessionId();
+    this.closed = new Promise((resolve) => {
+      this.#finished = resolve;
+    });
+    const { timeouts } = settings;
+    this.#packetTimer = setTimeout(() => {
+      this.#fail(`no milter negotiation within ${timeouts.negotiationMs / 1000} s`);
+    }, timeouts.negotiationMs);
+    socket.setTimeout(timeouts.idleMs, () => {
+      if (!this.#waiting) this.#fail(`idle for ${timeouts.idleMs / 1000} s`);
+    });
+    socket.on('data', (chunk) => this.#receive(chunk));
+    socket.on('drain', () => this.#advance());
+    socket.on('error', (error) => settings.log.debug(`${this.#id}: ${error.message}`));
+    socket.on('close', () => this.#lost());
+  }
+
+  /** Ends the connection now, whatever is in progress. */
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  #receive(chunk: Buffer): void {
+    try {
+      this.#decoder.push(chunk);
+    } catch (error) {
+      this.#broken(error);
+      return;
+    }
+    this.#advance();
+  }
+
+  /** Carries out steps and takes commands until there is nothing to do or something to wait for. */
+  #advance(): void {
+    if (this.#waiting) {
+      if (this.#decoder.bufferedBytes > 0) this.#socket.pause();
+      return;
+    }
+    try {
+      while (this.#carryOut() && !this.#isOutputBlocked()) {
+        const frame = this.#gone ? undefined : this.#decoder.next();
+        if (!frame) break;
+        this.#session ??= this.#begin();
+        this.#take(this.#session.receive(decodeCommand(frame)));
+      }
+    } catch (error) {
+      this.#broken(error);
+    }
+    this.#flush();
+    if (this.#gone) {
+      if (!this.#waiting && this.#next >= this.#steps.length) this.#finish();
+      return;
+    }
+    this.#watchPacket();
+    if (this.#waiting || this.#socket.writableNeedDrain) {
+      if (this.#decoder.bufferedBytes > 0) this.#socket.pause();
+    } else if (this.#socket.isPaused()) {
+      this.#socket.resume();
+    }
+  }
+
+  #take(steps: readonly Step[]): void {
+    this.#steps = steps;
+    this.#next = 0;
+  }
+
+  /** @returns false while the policy works on an event. */
+  #carryOut(): boolean {
+    for (let step = this.#steps[this.#next]; step; step = this.#steps[this.#next]) {
+      this.#next += 1;
+      switch (step.kind) {
+        case 'send':
+          this.#output.push(encodeReply(step.reply));
+          break;
+        case 'modify':
+          this.#output.push(...encodeModification(step.modification));
+          break;
+        case 'hangUp':
+          this.#flush();
+          this.#socket.end();
+          break;
+        case 'warn':
+          this.#settings.log.warning(`${this.#id}: ${step.message}`);
+          break;
+        case 'tell':
+        case 'ask': {
+          // What the MTA waits for goes out before the policy is told of a thing that needs no answer.
+          if (step.kind === 'tell') this.#flush();
+          const verdict = this.#handle(step.event);
+          if (verdict instanceof Promise) {
+            this.#wait(step.event, step.kind === 'ask', verdict);
+            return false;
+          }
+          this.#settle(step.event, step.kind === 'ask', verdict);
+          break;
+        }
+        default:
+          step satisfies never;
+      }
+    }
+    return true;
+  }
+
+  #handle(event: PolicyEvent): Verdict | Promise<Verdict> {
+    this.#policy ??= this.#openPolicy();
+    return this.#policy.handle(event);
+  }
+
+  #settle(event: PolicyEvent, asked: boolean, verdict: Verdict): void {
+    if (event.kind === 'close') {
+      this.#policy?.dispose();
+      this.#policy = undefined;
+    }
+    if (asked && this.#session && !this.#gone) this.#take(this.#session.answer(verdict));
+  }
+
+  #wait(event: PolicyEvent, asked: boolean, verdict: Promise<Verdict>): void {
+    this.#waiting = true;
+    this.#asking = asked;
+    if (asked && this.#session?.mayReportProgress) {
+      this.#progressTimer = setInterval(() => {
+        if (!this.#gone && !this.#socket.writableNeedDrain) this.#socket.write(encodeReply(PROGRESS));
+      }, this.#settings.timeouts.progressMs);
+    }
+    verdict.then((settled) => {
+      clearInterval(this.#progressTimer);
+      this.#waiting = false;
+      this.#asking = false;
+      try {
+        this.#settle(event, asked, settled);
+        if (this.#gone) this.#takeEnd();
+      } catch (error) {
+        this.#broken(error);
+      }
+      this.#advance();
+    });
+  }
+
+  /** The first complete packet has come: from here on there is a Lua context, or whatever the policy is. */
+  #begin(): Session {
+    clearTimeout(this.#packetTimer);
+    this.#packetTimer = undefined;
+    this.#policy = this.#openPolicy();
+    return new Session(this.#policy.needs, this.#settings.limits);
+  }
+
+  #openPolicy(): Policy {
+    const id = this.#session ? this.#settings.nextSessionId() : this.#id;
+    this.#id = id;
+    const info: SessionInfo = {
+      id,
+      macros: { get: (name) => this.#session?.macros.get(name) },
+      grantedActions: () => this.#session?.agreement?.actions ?? 0,
+    };
+    return this.#settings.policies.open(info);
+  }
+
+  /** One write for everything that is ready. */
+  #flush(): void {
+    const output = this.#output;
+    if (output.length === 0) return;
+    this.#output = [];
+    if (this.#gone) return;
+    this.#socket.write(output.length === 1 && output[0] ? output[0] : Buffer.concat(output));
+  }
+
+  #isOutputBlocked(): boolean {
+    if (this.#output.length > 64) this.#flush();
+    return this.#socket.writableNeedDrain;
+  }
+
+  /** A packet that has begun must end soon; between packets an MTA may be silent for long. */
+  #watchPacket(): void {
+    if (!this.#session) return;
+    if (!this.#decoder.midFrame || this.#waiting) {
+      clearTimeout(this.#packetTimer);
+      this.#packetTimer = undefined;
+    } else {
+      const { packetMs } = this.#settings.timeouts;
+      this.#packetTimer ??= setTimeout(
+        () => this.#fail(`a packet not complete after ${packetMs / 1000} s`),
+        packetMs,
+      );
+    }
+  }
+
+  #broken(error: unknown): void {
+    if (error instanceof ProtocolError) {
+      this.#fail(error.message);
+    } else {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.#settings.log.error(`${this.#id}: internal error, connection closed: ${text}`);
+      this.#socket.destroy();
+    }
+  }
+
+  #fail(reason: string): void {
+    const peer = this.#socket.remoteAddress
+      ? `${this.#socket.remoteAddress}:${this.#socket.remotePort}`
+      : 'unix socket';
+    this.#settings.log.warning(`${this.#id}: connection from ${peer} closed: ${reason}`);
+    this.#socket.destroy();
+  }
+
+  /** The socket is closed. What the policy works on for the MTA is cancelled; what it is told at the end it finishes. */
+  #lost(): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    clearTimeout(this.#packetTimer);
+    clearInterval(this.#progressTimer);
+    if (this.#waiting) {
+      if (this.#asking) this.#policy?.cancel('the MTA has closed the connection');
+      return;
+    }
+    this.#takeEnd();
+    this.#advance();
+  }
+
+  #takeEnd(): void {
+    const rest = this.#steps.slice(this.#next).filter((step) => step.kind === 'tell');
+    this.#take([...rest, ...(this.#session?.end() ?? NO_STEPS)]);
+  }
+
+  #finish(): void {
+    this.#policy?.dispose();
+    this.#policy = undefined;
+    this.#finished?.();
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * The file that `smtp.do_dot` is given: one message, written as it arrives, removed after the callback.
+ *
+ * Files lie in one private directory (mode 0700, files 0600). A file's name tells the process that made it, so that a
+ * start can sweep away what a crash has left without touching the files of another instance.
+ *
+ * A short message stays in memory until its end and is then written at once: three system calls are cheaper than the
+ * hops through the thread pool. A long one is written while it arrives, in the background.
+ */
+
+import {
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { join } from 'node:path';
+
+const MEMORY_BYTES = 128 * 1024;
+/** Unwritten bytes above which `append` asks its caller to wait. */
+const BACKLOG_BYTES = 1024 * 1024;
+const NAME = /^smtpf-(\d+)-(\d+)-\d+\.eml$/;
+
+export class Spool {
+  readonly #directory: string;
+  readonly #owner = `${process.pid}-${startTime(process.pid) ?? 0}`;
+  #count = 0;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /**
+   * Makes the directory if there is none, and removes the files of processes that are gone.
+   * @returns how many files were removed.
+   * @throws when the directory cannot be made or read.
+   */
+  prepare(): number {
+    mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+    chmodSync(this.#directory, 0o700);
+    let removed = 0;
+    for (const name of readdirSync(this.#directory)) {
+      const match = NAME.exec(name);
+      if (!match || isOwnerAlive(Number(match[1]), Number(match[2]))) continue;
+      rmSync(join(this.#directory, name), { force: true });
+      removed += 1;
+    }
+    return removed;
+  }
+
+  create(): MessageFile {
+    this.#count += 1;
+    return new MessageFile(join(this.#directory, `smtpf-${this.#owner}-${this.#count}.eml`));
+  }
+}
+
+/** A file of this process id is alive only if that process began when the file's name says. */
+function isOwnerAlive(pid: number, began: number): boolean {
+  const start = startTime(pid);
+  if (start !== undefined) return start === began;
+  try {
+    process.kill(pid, 0);
+    return began === 0 && pid !== process.pid;
+  } catch {
+    return false;
+  }
+}
+
+/** Clock ticks between boot and the start of a process; undefined when it is gone, or the system does not tell. */
+function startTime(pid: number): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // The second field is the program's name in parentheses, which may hold spaces.
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
+  } catch {
+    return undefined;
+  }
+}
+
+export class MessageFile {
+  readonly path: string;
+  #waiting: Buffer[] = [];
+  #waitingBytes = 0;
+  #handle: FileHandle | undefined;
+  #writing: Promise<void> | undefined;
+  #failure: unknown;
+  #made = false;
+  #removed = false;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** Takes bytes of the message, which must not change afterwards. A promise means: wait, the disk is behind. */
+  append(bytes: Buffer): void | Promise<void> {
+    if (this.#failure !== undefined || this.#removed) return;
+    this.#waiting.push(bytes);
+    this.#waitingBytes += bytes.length;
+    if (this.#waitingBytes <= MEMORY_BYTES && !this.#made) return;
+    this.#writing ??= this.#write().finally(() => {
+      this.#writing = undefined;
+    });
+    if (this.#waitingBytes > BACKLOG_BYTES) return this.#writing;
+  }
+
+  /**
+   * Completes the file.
+   * @throws (or rejects) with the error of the file system that kept a part from being written.
+   */
+  finish(): void | Promise<void> {
+    if (this.#made) return this.#finishLong();
+    this.#made = true;
+    const fd = openSync(this.path, 'wx', 0o600);
+    try {
+      const bytes = this.#take();
+      for (let written = 0; written < bytes.length; ) written += writeSync(fd, bytes, written);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** Removes the file, or stops making it. Harmless when repeated. */
+  remove(): void {
+    if (this.#removed) return;
+    this.#removed = true;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    if (this.#writing) {
+      this.#writing.finally(() => this.#discard()).catch(() => {});
+    } else if (this.#made) {
+      this.#discard();
+    }
+  }
+
+  #discard(): void {
+    this.#handle?.close().catch(() => {});
+    this.#handle = undefined;
+    try {
+      unlinkSync(this.path);
+    } catch {
+      // The script may have moved or removed it.
+    }
+  }
+
+  async #finishLong(): Promise<void> {
+    while (this.#writing) await this.#writing;
+    if (this.#waiting.length > 0) await this.#write();
+    await this.#handle?.close();
+    this.#handle = undefined;
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  async #write(): Promise<void> {
+    this.#made = true;
+    try {
+      this.#handle ??= await open(this.path, 'wx', 0o600);
+      while (this.#waiting.length > 0 && this.#failure === undefined) {
+        const bytes = this.#take();
+        for (let written = 0; written < bytes.length; ) {
+          written += (await this.#handle.write(bytes, written)).bytesWritten;
+        }
+      }
+    } catch (error) {
+      this.#failure ??= error;
+      this.#take();
+    }
+  }
+
+  #take(): Buffer {
+    const parts = this.#waiting;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    return parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts);
+  }
+}

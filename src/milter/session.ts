@@ -1,0 +1,450 @@
+/**
+ * The state machine of one milter connection: commands and verdicts in, steps out. It does no I/O and knows no time.
+ *
+ *     receive(command) -> steps     the MTA said something
+ *     answer(verdict)  -> steps     the policy answered the last `ask`
+ *     end()            -> steps     the MTA is gone
+ *
+ * The caller carries out the steps in order before it comes back. `ask` is always the last of its list.
+ *
+ * A verdict on an event whose reply was negotiated away is held and given to the next event that takes one. That holds
+ * for headers and body in particular: neither MTA can tell the SMTP client before the end of the message anyway.
+ *
+ * Where the MTAs differ, what is done suits both:
+ *   Sendmail: sends MAIL straight after the end of a message; sends ABORT only for RSET or HELO within a message.
+ *   Postfix: sends ABORT after every message, often twice, and on a second HELO sends HELO first, then ABORT.
+ *   Both: after a refused DATA the transaction lives on, and RCPT and DATA may come again without a MAIL.
+ * So ABORT may come at any time, any number of times, and HELO or MAIL end a transaction by themselves.
+ *
+ * Sources: libmilter/engine.c; sendmail/milter.c; Postfix src/milter/milter8.c.
+ */
+import type { Command } from './command.ts';
+import { SMFIC, SMFIP } from './constants.ts';
+import { mailboxOf } from './envelope-address.ts';
+import { Macros } from './macros.ts';
+import { type Agreement, hasDataEvent, negotiate } from './negotiation.ts';
+import type { Needs, PolicyEvent, Verdict } from './policy.ts';
+import { ProtocolError } from './protocol-error.ts';
+import type { Modification, Reply } from './reply.ts';
+import { formatReply } from './reply-text.ts';
+
+export type Step =
+  | { readonly kind: 'send'; readonly reply: Reply }
+  /** Goes out before the reply that follows. */
+  | { readonly kind: 'modify'; readonly modification: Modification }
+  /** The policy decides; the machine waits for `answer`. */
+  | { readonly kind: 'ask'; readonly event: PolicyEvent }
+  /** The policy is told; what it says is of no consequence. */
+  | { readonly kind: 'tell'; readonly event: PolicyEvent }
+  /** Nothing more comes: close the socket. */
+  | { readonly kind: 'hangUp' }
+  /** Something the operator should read: the script's reply was changed to fit the protocol. */
+  | { readonly kind: 'warn'; readonly message: string };
+
+/** Bounds of one message: longer headers refuse it, more recipients are deferred. */
+export interface MessageLimits {
+  readonly headerBytes: number;
+  readonly recipients: number;
+}
+
+export const DEFAULT_MESSAGE_LIMITS: MessageLimits = { headerBytes: 4 * 1024 * 1024, recipients: 20_000 };
+
+/** What a final reply other than `continue` puts an end to. */
+type Scope = 'session' | 'transaction' | 'command';
+
+/** Events that take a reply, and the bit that says they take none. */
+const NO_REPLY = {
+  connect: SMFIP.NR_CONN,
+  helo: SMFIP.NR_HELO,
+  mail: SMFIP.NR_MAIL,
+  rcpt: SMFIP.NR_RCPT,
+  data: SMFIP.NR_DATA,
+  header: SMFIP.NR_HDR,
+  headers: SMFIP.NR_EOH,
+  chunk: SMFIP.NR_BODY,
+  endOfMessage: 0,
+  unknown: SMFIP.NR_UNKN,
+} as const;
+type Stage = keyof typeof NO_REPLY;
+
+type ContentCommand = Extract<Command, { kind: 'header' | 'endOfHeaders' | 'body' | 'endOfMessage' }>;
+
+const NOTHING: readonly Step[] = [];
+const NO_BYTES = Buffer.alloc(0);
+const CONTINUE: Verdict = { kind: 'continue' };
+const SEND_CONTINUE: readonly Step[] = [{ kind: 'send', reply: { kind: 'continue' } }];
+const TELL_RESET: Step = { kind: 'tell', event: { kind: 'reset' } };
+const TELL_CLOSE: Step = { kind: 'tell', event: { kind: 'close' } };
+
+/** One message, from MAIL to whatever ends it; a new one is a new object. */
+class Transaction {
+  readonly headerLines: string[] = [];
+  headerBytes = 0;
+  recipients = 0;
+  dataAsked = false;
+  headersAsked = false;
+  /** The policy wants no more events of these kinds. */
+  readonly skipped = new Set<Stage>();
+  /** A verdict that waits for an event which takes a reply. */
+  held: Verdict | undefined;
+}
+
+export class Session {
+  readonly macros = new Macros();
+  readonly #needs: Needs;
+  readonly #limits: MessageLimits;
+  #agreement: Agreement | undefined;
+  /** The SMTP session has begun and its end has not been told. */
+  #open = false;
+  #connected = false;
+  /** A verdict for the whole SMTP session: given at every event that takes a reply, without asking. */
+  #sessionVerdict: Verdict | undefined;
+  /** That verdict was given at HELO. */
+  #heloVerdict = false;
+  #transaction: Transaction | undefined;
+  /** The transaction is over; its macros stay readable until the next command, for the policy's reset. */
+  #staleMacros = false;
+  #then: ((verdict: Verdict) => readonly Step[]) | undefined;
+  #stage: Stage = 'connect';
+
+  constructor(needs: Needs, limits: MessageLimits = DEFAULT_MESSAGE_LIMITS) {
+    this.#needs = needs;
+    this.#limits = limits;
+  }
+
+  /** What was agreed on with the MTA; undefined before that. */
+  get agreement(): Agreement | undefined {
+    return this.#agreement;
+  }
+
+  /** Whether `progress` may be sent now: the policy works on the end of a message. Sendmail takes it nowhere else. */
+  get mayReportProgress(): boolean {
+    return this.#then !== undefined && this.#stage === 'endOfMessage';
+  }
+
+  /** @throws ProtocolError when the command makes no sense here: the connection must be closed. */
+  receive(command: Command): readonly Step[] {
+    if (this.#then) throw new Error(`${command.kind} received while the policy is being asked`);
+    if (this.#staleMacros) {
+      this.#staleMacros = false;
+      this.macros.clearTransaction();
+    }
+    if (command.kind === 'negotiate') return this.#negotiate(command);
+    if (!this.#agreement) throw new ProtocolError(`${command.kind} before negotiation`);
+
+    switch (command.kind) {
+      case 'macro':
+        if (command.malformed !== true) this.macros.replace(command.stage, command.pairs);
+        return NOTHING;
+      case 'connect':
+        return this.#connect(command);
+      case 'helo':
+        return this.#helo(command.name);
+      case 'mail':
+        return this.#mail(command.address, command.params);
+      case 'rcpt':
+        return this.#rcpt(command.address, command.params);
+      case 'data':
+        this.#message('data').dataAsked = true;
+        return this.#ask('data', { kind: 'data' });
+      case 'header':
+      case 'endOfHeaders':
+      case 'body':
+      case 'endOfMessage':
+        return this.#content(command, this.#message(command.kind));
+      case 'unknown':
+        return this.#ask('unknown', { kind: 'unknown', line: command.line });
+      case 'abort':
+        return this.#endTransaction();
+      case 'quit':
+        return [...this.end(), { kind: 'hangUp' }];
+      case 'quitNewConnection': {
+        const steps = this.end();
+        this.#forgetSession();
+        return steps;
+      }
+      default:
+        return command satisfies never;
+    }
+  }
+
+  /** Takes the policy's verdict on the event of the last `ask`. */
+  answer(verdict: Verdict): readonly Step[] {
+    const then = this.#then;
+    if (!then) throw new Error('a verdict without a question');
+    this.#then = undefined;
+    return then(verdict);
+  }
+
+  /** The MTA has gone, or says it will: whatever is open ends now. Harmless when repeated. */
+  end(): readonly Step[] {
+    this.#then = undefined;
+    const steps = this.#endTransaction();
+    if (!this.#open) return steps;
+    this.#open = false;
+    return [...steps, TELL_CLOSE];
+  }
+
+  #negotiate(offer: Extract<Command, { kind: 'negotiate' }>): readonly Step[] {
+    if (this.#agreement) throw new ProtocolError('negotiate: second time on one connection');
+    const agreement = negotiate(offer, this.#needs);
+    this.#agreement = agreement;
+    this.#open = true;
+    return [{ kind: 'send', reply: { kind: 'negotiate', ...agreement } }];
+  }
+
+  #connect(command: Extract<Command, { kind: 'connect' }>): readonly Step[] {
+    // A second CONNECT without QUIT_NC is no legal order; its only sensible meaning is the next SMTP session.
+    const ended = this.#connected ? this.end() : NOTHING;
+    if (this.#connected) this.#forgetSession();
+    this.#open = true;
+    this.#connected = true;
+    this.macros.clearAfter(SMFIC.CONNECT);
+    const { hostname, client } = command;
+    return [...ended, ...this.#ask('connect', { kind: 'connect', hostname, client })];
+  }
+
+  #helo(name: string): readonly Step[] {
+    const ended = this.#endTransaction();
+    this.macros.clearAfter(SMFIC.HELO);
+    if (this.#heloVerdict) this.#sessionVerdict = undefined; // Another name, another answer.
+    return [...ended, ...this.#ask('helo', { kind: 'helo', name })];
+  }
+
+  #forgetSession(): void {
+    this.#connected = false;
+    this.#sessionVerdict = undefined;
+    this.#heloVerdict = false;
+    this.#staleMacros = false;
+    this.macros.clear();
+  }
+
+  #mail(written: string, params: readonly string[]): readonly Step[] {
+    const ended = this.#endTransaction();
+    this.#staleMacros = false;
+    this.macros.clearAfter(SMFIC.MAIL);
+    this.#transaction = new Transaction();
+    const event = { kind: 'mail', address: mailboxOf(written), written, params } as const;
+    return [...ended, ...this.#ask('mail', event)];
+  }
+
+  #rcpt(written: string, params: readonly string[]): readonly Step[] {
+    const transaction = this.#message('rcpt');
+    this.macros.clearAfter(SMFIC.RCPT);
+    transaction.recipients += 1;
+    if (transaction.recipients > this.#limits.recipients) {
+      return this.#give(
+        { kind: 'reply', code: 452, enhanced: '4.5.3', lines: ['Too many recipients'] },
+        'rcpt',
+      );
+    }
+    return this.#ask('rcpt', { kind: 'rcpt', address: mailboxOf(written), written, params });
+  }
+
+  /**
+   * The message that a command speaks of.
+   * @throws ProtocolError when there is none, unless MAIL was negotiated away and so cannot begin one.
+   */
+  #message(kind: string): Transaction {
+    if (!this.#transaction) {
+      if (!this.#agreed(SMFIP.NOMAIL)) throw new ProtocolError(`${kind} outside a transaction`);
+      this.#transaction = new Transaction();
+    }
+    return this.#transaction;
+  }
+
+  /** Header, end of headers, body, end of message: first whatever event must come before it, then the command. */
+  #content(command: ContentCommand, transaction: Transaction): readonly Step[] {
+    const afterwards = (verdict: Verdict): readonly Step[] => {
+      if (verdict.kind === 'skip') transaction.skipped.add(this.#stage);
+      else if (verdict.kind !== 'continue') transaction.held ??= verdict;
+      return this.#content(command, transaction);
+    };
+    if (!transaction.dataAsked) {
+      transaction.dataAsked = true;
+      // The MTA's version has no DATA event, or the MTA skipped it.
+      if (this.#needs.data === 'verdict' && this.#agreement && !hasDataEvent(this.#agreement)) {
+        return this.#question('data', { kind: 'data' }, afterwards);
+      }
+    }
+    if (command.kind === 'header') return this.#header(command.name, command.value, transaction);
+    if (!transaction.headersAsked) {
+      transaction.headersAsked = true;
+      const event = { kind: 'headers', lines: transaction.headerLines } as const;
+      if (command.kind === 'endOfHeaders') return this.#ask('headers', event);
+      if (this.#needs.headers !== 'none' && !this.#decided('headers')) {
+        return this.#question('headers', event, afterwards);
+      }
+    }
+    switch (command.kind) {
+      case 'endOfHeaders':
+        return this.#give(CONTINUE, 'headers');
+      case 'body':
+        return this.#ask('chunk', { kind: 'chunk', bytes: command.bytes });
+      case 'endOfMessage':
+        if (command.bytes.length > 0 && this.#asks('chunk')) {
+          const last = { kind: 'endOfMessage', bytes: NO_BYTES } as const;
+          return this.#question('chunk', { kind: 'chunk', bytes: command.bytes }, (verdict) => {
+            if (verdict.kind === 'skip') transaction.skipped.add('chunk');
+            else if (verdict.kind !== 'continue') transaction.held ??= verdict;
+            return this.#content(last, transaction);
+          });
+        }
+        return this.#ask('endOfMessage', { kind: 'endOfMessage' });
+      default:
+        return command satisfies never;
+    }
+  }
+
+  #header(name: string, value: string, transaction: Transaction): readonly Step[] {
+    if (this.#needs.headers !== 'none' && !transaction.held) {
+      const colon = this.#agreed(SMFIP.HDR_LEADSPC) ? ':' : ': ';
+      const text = value.includes('\n') ? value.replace(/\r?\n/g, '\r\n') : value;
+      transaction.headerBytes += name.length + text.length + 4;
+      if (transaction.headerBytes > this.#limits.headerBytes) {
+        const lines = ['Message header too large'];
+        transaction.held = { kind: 'reply', code: 552, enhanced: '5.3.4', lines };
+      } else {
+        transaction.headerLines.push(name + colon + text);
+      }
+    }
+    return this.#give(CONTINUE, 'header');
+  }
+
+  /** Asks the policy unless it has no interest or has decided already; the verdict becomes the reply. */
+  #ask(stage: Stage, event: PolicyEvent): readonly Step[] {
+    if (!this.#asks(stage)) return this.#give(CONTINUE, stage);
+    return this.#question(stage, event, (verdict) => this.#give(verdict, stage));
+  }
+
+  /** Whether the policy is to be asked at this stage. */
+  #asks(stage: Stage): boolean {
+    return !this.#decided(stage) && this.#wanted(stage) && this.#transaction?.skipped.has(stage) !== true;
+  }
+
+  /** The verdict given before that decides this event too. An unknown command is no part of a message. */
+  #decided(stage: Stage): Verdict | undefined {
+    return stage === 'unknown' ? undefined : (this.#sessionVerdict ?? this.#transaction?.held);
+  }
+
+  #question(stage: Stage, event: PolicyEvent, then: (verdict: Verdict) => readonly Step[]): readonly Step[] {
+    this.#stage = stage;
+    this.#then = then;
+    return [{ kind: 'ask', event }];
+  }
+
+  #wanted(stage: Stage): boolean {
+    switch (stage) {
+      case 'endOfMessage':
+        return true;
+      case 'header':
+        return false;
+      case 'chunk':
+        return this.#needs.body !== 'none';
+      default:
+        return this.#needs[stage] !== 'none';
+    }
+  }
+
+  /** Replies with the verdict where the event takes a reply, and holds it where not. */
+  #give(verdict: Verdict, stage: Stage): readonly Step[] {
+    if (this.#agreed(NO_REPLY[stage])) {
+      this.#hold(verdict, stage);
+      return NOTHING;
+    }
+    const effective = this.#decided(stage) ?? verdict;
+    if (effective.kind === 'continue' && stage !== 'endOfMessage') return SEND_CONTINUE;
+
+    const steps: Step[] = [];
+    const reply = this.#replyTo(effective, stage, steps);
+    if (stage === 'endOfMessage' && (effective.kind === 'continue' || effective.kind === 'accept')) {
+      for (const modification of effective.modifications ?? []) steps.push({ kind: 'modify', modification });
+    }
+    steps.push({ kind: 'send', reply });
+    switch (scopeOf(effective, stage)) {
+      case 'session':
+        this.#decideSession(effective, stage);
+        break;
+      case 'transaction':
+        steps.push(...this.#endTransaction());
+        break;
+      case 'command':
+        break;
+    }
+    return steps;
+  }
+
+  /** The reply that has the verdict's effect at this stage on either MTA. */
+  #replyTo(verdict: Verdict, stage: Stage, steps: Step[]): Reply {
+    switch (verdict.kind) {
+      case 'continue':
+        return { kind: 'continue' };
+      case 'accept':
+        // At an unknown command there is nothing to accept.
+        return stage === 'unknown' ? { kind: 'continue' } : { kind: 'accept' };
+      case 'discard':
+        // Sendmail: at CONNECT it would switch the filter off and deliver. Postfix: logs and ignores it. Each message of
+        // the session is discarded at its MAIL instead.
+        if (stage === 'connect' || stage === 'helo' || stage === 'unknown') return { kind: 'continue' };
+        return { kind: 'discard' };
+      case 'skip':
+        this.#transaction?.skipped.add(stage);
+        // Sendmail: outside the body SKIP leaves out the body or bypasses the filter. Here it is never needed: the
+        // policy is simply not asked again.
+        return stage === 'chunk' && this.#agreed(SMFIP.SKIP) ? { kind: 'skip' } : { kind: 'continue' };
+      case 'reject':
+      case 'tempfail':
+        return { kind: verdict.kind };
+      case 'reply': {
+        const { text, warnings } = formatReply(verdict.code, verdict.lines, verdict.enhanced);
+        for (const message of warnings) steps.push({ kind: 'warn', message });
+        return { kind: 'replyCode', text };
+      }
+      default:
+        return verdict satisfies never;
+    }
+  }
+
+  #hold(verdict: Verdict, stage: Stage): void {
+    if (verdict.kind === 'skip') this.#transaction?.skipped.add(stage);
+    else if (verdict.kind === 'continue') return;
+    else if (scopeOf(verdict, stage) === 'session') this.#decideSession(verdict, stage);
+    else if (this.#transaction) this.#transaction.held ??= verdict;
+  }
+
+  #decideSession(verdict: Verdict, stage: Stage): void {
+    if (this.#sessionVerdict) return;
+    this.#sessionVerdict = verdict;
+    this.#heloVerdict = stage === 'helo';
+  }
+
+  #endTransaction(): readonly Step[] {
+    if (!this.#transaction) return NOTHING;
+    this.#transaction = undefined;
+    this.#staleMacros = true;
+    return [TELL_RESET];
+  }
+
+  #agreed(bit: number): boolean {
+    return this.#agreement !== undefined && (this.#agreement.protocol & bit) !== 0;
+  }
+}
+
+/** Source: milter-protocol tables of Sendmail's and Postfix's effect of each reply at each event. */
+function scopeOf(verdict: Verdict, stage: Stage): Scope {
+  if (stage === 'endOfMessage') return 'transaction';
+  if (verdict.kind === 'continue' || verdict.kind === 'skip') return 'command';
+  const whole = verdict.kind === 'accept' || verdict.kind === 'discard';
+  switch (stage) {
+    case 'connect':
+    case 'helo':
+      return 'session';
+    case 'rcpt':
+    case 'data':
+      return whole ? 'transaction' : 'command';
+    case 'unknown':
+      return 'command';
+    default:
+      return 'transaction';
+  }
+}
