@@ -20,6 +20,8 @@ export interface MacroCommand {
   readonly stage: number;
   /** Name, value, name, value ...; names as the MTA wrote them, with or without braces. */
   readonly pairs: readonly string[];
+  /** Set when a value is missing: what belongs to what cannot be told, so `pairs` is empty and the packet is ignored. */
+  readonly malformed?: true;
 }
 
 /** SMFIC_MAIL and SMFIC_RCPT: the address as the SMTP client wrote it, then its ESMTP parameters. */

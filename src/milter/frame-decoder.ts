@@ -1,0 +1,164 @@
+/**
+ * Cuts the byte stream of one MTA into frames, whatever chunks it arrives in.
+ *
+ *     length:u32be  command:u8  payload          length counts command and payload, so it is at least 1
+ *
+ * The length is judged before anything is buffered on its word: a TLS hello reads as 369 MB, `GET ` as 1.2 GB. A frame
+ * that lies within one chunk is a view of it; one in pieces is gathered in a buffer that grows with the bytes received,
+ * at most to twice their number, so that neither a huge announcement nor a sender of single bytes costs anything.
+ */
+import { MILTER_LEN_BYTES, MILTER_MAX_DATA_SIZE } from './constants.ts';
+import { ProtocolError } from './protocol-error.ts';
+
+/** `payload` may be a view of a network buffer. */
+export interface Frame {
+  /** The command byte. */
+  readonly command: number;
+  readonly payload: Buffer;
+}
+
+const EMPTY = Buffer.alloc(0);
+/** Length and command byte: what a payload comes after. */
+const HEAD_BYTES = MILTER_LEN_BYTES + 1;
+/** Bytes of a foreign protocol that an error message shows. */
+const SHOWN_BYTES = 24;
+
+/**
+ * Give it chunks with push(), take frames with next() until there is none. The consumer may stop in between for as long
+ * as it likes; what was pushed waits.
+ */
+export class FrameDecoder {
+  readonly #maxLength: number;
+  #chunk: Buffer = EMPTY;
+  #offset = 0;
+  /** Chunks pushed while #chunk had bytes left. */
+  #queue: Buffer[] = [];
+  /** The beginning of a frame whose end has not come: #held bytes of it, from its length field on. */
+  #partial: Buffer = EMPTY;
+  #held = 0;
+
+  /** `maxPayloadBytes` is the largest payload accepted, the command byte not counted. */
+  constructor(maxPayloadBytes: number = MILTER_MAX_DATA_SIZE) {
+    this.#maxLength = maxPayloadBytes + 1;
+  }
+
+  /** True when, at the last next(), a frame had begun and not ended: the time to start a timer. */
+  get midFrame(): boolean {
+    return this.#held > 0;
+  }
+
+  /** Bytes pushed that no frame returned by next() holds yet. */
+  get bufferedBytes(): number {
+    const queued = this.#queue.reduce((sum, chunk) => sum + chunk.length, 0);
+    return this.#held + this.#chunk.length - this.#offset + queued;
+  }
+
+  /** Takes over `chunk`: it must not be changed afterwards. */
+  push(chunk: Buffer): void {
+    if (this.#offset === this.#chunk.length) {
+      this.#chunk = chunk;
+      this.#offset = 0;
+    } else {
+      this.#queue.push(chunk);
+    }
+  }
+
+  /**
+   * The next whole frame; undefined when more bytes are needed.
+   * @throws ProtocolError when a length is 0 or over the limit. The stream is lost then: every further call throws.
+   */
+  next(): Frame | undefined {
+    for (;;) {
+      const frame = this.#held === 0 ? this.#frameInChunk() : this.#completePartial();
+      if (frame !== undefined) return frame;
+      const chunk = this.#queue.shift();
+      if (chunk === undefined) return undefined;
+      this.#chunk = chunk;
+      this.#offset = 0;
+    }
+  }
+
+  #frameInChunk(): Frame | undefined {
+    const chunk = this.#chunk;
+    const start = this.#offset;
+    if (start === chunk.length) return undefined;
+    if (chunk.length - start >= HEAD_BYTES) {
+      const length = this.#lengthAt(chunk, start);
+      const end = start + MILTER_LEN_BYTES + length;
+      if (end <= chunk.length) {
+        this.#offset = end;
+        const payload = length === 1 ? EMPTY : chunk.subarray(start + HEAD_BYTES, end);
+        return { command: chunk.readUInt8(start + MILTER_LEN_BYTES), payload };
+      }
+    }
+    return this.#completePartial();
+  }
+
+  #completePartial(): Frame | undefined {
+    if (this.#held < MILTER_LEN_BYTES) {
+      this.#gather(MILTER_LEN_BYTES);
+      if (this.#held < MILTER_LEN_BYTES) return undefined;
+    }
+    const size = MILTER_LEN_BYTES + this.#lengthAt(this.#partial, 0);
+    this.#gather(size);
+    if (this.#held < size) return undefined;
+
+    const frame = {
+      command: this.#partial.readUInt8(MILTER_LEN_BYTES),
+      payload: this.#partial.subarray(HEAD_BYTES, size),
+    };
+    this.#partial = EMPTY;
+    this.#held = 0;
+    return frame;
+  }
+
+  /** Moves bytes from the chunk to the partial frame until it has `size` bytes or the chunk is used up. */
+  #gather(size: number): void {
+    const end = Math.min(this.#chunk.length, this.#offset + size - this.#held);
+    const needed = this.#held + end - this.#offset;
+    if (needed > this.#partial.length) {
+      const larger = Buffer.allocUnsafe(Math.min(size, 2 * needed));
+      this.#partial.copy(larger, 0, 0, this.#held);
+      this.#partial = larger;
+    }
+    this.#chunk.copy(this.#partial, this.#held, this.#offset, end);
+    this.#held = needed;
+    this.#offset = end;
+  }
+
+  #lengthAt(bytes: Buffer, offset: number): number {
+    const length = bytes.readUInt32BE(offset);
+    if (length === 0 || length > this.#maxLength) {
+      const known = bytes === this.#partial ? this.#held : bytes.length;
+      throw lengthError(length, bytes.subarray(offset, Math.min(known, offset + SHOWN_BYTES)));
+    }
+    return length;
+  }
+}
+
+function lengthError(length: number, first: Buffer): ProtocolError {
+  const protocol = foreignProtocol(first);
+  const guess = protocol === undefined ? '' : `, somebody speaks ${protocol} to the milter port`;
+  return new ProtocolError(`frame: length ${length}${guess}: ${readable(first)}`);
+}
+
+/** What the peer takes us for, by the four bytes that should have been a length. */
+function foreignProtocol(first: Buffer): string | undefined {
+  if (first[0] === 0x16 && first[1] === 0x03) return 'TLS'; // Handshake record, any version.
+  const word = first.toString('latin1', 0, MILTER_LEN_BYTES).toUpperCase();
+  if (/^(GET |HEAD|POST|PUT |DELE|CONN|OPTI|TRAC|PATC|PRI )/.test(word)) return 'HTTP';
+  if (/^(220[ -]|EHLO|HELO|LHLO|MAIL|RCPT|RSET|NOOP|QUIT)/.test(word)) return 'SMTP';
+  if (word === 'PROX' || word === '\r\n\r\n') return 'the PROXY protocol'; // HAProxy's, versions 1 and 2.
+  if (word === 'SSH-') return 'SSH';
+  return undefined;
+}
+
+/** Bytes in quotes: printable ASCII as it is, all else as `\xNN`. */
+function readable(bytes: Buffer): string {
+  let text = '';
+  for (const byte of bytes) {
+    const plain = byte >= 0x20 && byte < 0x7f && byte !== 0x22 && byte !== 0x5c;
+    text += plain ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`;
+  }
+  return `"${text}"`;
+}
