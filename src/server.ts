@@ -1,0 +1,118 @@
+/** The listening side at work: counts connections, refuses those above the limit, and ends in good order. */
+import type { Socket } from 'node:net';
+import type { Listener } from './listener.ts';
+
+/** One connection being served. */
+export interface Served {
+  /** Settles when the connection is over and what belongs to it is freed. Never rejects. */
+  readonly closed: Promise<void>;
+  /** Ends it now, whatever is in progress. */
+  destroy(): void;
+}
+
+export interface ServerSettings {
+  /** 0: no limit. */
+  readonly maxConnections: number;
+  readonly serve: (socket: Socket) => Served;
+  readonly warn: (message: string) => void;
+}
+
+/** Between two log lines on the same trouble. */
+const WARNING_INTERVAL_MS = 10_000;
+
+/** How long ended connections have to clean up. */
+const CLEAN_UP_MS = 2_000;
+
+export class Server {
+  readonly #listeners: readonly Listener[];
+  readonly #settings: ServerSettings;
+  readonly #connections = new Set<Served>();
+  readonly #refusals: Throttle;
+  readonly #failures: Throttle;
+  #emptied: (() => void) | undefined;
+
+  constructor(listeners: readonly Listener[], settings: ServerSettings) {
+    this.#listeners = listeners;
+    this.#settings = settings;
+    this.#refusals = new Throttle(settings.warn);
+    this.#failures = new Throttle(settings.warn);
+    for (const listener of listeners) {
+      listener.serve(
+        (socket) => this.#connected(socket),
+        (error) => this.#failures.say(`a connection could not be accepted: ${error.message}`),
+      );
+    }
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /**
+   * Stops listening and waits until all connections have ended by themselves, at most `graceMs`, or until `hurry`
+   * fires; then ends the rest.
+   * @returns how many had to be ended.
+   */
+  async shutdown(graceMs: number, hurry: AbortSignal): Promise<number> {
+    for (const listener of this.#listeners) {
+      const trouble = listener.close();
+      if (trouble !== undefined) this.#settings.warn(trouble);
+    }
+    await this.#whenEmpty(graceMs, hurry);
+    const rest = [...this.#connections];
+    for (const connection of rest) connection.destroy();
+    await this.#whenEmpty(CLEAN_UP_MS, undefined);
+    return rest.length;
+  }
+
+  #connected(socket: Socket): void {
+    const { maxConnections } = this.#settings;
+    if (maxConnections > 0 && this.#connections.size >= maxConnections) {
+      socket.destroy();
+      this.#refusals.say(`connection refused: ${maxConnections} are open already (--max-connections)`);
+      return;
+    }
+    const connection = this.#settings.serve(socket);
+    this.#connections.add(connection);
+    connection.closed.then(() => {
+      this.#connections.delete(connection);
+      if (this.#connections.size === 0) this.#emptied?.();
+    });
+  }
+
+  #whenEmpty(timeoutMs: number, hurry: AbortSignal | undefined): Promise<void> {
+    if (this.#connections.size === 0 || hurry?.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      this.#emptied = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      hurry?.addEventListener('abort', this.#emptied, { once: true });
+    });
+  }
+}
+
+/** Says a thing at most once in a while, and then how often it was not said. */
+class Throttle {
+  readonly #warn: (message: string) => void;
+  #quietUntil = 0;
+  #unsaid = 0;
+
+  constructor(warn: (message: string) => void) {
+    this.#warn = warn;
+  }
+
+  say(message: string): void {
+    const now = performance.now();
+    if (now < this.#quietUntil) {
+      this.#unsaid += 1;
+      return;
+    }
+    this.#warn(
+      this.#unsaid === 0 ? message : `${message} (and ${this.#unsaid} times since the last such line)`,
+    );
+    this.#quietUntil = now + WARNING_INTERVAL_MS;
+    this.#unsaid = 0;
+  }
+}

@@ -1,0 +1,42 @@
+/** The private directory for message files: made if need be, and refused when others could meddle with it. */
+import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync, type Stats } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { EXIT, OperatorError, systemReason } from './operator-error.ts';
+
+export interface SpoolOwner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/**
+ * Makes the directory, or checks the one there is: afterwards it is `owner`'s alone, mode 0700.
+ * @param directory undefined: one in the directory for temporary files, named for the owner so that users do not meet.
+ * @returns its path.
+ * @throws OperatorError when it cannot be made so, belongs to somebody else, or is shared as /tmp is.
+ */
+export function prepareSpoolDirectory(directory: string | undefined, owner: SpoolOwner): string {
+  const path = directory ?? join(tmpdir(), `smtpf-milter-${owner.uid}`);
+  try {
+    const made = mkdirSync(path, { recursive: true, mode: 0o700 });
+    const reason = made === undefined ? objection(path, lstatSync(path), owner) : undefined;
+    if (reason !== undefined) throw new OperatorError(`--spool ${path}: ${reason}`, EXIT.config);
+    if (process.getuid?.() === 0) chownSync(path, owner.uid, owner.gid);
+    chmodSync(path, 0o700);
+  } catch (error) {
+    if (error instanceof OperatorError) throw error;
+    const reason =
+      error instanceof Error && 'code' in error && error.code === 'EEXIST' ? 'is not a directory' : undefined;
+    throw new OperatorError(`--spool ${path}: ${reason ?? systemReason(error)}`, EXIT.config);
+  }
+  return path;
+}
+
+function objection(path: string, status: Stats, owner: SpoolOwner): string | undefined {
+  if (!status.isDirectory()) return 'is not a directory';
+  if ((status.mode & 0o1000) !== 0) return 'is shared by all users: name a directory in it';
+  if (status.uid === owner.uid) return undefined;
+  // Root may have made it for the user that the program is about to become.
+  if (process.getuid?.() === 0 && status.uid === 0 && readdirSync(path).length === 0) return undefined;
+  return `belongs to uid ${status.uid}, and the milter runs as uid ${owner.uid}`;
+}
