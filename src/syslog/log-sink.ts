@@ -1,0 +1,21 @@
+/**
+ * The seam between those who log and the way a log line takes out of the process.
+ */
+import type { LogRecord } from './message.ts';
+
+export interface LogSink {
+  /** Takes the record and returns at once: never blocks, never throws; what cannot be kept is counted in `dropped`. */
+  write(record: LogRecord): void;
+  /** Delivers what is waiting, for two seconds at most; records written afterwards are dropped. */
+  close(): Promise<void>;
+  /** Records lost so far. */
+  readonly dropped: number;
+}
+
+/** How long close() may take. */
+export const CLOSE_MS = 2000;
+
+/** A record the log writes about itself. */
+export function selfReport(text: string): LogRecord {
+  return { facility: 2, severity: 4, ident: 'smtpf-milter', pid: true, text };
+}
