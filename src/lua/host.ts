@@ -22,6 +22,8 @@ export interface Limits {
 }
 
 export interface Host {
+  /** smtp.sess.id: stands in front of the script's log messages; empty where no session is. */
+  readonly sessionId: string;
   readonly limits: Limits;
   /** Files the script has open; closed with the context. */
   readonly openFiles: Set<Closable>;
