@@ -1,0 +1,63 @@
+/** Reply texts that a mail server mangles or chokes on when they reach it as the script wrote them. */
+import {
+  DATA,
+  EHLO,
+  type Expected,
+  GREETING,
+  MAIL,
+  type MailCase,
+  message,
+  PLAIN,
+  QUIT,
+  RCPT,
+  say,
+} from '../mail-case.ts';
+
+/** `result` is the Lua expression list that do_rcpt and do_dot return. */
+function replyText(name: string, result: string, expect: Expected): MailCase {
+  return {
+    name: `reply text: ${name}`,
+    policy: `
+      function answer.rcpt(rcpt) if rcpt == 'refused@dest.test' then return ${result} end end
+      function answer.dot() return ${result} end`,
+    sessions: [
+      [
+        GREETING,
+        EHLO,
+        MAIL,
+        RCPT,
+        say('RCPT TO:<refused@dest.test>', expect),
+        // The filter must still be heard: a text it sent wrongly would have put it out for the session.
+        DATA,
+        message(PLAIN, expect),
+        QUIT,
+      ],
+    ],
+    calls: ['connect helo mail rcpt rcpt data headers chunk dot rset close'],
+    arrives: [],
+  };
+}
+
+const LONG = 'x'.repeat(998);
+
+// Codes to which Sendmail adds no address, so that both servers must pass the same text at RCPT and at the end.
+export const REPLY_TEXTS: readonly MailCase[] = [
+  replyText('percent signs', "554, '5.7.1 100% sure %s %d %% of it'", '554 5.7.1 100% sure %s %d %% of it'),
+  replyText('no enhanced code', "554, 'no'", '554 5.0.0 no'),
+  replyText('no enhanced code, 4xx', "452, 'full'", '452 4.0.0 full'),
+  replyText('text that begins with a digit', "554, '3 strikes'", '554 5.0.0 3 strikes'),
+  replyText('enhanced code of the wrong class', "554, '4.7.1 no'", '554 5.0.0 no'),
+  replyText('enhanced code of the wrong class, 4xx', "451, '5.7.1 later'", '451 4.0.0 later'),
+  replyText('enhanced code with three digits in its parts', "554, '5.123.456 no'", '554 5.123.456 no'),
+  replyText('no text', '554', /^554 5\.\d\.\d \S/),
+  replyText('empty text', "451, ''", /^451 4\.\d\.\d \S/),
+  replyText('code as a string', "'554', '5.7.1 no'", '554 5.7.1 no'),
+  replyText('8-bit bytes', "554, '5.7.1 caf\\xc3\\xa9 \\xff'", /^554 5\.7\.1 caf[ -~]{1,2} ?[ -~]?$/),
+  replyText(
+    'line ends and controls',
+    "554, '5.7.1 one\\r\\n250 two\\0 three\\127'",
+    /^554 5\.7\.1 one[ -~]+two[ -~]+three[ -~]?$/,
+  ),
+  replyText('998 bytes', `554, '${LONG}'`, `554 5.0.0 ${LONG}`),
+  replyText('the constants', "smtp.code.bad_user, '5.1.6 moved'", '551 5.1.6 moved'),
+];

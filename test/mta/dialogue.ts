@@ -1,0 +1,101 @@
+/** One SMTP session of a case: takes its steps in order and compares every reply. */
+import assert from 'node:assert/strict';
+import type { Expected, Pattern, Step } from './mail-case.ts';
+import type { MailServer, MtaName } from './mail-server.ts';
+import { SmtpClient } from './smtp-client.ts';
+
+/** What the steps of a case need besides the connection. */
+export interface Stage {
+  readonly server: MailServer;
+  readonly host: string;
+  readonly port: number;
+  /** Fills in the marks of the case. */
+  fill(text: string): string;
+  /** Puts another policy in place. */
+  install(lua: string): void;
+}
+
+export class Dialogue {
+  readonly #stage: Stage;
+  readonly #transcript: string[];
+  #client: SmtpClient | undefined;
+
+  /** What is said and heard is added to `transcript`. */
+  constructor(stage: Stage, transcript: string[]) {
+    this.#stage = stage;
+    this.#transcript = transcript;
+  }
+
+  async take(steps: readonly Step[]): Promise<void> {
+    try {
+      for (const step of steps) await this.#take(step);
+    } finally {
+      this.#client?.close();
+    }
+  }
+
+  async #take(step: Step): Promise<void> {
+    switch (step.kind) {
+      case 'say':
+        if (step.line) await this.#send(`${step.line}\r\n`);
+        return this.#hear(step.line || 'greeting', step.expect);
+      case 'pipeline':
+        await this.#send(step.says.map(({ line }) => `${line}\r\n`).join(''));
+        for (const { line, expect } of step.says) await this.#hear(line, expect);
+        return;
+      case 'message':
+        await this.#send(`${stuffDots(this.#stage.fill(step.content))}.\r\n`);
+        return this.#hear('message', step.expect);
+      case 'send':
+        return this.#send(this.#stage.fill(step.text));
+      case 'closed':
+        assert.equal(await (await this.#connection()).reply(), '', 'the server closes');
+        return;
+      case 'drop':
+        (await this.#connection()).drop();
+        return;
+      case 'policy':
+        return this.#stage.install(step.lua);
+      case 'submit':
+        assert.ok(this.#stage.server.submit, 'this mail server takes no local submission');
+        return this.#stage.server.submit(step.args, this.#stage.fill(step.content).replaceAll('\r\n', '\n'));
+      default:
+        step satisfies never;
+    }
+  }
+
+  async #connection(): Promise<SmtpClient> {
+    this.#client ??= await SmtpClient.connect(this.#stage.host, this.#stage.port);
+    return this.#client;
+  }
+
+  async #send(text: string): Promise<void> {
+    this.#transcript.push(`> ${text.slice(0, 200)}`);
+    (await this.#connection()).send(text);
+  }
+
+  async #hear(line: string, expected: Expected): Promise<void> {
+    const reply = await (await this.#connection()).reply();
+    this.#transcript.push(`< ${reply}`);
+    expectReply(line, reply, expected, this.#stage.server.name);
+  }
+}
+
+/** RFC 5321 section 4.5.2. */
+export function stuffDots(content: string): string {
+  return content.replace(/^\./gm, '..');
+}
+
+function expectReply(line: string, reply: string, expected: Expected, mta: MtaName): void {
+  const pattern = typeof expected === 'string' || expected instanceof RegExp ? expected : expected[mta];
+  if (typeof pattern === 'string' && /^\d{3}$/.test(pattern)) {
+    assert.equal(reply.slice(0, 3), pattern, `${line}: ${reply}`);
+  } else {
+    expectText(reply, pattern, line);
+  }
+}
+
+export function expectText(text: string, pattern: Pattern, what: string): void {
+  if (typeof pattern === 'string') assert.equal(text, pattern, `${what}: '${text}', not '${pattern}'`);
+  else assert.match(text, pattern, `${what}: '${text}', not ${pattern}`);
+}

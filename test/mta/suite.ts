@@ -1,0 +1,149 @@
+/** The suite of one mail server: started once, all cases over both transports, and at the end nothing left over. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { CONTENT } from './cases/content.ts';
+import { REPLY_TEXTS } from './cases/reply-texts.ts';
+import { SCRIPT_FAULTS } from './cases/script-faults.ts';
+import { TRANSACTIONS } from './cases/transactions.ts';
+import { VERDICTS } from './cases/verdicts.ts';
+import { until } from './deadline.ts';
+import { freePort, hasIPv6 } from './loopback.ts';
+import type { MailCase } from './mail-case.ts';
+import {
+  type MailServer,
+  type MilterAddress,
+  type MtaName,
+  makeServerDirectory,
+  removeServerDirectory,
+  TRANSPORTS,
+} from './mail-server.ts';
+import { Milter, type OnError, writePolicy } from './milter.ts';
+import { restartUnderLoad } from './restart-under-load.ts';
+import { runCase } from './run-case.ts';
+import { SmtpSink } from './smtp-sink.ts';
+
+const CASES: readonly MailCase[] = [
+  ...TRANSACTIONS,
+  ...VERDICTS,
+  ...CONTENT,
+  ...REPLY_TEXTS,
+  ...SCRIPT_FAULTS,
+];
+
+const IN_CI = process.env.CI === 'true';
+
+export interface Suite {
+  readonly name: MtaName;
+  /** Why the mail server cannot be had here, in one line. */
+  readonly unavailable: string | undefined;
+  start(milter: MilterAddress, sinkPort: number): Promise<MailServer>;
+  /** Cases that only this mail server can run. */
+  readonly cases: readonly MailCase[];
+}
+
+export function defineSuite({ name, unavailable, start, cases }: Suite): void {
+  if (unavailable) {
+    test(`${name}: real mail server`, { skip: IN_CI ? false : unavailable }, () => assert.fail(unavailable));
+    if (!IN_CI) console.log(`not run: the cases with a real ${name}. ${unavailable}`);
+    return;
+  }
+  describe(`${name}: real mail server`, () => {
+    const bench = new Workbench(name);
+    before(() => bench.open(start));
+    after(() => bench.close());
+
+    const byOnError = new Map<OnError, MailCase[]>();
+    for (const mailCase of [...CASES, ...cases]) {
+      const onError = mailCase.onError ?? 'continue';
+      byOnError.set(onError, [...(byOnError.get(onError) ?? []), mailCase]);
+    }
+    for (const [onError, group] of byOnError) {
+      describe(`--on-error ${onError}`, () => {
+        before(() => bench.startMilter(onError));
+        after(() => bench.stopMilter());
+        for (const mailCase of group) defineCase(bench, mailCase);
+      });
+    }
+    for (const transport of TRANSPORTS) {
+      test(`milter restarted under load, over ${transport}`, () => restartUnderLoad(bench, transport));
+    }
+    test('nothing is queued, and nothing arrived that no case expected', () => bench.expectNothingLeft());
+  });
+}
+
+function defineCase(bench: Workbench, mailCase: MailCase): void {
+  for (const transport of mailCase.transports ?? TRANSPORTS) {
+    const skip = mailCase.ipv6 && !hasIPv6() && !IN_CI ? 'this machine has no ::1' : false;
+    test(`${mailCase.name}, over ${transport}`, { skip }, () =>
+      runCase(bench.running(), mailCase, transport),
+    );
+  }
+}
+
+/** What the cases of a suite share: the mail server, the sink, and our server, which is started anew for some of them. */
+export class Workbench {
+  readonly #name: MtaName;
+  readonly #policies = mkdtempSync(join(tmpdir(), 'smtpf-milter-policy-'));
+  #milterDirectory = '';
+  #address: MilterAddress | undefined;
+  #server: MailServer | undefined;
+  #sink: SmtpSink | undefined;
+  #milter: Milter | undefined;
+
+  constructor(name: MtaName) {
+    this.#name = name;
+  }
+
+  get script(): string {
+    return join(this.#policies, 'policy.lua');
+  }
+
+  async open(start: Suite['start']): Promise<void> {
+    this.#milterDirectory = makeServerDirectory(this.#name);
+    this.#address = { tcpPort: await freePort(), unixPath: join(this.#milterDirectory, 'milter') };
+    this.#sink = await SmtpSink.start();
+    this.#server = await start(this.#address, this.#sink.port);
+  }
+
+  async startMilter(onError: OnError, lua = ''): Promise<void> {
+    assert.ok(this.#address);
+    writePolicy(this.script, lua);
+    this.#milter = await Milter.start(this.#address, this.script, onError);
+  }
+
+  async stopMilter(): Promise<void> {
+    await this.#milter?.stop();
+    this.#milter = undefined;
+  }
+
+  running(): { server: MailServer; milter: Milter; sink: SmtpSink; script: string } {
+    const { server, sink } = this.started();
+    assert.ok(this.#milter, 'the milter runs');
+    return { server, sink, milter: this.#milter, script: this.script };
+  }
+
+  started(): { server: MailServer; sink: SmtpSink } {
+    assert.ok(this.#server && this.#sink, 'the mail server runs');
+    return { server: this.#server, sink: this.#sink };
+  }
+
+  async expectNothingLeft(): Promise<void> {
+    const { server, sink } = this.started();
+    await until(
+      () => (server.queued().length === 0 ? true : undefined),
+      () => `the queue is empty: ${server.queued().join(' ')}\n${server.log()}`,
+    );
+    assert.deepEqual(sink.unclaimed, []);
+  }
+
+  async close(): Promise<void> {
+    await this.stopMilter();
+    await this.#server?.stop();
+    await this.#sink?.stop();
+    removeServerDirectory(this.#milterDirectory);
+    rmSync(this.#policies, { recursive: true, force: true });
+  }
+}
