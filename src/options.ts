@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { type ListenAddress, parseListenAddress } from './listen-address.ts';
+import { LOG_LEVELS } from './log.ts';
 import { EXIT, OperatorError, systemReason } from './operator-error.ts';
 import {
   accountName,
@@ -22,6 +23,7 @@ import {
   text,
   wholeNumber,
 } from './option-values.ts';
+import { parseSyslogTarget, type SyslogTarget } from './syslog/target.ts';
 
 const ENVIRONMENT_PREFIX = 'SMTPF_MILTER_';
 
@@ -38,13 +40,7 @@ export const ACTION_NAMES = [
 
 export type ActionName = (typeof ACTION_NAMES)[number];
 
-export const OPTION_GROUPS = [
-  'Listening:',
-  'Policy:',
-  'Protocol:',
-  'Budgets of a script:',
-  'Program:',
-] as const;
+const OPTION_GROUPS = ['Listening:', 'Policy:', 'Protocol:', 'Budgets of a script:', 'Program:'] as const;
 
 interface OptionDefinition<Value> {
   /** As on the command line, without the dashes. */
@@ -96,11 +92,13 @@ function lastOf<Value>(read: (text: string) => Value): (texts: readonly string[]
 
 const absolutePath = (path: string): string => resolve(text(path));
 
-function syslogTarget(target: string): string {
-  if (/^(local|stderr|none)$/.test(target)) return target;
-  const port = Number(/^(?:udp|tcp):\/\/(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})$/.exec(target)?.[1]);
-  if (port >= 1 && port <= 65_535) return target;
-  throw new BadValue('must be local, udp://HOST:PORT, tcp://HOST:PORT, stderr or none');
+function syslogTarget(target: string): SyslogTarget {
+  try {
+    return parseSyslogTarget(target);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new BadValue('must be local, udp://HOST:PORT, tcp://HOST:PORT, stderr or none');
+  }
 }
 
 const DEFAULT_LISTEN = 'inet:8895@127.0.0.1';
@@ -108,7 +106,7 @@ const DEFAULT_LISTEN = 'inet:8895@127.0.0.1';
 const listen: OptionDefinition<readonly ListenAddress[]> = {
   name: 'listen',
   group: 'Listening:',
-  help: 'Address to listen on: inet:PORT@HOST, inet6:PORT@HOST, unix:PATH, local:PATH, or Postfix’s inet:HOST:PORT. May be given several times',
+  help: 'Address to listen on: inet:PORT@HOST, inet6:PORT@HOST, unix:PATH, local:PATH, or inet:HOST:PORT (Postfix). May be given several times',
   kind: 'list',
   shown: DEFAULT_LISTEN,
   fallback: [parseListenAddress(DEFAULT_LISTEN)],
@@ -130,7 +128,7 @@ export const OPTION_TABLE = {
     'socket-group',
     undefined,
     accountName,
-    'Group of a unix socket: the MTA’s',
+    "Group of a unix socket: the MTA's",
   ),
   maxConnections: value(
     'Listening:',
@@ -157,9 +155,9 @@ export const OPTION_TABLE = {
   packagePath: optional(
     'Policy:',
     'package-path',
-    'the script’s directory, then /etc/mail',
+    "the script's directory, then /etc/mail",
     text,
-    'Where `require` looks for Lua modules: Lua’s package.path',
+    'Where `require` looks for Lua modules, as in package.path',
   ),
   spool: optional(
     'Policy:',
@@ -255,14 +253,14 @@ export const OPTION_TABLE = {
     'Program:',
     'log-level',
     'info',
-    oneOf(['debug', 'info', 'notice', 'warning', 'error']),
-    'What is logged: debug, info, notice, warning or error, and all above it',
+    oneOf(LOG_LEVELS),
+    'What is logged: error, or also warning, notice, info, debug',
   ),
   user: optional('Program:', 'user', undefined, accountName, 'User to become, once listening (needs root)'),
   group: optional(
     'Program:',
     'group',
-    'the user’s',
+    "the user's",
     accountName,
     'Group to become, once listening (needs root)',
   ),

@@ -1,0 +1,240 @@
+#!/usr/bin/env node
+/** The command line: finds the command and its options, runs it, and turns its end into an exit code. */
+import { readFileSync } from 'node:fs';
+import yargs, { type Argv } from 'yargs';
+import { EXIT, OperatorError } from './operator-error.ts';
+import { BadValue, nearest, onOff } from './option-values.ts';
+import { type GivenOptions, OPTION_TABLE, type Options, resolveOptions } from './options.ts';
+
+type Arguments = Readonly<Record<string, unknown>>;
+
+interface Command {
+  /** yargs' form: words in brackets are arguments; `$0` marks the command that needs no name. */
+  readonly usage: string | readonly string[];
+  readonly name: string;
+  readonly summary: string;
+  /** Names of the options it takes; undefined: all. */
+  readonly options?: readonly string[];
+  /** Arguments in order, with their description. */
+  readonly positionals: Readonly<Record<string, string>>;
+  readonly examples: readonly (readonly [command: string, meaning: string])[];
+  /** Options that its arguments stand for. */
+  readonly implied?: (args: Arguments) => GivenOptions;
+  /** @returns the exit code. The parts a command needs are loaded only when it runs. */
+  readonly run: (options: Options, args: Arguments) => Promise<number>;
+}
+
+const VERSION = readVersion();
+
+const COMMANDS: readonly Command[] = [
+  {
+    usage: ['serve', '$0'],
+    name: 'serve',
+    summary: 'Run the milter',
+    positionals: {},
+    examples: [
+      ['$0', 'Policy /etc/mail/smtpf.lua, on port 8895 of 127.0.0.1'],
+      ['$0 --listen unix:/run/milter.sock --socket-group postfix', 'A unix socket'],
+      ['$0 --listen inet:8895@127.0.0.1 --listen inet6:8895@::1', 'Two addresses'],
+      ['$0 --user smtpf --on-error tempfail', 'Started as root'],
+      ['$0 check /etc/mail/smtpf.lua', 'Is this script right?'],
+    ],
+    run: async (options) => {
+      const { serve } = await import('./commands/serve.ts');
+      return serve(options, VERSION);
+    },
+  },
+  {
+    usage: 'check <file>',
+    name: 'check',
+    summary: 'Compile a script, run its main chunk as a connection would, and list its callbacks',
+    options: [
+      'package-path',
+      'allow-js',
+      'allow-execute',
+      'cpu-ms',
+      'memory-mb',
+      'string-mb',
+      'max-files',
+      'write-mb',
+      'config',
+    ],
+    positionals: { file: 'The Lua file' },
+    examples: [['$0 check /etc/mail/smtpf.lua', 'Exit code 0, or 1 and FILE:LINE: MESSAGE']],
+    implied: ({ file }) => new Map([['script', [String(file)]]]),
+    run: async (options, { file }) => {
+      const { check } = await import('./commands/check.ts');
+      return check(options, String(file));
+    },
+  },
+];
+
+const EPILOGUE = `Every option can also be set by an environment variable, as SMTPF_MILTER_LISTEN for --listen \
+(there several addresses stand with blanks between), or in the JSON file of --config, as "listen": [...]. \
+The command line counts before the environment, that before the file.
+
+SIGHUP compiles the script anew for connections to come. SIGTERM ends the program. \
+Exit codes: 0 all is well, 1 bad script (check), 64 wrong option, 78 wrong configuration, 70 internal error.`;
+
+interface Invocation {
+  readonly command: Command;
+  readonly args: Arguments;
+}
+
+/** @returns what to run, or the text that answers --help or --version. @throws OperatorError */
+async function parse(argv: string[]): Promise<Invocation | string> {
+  let invocation: Invocation | undefined;
+  const program = yargs(argv)
+    .scriptName('smtpf-milter')
+    .locale('en')
+    .usage('$0 [command] [options]\n\nA milter that runs your mail policy in Lua, for Postfix and Sendmail.')
+    .parserConfiguration({
+      'boolean-negation': false,
+      'camel-case-expansion': false,
+      'dot-notation': false,
+      'parse-numbers': false,
+      'parse-positional-numbers': false,
+      'strip-aliased': true,
+    })
+    .version(VERSION)
+    .help()
+    .alias('help', 'h')
+    .epilogue(EPILOGUE)
+    .wrap(Math.max(70, Math.min(100, process.stdout.columns ?? 90)))
+    .exitProcess(false)
+    .fail(false);
+  for (const command of COMMANDS) {
+    program.command(
+      command.usage,
+      command.summary,
+      (parser) => describe(parser, command),
+      (args) => {
+        invocation = { command, args };
+      },
+    );
+  }
+  let answer = '';
+  try {
+    await program.parseAsync(argv, {}, (_error, _args, output) => {
+      answer = output;
+    });
+  } catch (error) {
+    throw new OperatorError(usageProblem(error), EXIT.usage);
+  }
+  return invocation ?? answer;
+}
+
+function describe(parser: Argv, command: Command): Argv {
+  for (const [name, help] of Object.entries(command.positionals)) {
+    parser.positional(name, { describe: help, type: 'string' });
+  }
+  for (const { name, group, help, kind, shown } of Object.values(OPTION_TABLE)) {
+    if (!takes(command, name)) continue;
+    parser.option(name, {
+      group,
+      describe: help,
+      ...(kind === 'flag' ? { boolean: true } : {}),
+      ...(shown === undefined ? {} : { defaultDescription: shown }),
+    });
+  }
+  for (const [example, meaning] of command.examples) parser.example(example, meaning);
+  return parser.group(['help', 'version'], 'Program:');
+}
+
+function takes(command: Command, option: string): boolean {
+  return command.options?.includes(option) ?? true;
+}
+
+/** yargs takes `--allow-js=yes` for false. @throws OperatorError */
+function spellFlags(argv: readonly string[]): string[] {
+  const end = argv.includes('--') ? argv.indexOf('--') : argv.length;
+  return argv.map((argument, index) => {
+    const [option = '', ...value] = argument.split('=');
+    const isFlag = Object.values(OPTION_TABLE).some(
+      ({ kind, name }) => kind === 'flag' && `--${name}` === option,
+    );
+    if (!isFlag || value.length === 0 || index > end) return argument;
+    try {
+      return `${option}=${onOff(value.join('='))}`;
+    } catch (error) {
+      if (!(error instanceof BadValue)) throw error;
+      throw new OperatorError(`${option}: ${JSON.stringify(value.join('='))} ${error.message}`, EXIT.usage);
+    }
+  });
+}
+
+function usageProblem(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message.startsWith('Not enough non-option arguments')
+    ? 'check: the script to check must be named: smtpf-milter check FILE'
+    : message.replace(/\s*\n\s*/g, ' ');
+}
+
+/** The options given, by dashed name, whether known or not. @throws OperatorError for arguments nobody takes. */
+function givenOptions({ command, args }: Invocation): GivenOptions {
+  const given = new Map<string, readonly string[]>(command.implied?.(args));
+  for (const [key, content] of Object.entries(args)) {
+    if (key === '$0' || Object.hasOwn(command.positionals, key)) continue;
+    if (key === '_') {
+      refuseSurplus(command, Array.isArray(content) ? content.map(String) : []);
+      continue;
+    }
+    const name = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    const known = Object.values(OPTION_TABLE).find((definition) => definition.name === name);
+    const values: unknown[] = Array.isArray(content) ? content : [content];
+    if (known && known.kind !== 'flag' && values.includes(true)) {
+      throw new OperatorError(`--${name}: needs a value`, EXIT.usage);
+    }
+    if (known && !takes(command, name)) {
+      throw new OperatorError(`--${name}: not an option of ${command.name}`, EXIT.usage);
+    }
+    if (!known && name.length === 1) throw new OperatorError(`-${name}: unknown option`, EXIT.usage);
+    given.set(name, values.map(String));
+  }
+  return given;
+}
+
+function refuseSurplus(command: Command, words: readonly string[]): void {
+  const surplus = words[0] === command.name ? words[1] : words[0];
+  if (surplus === undefined) return;
+  const near = nearest(
+    surplus,
+    COMMANDS.map(({ name }) => name),
+  );
+  throw new OperatorError(
+    words[0] === command.name
+      ? `${command.name}: ${JSON.stringify(surplus)} is one argument too many`
+      : `${JSON.stringify(surplus)}: unknown command${near === undefined ? '' : ` (did you mean ${near}?)`}`,
+    EXIT.usage,
+  );
+}
+
+function readVersion(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  const found = typeof manifest === 'object' && manifest !== null && 'version' in manifest;
+  return found ? String(manifest.version) : 'unknown';
+}
+
+async function main(): Promise<number> {
+  try {
+    const parsed = await parse(spellFlags(process.argv.slice(2)));
+    if (typeof parsed === 'string') {
+      process.stdout.write(`${parsed}\n`);
+      return EXIT.ok;
+    }
+    const options = resolveOptions(givenOptions(parsed), process.env);
+    return await parsed.command.run(options, parsed.args);
+  } catch (error) {
+    if (error instanceof OperatorError) {
+      process.stderr.write(`smtpf-milter: ${error.message.replaceAll('\n', ' ')}\n`);
+      return error.exitCode;
+    }
+    process.stderr.write(`smtpf-milter: internal error: ${error instanceof Error ? error.stack : error}\n`);
+    return EXIT.software;
+  }
+}
+
+// A reader of our output that has gone away is no reason to stop filtering mail.
+process.stdout.on('error', () => {});
+process.stderr.on('error', () => {});
+process.exit(await main());
