@@ -1,0 +1,4 @@
+/** `npm run build`: compiles src to dist. */
+import { build } from './prepare.mjs';
+
+build();
