@@ -64,7 +64,7 @@ function endpoint(family: number, text: string, port: number): ClientEndpoint {
 
 /** Sendmail: `IPv6:2001:db8:0:0:0:0:0:1`. Postfix: `2001:db8::1`. Either may stand in brackets. */
 function bareAddress(text: string): string {
-  return text.replace(/^\[?(?:IPv6:)?(.*?)\]?$/i, '$1');
+  return text.replace(/^\[?(?:IPv6:\[?)?(.*?)\]?$/i, '$1');
 }
 
 /** The one form RFC 5952 gives an IPv6 address; a zone (`fe80::1%eth0`) stays as it is. */
