@@ -6,6 +6,7 @@
  */
 import type { Socket } from 'node:net';
 import type { Logger } from './log.ts';
+import type { Command } from './milter/command.ts';
 import { decodeCommand } from './milter/decode-command.ts';
 import { encodeModification, encodeReply } from './milter/encode-reply.ts';
 import { FrameDecoder } from './milter/frame-decoder.ts';
@@ -102,11 +103,12 @@ export class Connection {
       return;
     }
     try {
-      while (this.#carryOut() && !this.#isOutputBlocked()) {
+      while (!this.#waiting && this.#carryOut() && !this.#isOutputBlocked()) {
         const frame = this.#gone ? undefined : this.#decoder.next();
         if (!frame) break;
-        this.#session ??= this.#begin();
-        this.#take(this.#session.receive(decodeCommand(frame)));
+        const command = decodeCommand(frame);
+        if (this.#session) this.#take(this.#session.receive(command));
+        else this.#begin(command);
       }
     } catch (error) {
       this.#broken(error);
@@ -167,8 +169,10 @@ export class Connection {
   }
 
   #handle(event: PolicyEvent): Verdict | Promise<Verdict> {
-    this.#policy ??= this.#openPolicy();
-    return this.#policy.handle(event);
+    if (this.#policy) return this.#policy.handle(event);
+    this.#id = this.#settings.nextSessionId();
+    const opened = this.#openPolicy();
+    return opened instanceof Promise ? opened.then((policy) => policy.handle(event)) : opened.handle(event);
   }
 
   #settle(event: PolicyEvent, asked: boolean, verdict: Verdict): void {
@@ -201,23 +205,43 @@ export class Connection {
     });
   }
 
-  /** The first complete packet has come: from here on there is a Lua context, or whatever the policy is. */
-  #begin(): Session {
+  /** The first complete packet has come: from here on there is a policy. */
+  #begin(first: Command): void {
     clearTimeout(this.#packetTimer);
     this.#packetTimer = undefined;
-    this.#policy = this.#openPolicy();
-    return new Session(this.#policy.needs, this.#settings.limits);
+    const start = (policy: Policy): void => {
+      this.#session = new Session(policy.needs, this.#settings.limits);
+      this.#take(this.#session.receive(first));
+    };
+    const opened = this.#openPolicy();
+    if (!(opened instanceof Promise)) {
+      start(opened);
+      return;
+    }
+    this.#waiting = true;
+    opened.then((policy) => {
+      this.#waiting = false;
+      try {
+        if (!this.#gone) start(policy);
+      } catch (error) {
+        this.#broken(error);
+      }
+      this.#advance();
+    });
   }
 
-  #openPolicy(): Policy {
-    const id = this.#session ? this.#settings.nextSessionId() : this.#id;
-    this.#id = id;
+  #openPolicy(): Policy | Promise<Policy> {
     const info: SessionInfo = {
-      id,
+      id: this.#id,
       macros: { get: (name) => this.#session?.macros.get(name) },
       grantedActions: () => this.#session?.agreement?.actions ?? 0,
     };
-    return this.#settings.policies.open(info);
+    const keep = (policy: Policy): Policy => {
+      this.#policy = policy;
+      return policy;
+    };
+    const opened = this.#settings.policies.open(info);
+    return opened instanceof Promise ? opened.then(keep) : keep(opened);
   }
 
   /** One write for everything that is ready. */
@@ -274,7 +298,7 @@ export class Connection {
     clearTimeout(this.#packetTimer);
     clearInterval(this.#progressTimer);
     if (this.#waiting) {
-      if (this.#asking) this.#policy?.cancel('the MTA has closed the connection');
+      if (this.#asking) this.#policy?.cancel();
       return;
     }
     this.#takeEnd();

@@ -1,24 +1,14 @@
 /**
  * The file that `smtp.do_dot` is given: one message, written as it arrives, removed after the callback.
  *
- * Files lie in one private directory (mode 0700, files 0600). A file's name tells the process that made it, so that a
+ * Files lie in one private directory, see spool-directory.ts, and have mode 0600. A file's name tells the process that made it, so that a
  * start can sweep away what a crash has left without touching the files of another instance.
  *
  * A short message stays in memory until its end and is then written at once: three system calls are cheaper than the
  * hops through the thread pool. A long one is written while it arrives, in the background.
  */
 
-import {
-  chmodSync,
-  closeSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, rmSync, unlinkSync, writeSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -37,13 +27,11 @@ export class Spool {
   }
 
   /**
-   * Makes the directory if there is none, and removes the files of processes that are gone.
-   * @returns how many files were removed.
-   * @throws when the directory cannot be made or read.
+   * Removes the files of processes that are gone.
+   * @returns how many there were.
+   * @throws when the directory cannot be read.
    */
-  prepare(): number {
-    mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
-    chmodSync(this.#directory, 0o700);
+  sweep(): number {
     let removed = 0;
     for (const name of readdirSync(this.#directory)) {
       const match = NAME.exec(name);

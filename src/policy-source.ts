@@ -1,8 +1,15 @@
 /** What the commands need of the Lua side: policies for connections, and an account of the script as it is now. */
 import type { Logger } from './log.ts';
-import { type CurrentScript, ScriptFile } from './lua/script.ts';
-import type { Policy, PolicyFactory } from './milter/policy.ts';
-import type { Options } from './options.ts';
+import { libraries } from './lua/lib/libraries.ts';
+import { LuaPolicies } from './lua/lua-policies.ts';
+import { ScriptFile } from './lua/script.ts';
+import { openSmtp } from './lua/smtp/table.ts';
+import { Template } from './lua/template.ts';
+import { Spool } from './message-file.ts';
+import type { PolicyFactory } from './milter/policy.ts';
+import { type Options, packagePathOf } from './options.ts';
+import type { LogSink } from './syslog/log-sink.ts';
+import { syslogLibrary } from './syslog/lua-syslog.ts';
 
 /** The script as `examine` found it. Text is latin1. */
 export interface ScriptReport {
@@ -25,20 +32,44 @@ export interface PolicySource extends PolicyFactory {
 export interface PolicySourceSettings {
   readonly options: Options;
   readonly log: Logger;
-  /** The private directory for message files. */
+  /** Where the script's own log lines go. */
+  readonly sink: LogSink;
+  /** The private directory for message files; what an earlier run has left in it is removed. */
   readonly spool: string;
 }
 
-export function openPolicySource({ options }: PolicySourceSettings): PolicySource {
-  const file = new ScriptFile(options.script);
-  return {
-    open(): Policy {
-      throw new Error('policies are not connected to the server yet');
+export function openPolicySource({ options, log, sink, spool }: PolicySourceSettings): PolicySource {
+  const messages = new Spool(spool);
+  if (spool !== '') {
+    const removed = messages.sweep();
+    if (removed > 0) log.notice(`${removed} message files of an earlier run removed from ${spool}`);
+  }
+  const policies = new LuaPolicies(new ScriptFile(options.script), {
+    template: new Template([
+      ...libraries,
+      { name: 'syslog', open: syslogLibrary(sink) },
+      { install: openSmtp },
+    ]),
+    limits: {
+      cpuMs: options.cpuMs,
+      memoryBytes: options.memoryBytes,
+      stringBytes: options.stringBytes,
+      openFiles: options.maxFiles,
+      writtenBytes: options.writeBytes,
     },
-    examine: async () => report(file.current(), options.script),
+    allowExecute: options.allowExecute,
+    packagePath: packagePathOf(options),
+    onError: options.onError,
+    log,
+    createMessageFile: () => messages.create(),
+    deadlineMs: options.deadlineMs,
+    endOfMessageDeadlineMs: options.endOfMessageDeadlineMs,
+  });
+  return {
+    open: (session) => policies.open(session),
+    examine: async () => {
+      const { current, callbacks, problem, warnings } = await policies.examine();
+      return { path: options.script, hash: current.script?.hash, callbacks, problem, warnings };
+    },
   };
-}
-
-function report({ script, failure }: CurrentScript, path: string): ScriptReport {
-  return { path, hash: script?.hash, callbacks: [], problem: failure?.message, warnings: [] };
 }

@@ -11,9 +11,10 @@ import { StderrSink } from '../syslog/stderr-sink.ts';
  * @returns 0, or 1 for a script that cannot run.
  */
 export async function check(options: Options, file: string): Promise<number> {
-  const log = new Logger(new StderrSink(), 'warning');
+  const sink = new StderrSink();
+  const log = new Logger(sink, 'warning');
   const asNamed = { ...options, script: file, packagePath: packagePathOf(options) };
-  const report = await openPolicySource({ options: asNamed, log, spool: '' }).examine();
+  const report = await openPolicySource({ options: asNamed, log, sink, spool: '' }).examine();
   const lines = [
     ...report.warnings.map((warning) => `${warning} (warning)`),
     report.problem ?? `${report.path}: callbacks: ${report.callbacks.join(' ') || 'none'}`,

@@ -46,7 +46,7 @@ export async function serve(options: Options, version: string): Promise<number> 
   const sink = openSink(options.syslog, complain);
   const log = new Logger(sink, options.logLevel);
   endOnOurBugs(log, sink, listeners);
-  const policies = openPolicySource({ options, log, spool });
+  const policies = openPolicySource({ options, log, sink, spool });
   const report = await policies.examine();
   announce(version, listeners, report);
   logStart(log, version, listeners, report);

@@ -78,8 +78,8 @@ export interface Policy {
   readonly needs: Needs;
   /** One event at a time: the next is given when the verdict of the one before is there. Never throws or rejects. */
   handle(event: PolicyEvent): Verdict | Promise<Verdict>;
-  /** Ends the event in progress, if any, at once: its promise resolves to `continue`. */
-  cancel(reason: string): void;
+  /** Ends the event in progress, if any: its promise resolves soon, to whatever. */
+  cancel(): void;
   /** Frees what the policy holds. No event follows. */
   dispose(): void;
 }
@@ -94,5 +94,6 @@ export interface SessionInfo {
 }
 
 export interface PolicyFactory {
-  open(session: SessionInfo): Policy;
+  /** Never throws or rejects: what cannot be opened is a policy too, one that does what the operator configured. */
+  open(session: SessionInfo): Policy | Promise<Policy>;
 }
