@@ -1,22 +1,29 @@
 /**
  * fengari, with the cures for its defects applied: the only way to the engine for the rest of the program.
  *
- * Every cure is for fengari 0.1.5 exactly (package.json pins it) and is explained where it is made. Cures that replace
- * exports of lstring.js must run before the rest of fengari loads, because the other modules copy those exports:
- * hence `require` in a fixed order instead of `import`.
+ * Every cure is for fengari 0.1.5 exactly (package.json pins it), is explained where it is made, and has a test in
+ * test/lua/engine.test.ts that fails without it. There are three ways in, by what a defect needs:
+ * - exports of lstring.js are replaced before the rest of fengari loads, because the other modules copy them when they
+ *   load: hence `require` in a fixed order instead of `import`;
+ * - text of a source file is replaced while fengari loads (`sourceCures`), where a defect is inside a function;
+ * - exports of lua.js are wrapped, where our own libraries are the only callers.
  */
-import { createRequire } from 'node:module';
+import Module, { createRequire } from 'node:module';
+import { basename } from 'node:path';
 import type fengari from 'fengari';
-import type { LuaString } from 'fengari';
+import type { Internals, LuaState, LuaString } from 'fengari';
+import './engine-numbers.ts'; // Before anything of fengari loads.
+import './engine-numbers.ts';
+import type { Host } from './host.ts';
 
 const require = createRequire(import.meta.url);
 
-interface StringInternals {
-  luaS_hash(bytes: LuaString): string;
-  luaS_hashlongstr(ts: { hash: string | null; realstring: LuaString }): string;
-}
+/** Buffer's own, which serves any Uint8Array and saves making a Buffer around it. */
+const { latin1Slice } = Buffer.prototype as unknown as {
+  latin1Slice(this: Uint8Array, start: number, end: number): string;
+};
 
-const lstring: StringInternals = require('fengari/src/lstring.js');
+const lstring: Internals['lstring'] = require('fengari/src/lstring.js');
 
 /**
  * Cure: colliding string keys. fengari's table key for a string is its bytes in hexadecimal without padding, so
@@ -31,7 +38,7 @@ function latin1Key(bytes: LuaString): string {
     for (let i = 0; i < length; i++) key += String.fromCharCode(bytes[i] ?? 0);
     return key;
   }
-  return `|${Buffer.from(bytes.buffer, bytes.byteOffset, length).toString('latin1')}`;
+  return `|${latin1Of(bytes)}`;
 }
 lstring.luaS_hash = latin1Key;
 lstring.luaS_hashlongstr = (ts) => {
@@ -39,11 +46,181 @@ lstring.luaS_hashlongstr = (ts) => {
   return ts.hash;
 };
 
-const engine: typeof fengari = require('fengari');
+/**
+ * Cure: strings without bound. Strings are ArrayBuffers, outside the heap that V8 limits, so `s = s .. s` took all of
+ * the machine's memory. Every new string passes here, and a long one is made known to the state's host, which raises a
+ * Lua memory error when it is over the limit. Short ones (by far the most) cost one comparison.
+ */
+const LONG_STRING = 4096;
+
+function announce(L: LuaState, length: number): void {
+  if (length < LONG_STRING) return;
+  const host = L.l_G.host as Host | undefined;
+  host?.stringMade(L, length);
+}
+const { TString } = lstring;
+lstring.luaS_bless = (L, bytes) => {
+  announce(L, bytes.length);
+  return new TString(L, bytes);
+};
+// A `function`: ltm.js calls it with `new`. Copying by the constructor is also much faster than fengari's Uint8Array.from.
+lstring.luaS_new = function luaS_new(L, bytes) {
+  announce(L, bytes.length);
+  return new TString(L, new Uint8Array(bytes));
+};
+lstring.luaS_newliteral = (L, text) => new TString(L, new Uint8Array(Buffer.from(text)));
+lstring.luaS_space = (L, length) => {
+  announce(L, length);
+  return new Uint8Array(length);
+};
+
+interface SourceCure {
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+const sourceCures: SourceCure[] = [
+  {
+    // `a..b..c` allocates the whole result before luaS_bless sees it: a few long operands were gigabytes.
+    file: 'lvm.js',
+    from: 'let buff = new Uint8Array(tl);',
+    to: 'let buff = require("./lstring.js").luaS_space(L, tl);',
+  },
+  {
+    // Operator precedence: the bit that remembers "hooks are allowed" was never set, so after the first error that a
+    // pcall caught in a coroutine no hook ran again there, and an endless loop after it could not be stopped.
+    file: 'lapi.js',
+    from: 'ci.callstatus &= ~lstate.CIST_OAH | L.allowhook;',
+    to: 'ci.callstatus = (ci.callstatus & ~lstate.CIST_OAH) | L.allowhook;',
+  },
+  {
+    // A Lua frame has no room above its registers, so after a JavaScript exception inside an instruction the handler
+    // could not even be pushed, and what had happened was lost. The frame is unwound in any case: give it room.
+    file: 'ldo.js',
+    from: '                    lapi.lua_pushcfunction(L, atnativeerror);',
+    to: `                    luaD_checkstack(L, LUA_MINSTACK);
+                    if (L.ci.top < L.top + LUA_MINSTACK) L.ci.top = L.top + LUA_MINSTACK;
+                    lapi.lua_pushcfunction(L, atnativeerror);`,
+  },
+  {
+    // A function that is not Lua is "C" to Lua programs, in debug.getinfo and in tracebacks.
+    file: 'ldebug.js',
+    from: 'ar.source = to_luastring("=[JS]", true);',
+    to: 'ar.source = to_luastring("=[C]", true);',
+  },
+  {
+    file: 'ldebug.js',
+    from: 'ar.what = to_luastring("J", true);',
+    to: 'ar.what = to_luastring("C", true);',
+  },
+];
+
+function loadCured(): typeof fengari {
+  const prototype = Module.prototype as unknown as {
+    _compile(content: string, filename: string): unknown;
+  };
+  const compile = prototype._compile;
+  const applied = new Set<SourceCure>();
+  prototype._compile = function (content, filename) {
+    let text = content;
+    for (const cure of sourceCures) {
+      if (basename(filename) !== cure.file || !filename.includes('fengari')) continue;
+      if (text.split(cure.from).length !== 2) continue;
+      text = text.replace(cure.from, () => cure.to);
+      applied.add(cure);
+    }
+    return compile.call(this, text, filename);
+  };
+  let loaded: typeof fengari;
+  try {
+    loaded = require('fengari');
+  } finally {
+    prototype._compile = compile;
+  }
+  const missing = sourceCures.find((cure) => !applied.has(cure));
+  if (missing) throw new Error(`fengari is not 0.1.5, or was loaded before: ${missing.file} is not cured`);
+  return loaded;
+}
+
+const engine = loadCured();
 
 export const lua = engine.lua;
 export const lauxlib = engine.lauxlib;
 export const lualib = engine.lualib;
+
+/** For template.ts, script.ts, values.ts and context.ts only. */
+export const internals: Internals = {
+  lstring,
+  lobject: require('fengari/src/lobject.js'),
+  ltable: require('fengari/src/ltable.js'),
+  lstate: require('fengari/src/lstate.js'),
+  ldo: require('fengari/src/ldo.js'),
+  lfunc: require('fengari/src/lfunc.js'),
+  tags: require('fengari/src/defs.js').constant_types,
+};
+
+/**
+ * Cure: compiled functions are shared by all contexts, but fengari keeps the last closure made from one in the function
+ * itself, which would keep the variables of a finished session alive and hand one closure to two contexts.
+ */
+Object.defineProperty(internals.lfunc.Proto.prototype, 'cache', { get: () => null, set: () => {} });
+
+/**
+ * The status of an error that no Lua code can catch: fengari's own for "not a Lua error". `lua_resume` does not look
+ * for a pcall to continue at; everything else that protects a call in JavaScript has to pass it on, as the wrappers
+ * below do.
+ */
+const UNCATCHABLE = -1;
+
+/** Unwinds L up to the driver. The reason is kept by the caller (Host.abort). */
+export function throwUncatchable(L: LuaState): never {
+  // Should some code swallow it nevertheless, the next instruction of this thread calls the hook, which throws again.
+  L.basehookcount = 1;
+  L.hookcount = 1;
+  return internals.ldo.luaD_throw(L, UNCATCHABLE);
+}
+
+/** Raises Lua's "not enough memory". */
+export function throwMemoryError(L: LuaState): never {
+  return internals.ldo.luaD_throw(L, lua.LUA_ERRMEM);
+}
+
+/**
+ * Whether `lua_resume(thread)` that returned LUA_ERRRUN was ended by an uncatchable error: only then does the thread
+ * still look as if it ran.
+ */
+export function endedUncatchably(thread: LuaState): boolean {
+  return thread.status === lua.LUA_OK && thread.ci !== thread.base_ci;
+}
+
+const { lua_pcall, lua_pcallk, lua_load } = lua;
+const passOn = (L: LuaState, status: number): number =>
+  status === UNCATCHABLE ? throwUncatchable(L) : status;
+lua.lua_pcall = (L, nargs, nresults, handler) => passOn(L, lua_pcall(L, nargs, nresults, handler));
+lua.lua_pcallk = (L, nargs, nresults, handler, context, k) =>
+  passOn(L, lua_pcallk(L, nargs, nresults, handler, context, k));
+lua.lua_load = (L, reader, data, chunkname, mode) => passOn(L, lua_load(L, reader, data, chunkname, mode));
+
+/**
+ * For lua_atnativeerror: what becomes of a JavaScript exception inside a protected call. Without a handler it is an
+ * error without a message. Too little memory or stack are Lua's own errors; anything else is a bug of ours or of the
+ * engine, after which the state cannot be trusted.
+ */
+export function nativeErrorHandler(L: LuaState): number {
+  const error = lua.lua_touserdata(L, 1);
+  if (error instanceof RangeError) {
+    if (/call stack/i.test(error.message)) {
+      lua.lua_pushliteral(L, 'stack overflow');
+      return 1;
+    }
+    if (/allocation failed|typed array length|array length|string length/i.test(error.message))
+      throwMemoryError(L);
+  }
+  const host = L.l_G.host as Host | undefined;
+  host?.nativeError(L, error);
+  return throwUncatchable(L);
+}
 
 /** A Lua string of our own ASCII text; cached by fengari, so never write to it. */
 export function ascii(text: string): LuaString {
@@ -52,10 +229,15 @@ export function ascii(text: string): LuaString {
 
 /** A Lua string from latin1 text: one byte per character. */
 export function bytesOf(latin1: string): LuaString {
-  return Buffer.from(latin1, 'latin1');
+  const length = latin1.length;
+  // Not from Buffer's pool: a string that the script keeps would keep the pool's 8 KiB. V8 holds up to 64 bytes inline.
+  const bytes = new Uint8Array(length);
+  if (length <= 48) for (let i = 0; i < length; i++) bytes[i] = latin1.charCodeAt(i);
+  else Buffer.from(bytes.buffer).write(latin1, 'latin1');
+  return bytes;
 }
 
 /** Latin1 text from a Lua string: one character per byte. */
 export function latin1Of(bytes: LuaString): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+  return latin1Slice.call(bytes, 0, bytes.length);
 }

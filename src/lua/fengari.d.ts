@@ -14,19 +14,25 @@ declare module 'fengari' {
     short_src: LuaString;
     currentline: number;
     name: LuaString | null;
+    namewhat: LuaString;
     what: LuaString;
+    linedefined: number;
+    istailcall: boolean;
     i_ci: unknown;
   }
 
   export interface GlobalState {
     l_registry: { type: number; value: LuaTable };
-    mt: (LuaTable | null)[];
+    mt: (LuaTable | null | undefined)[];
+    mainthread: LuaState;
+    tmname: unknown[];
     /** Ours: the owner of this state, see host.ts. */
     host?: unknown;
   }
 
   export interface LuaTable {
     strong: Map<unknown, TableEntry>;
+    dead_strong: Map<unknown, TableEntry>;
     f: TableEntry | undefined;
     l: TableEntry | undefined;
     metatable: LuaTable | null;
@@ -51,11 +57,85 @@ declare module 'fengari' {
     previous: CallInfo | null;
   }
 
+  /** A string object: shared freely between states, never changed but for its cached table key. */
+  export interface TString {
+    hash: string | null;
+    realstring: LuaString;
+  }
+
+  /** A compiled function. Nothing in it is written after compiling (see engine.ts for `cache`). */
+  export interface Proto {
+    /** Constants. */
+    k: TValue[];
+    /** Functions defined inside. */
+    p: Proto[];
+    cache: unknown;
+    upvalues: unknown[];
+    source: TString | null;
+  }
+
+  export interface LClosure {
+    p: Proto;
+    nupvalues: number;
+    upvals: TValue[];
+  }
+
+  export interface CClosure {
+    f: LuaFunction;
+    nupvalues: number;
+    upvalue: TValue[];
+  }
+
+  export interface Udata {
+    metatable: LuaTable | null;
+    uservalue: TValue;
+    len: number;
+    data: Record<string, unknown>;
+  }
+
+  /** The modules under fengari/src, as far as they are in use. */
+  export interface Internals {
+    lobject: {
+      TValue: new (type: number, value: unknown) => TValue;
+      LClosure: new (L: LuaState, n: number) => LClosure;
+      CClosure: new (L: LuaState, f: LuaFunction, n: number) => CClosure;
+      Udata: new (L: LuaState, size: number) => Udata;
+    };
+    ltable: {
+      luaH_new(L: LuaState): LuaTable;
+      luaH_getint(table: LuaTable, key: number): TValue;
+    };
+    lstate: { lua_newstate(): LuaState };
+    ldo: { luaD_throw(L: LuaState, status: number): never };
+    lfunc: { Proto: { prototype: object } };
+    lstring: {
+      TString: new (L: LuaState, bytes: LuaString) => TString;
+      luaS_hash(bytes: LuaString): string;
+      luaS_hashlongstr(string: TString): string;
+      luaS_bless(L: LuaState, bytes: LuaString): TString;
+      luaS_new(L: LuaState, bytes: LuaString): TString;
+      luaS_newliteral(L: LuaState, text: string): TString;
+      /** Ours: room for a string about to be made, see engine.ts. */
+      luaS_space?(L: LuaState, length: number): Uint8Array;
+    };
+    /** Type tags with their variants. */
+    tags: {
+      LUA_TLNGSTR: number;
+      LUA_TNUMFLT: number;
+      LUA_TNUMINT: number;
+      LUA_TLCL: number;
+      LUA_TLCF: number;
+      LUA_TCCL: number;
+    };
+  }
+
   export interface LuaState {
     l_G: GlobalState;
     stack: (TValue | undefined)[];
     top: number;
     ci: CallInfo;
+    base_ci: CallInfo;
+    nCcalls: number;
     allowhook: number;
     status: number;
     nny: number;
@@ -85,6 +165,7 @@ declare module 'fengari' {
     LUA_TFUNCTION: 6;
     LUA_TUSERDATA: 7;
     LUA_TTHREAD: 8;
+    lua_Debug: new () => LuaDebug;
     lua_absindex(L: LuaState, index: number): number;
     lua_atnativeerror(L: LuaState, handler: LuaFunction): LuaFunction | undefined;
     lua_call(L: LuaState, nargs: number, nresults: number): void;
@@ -134,6 +215,8 @@ declare module 'fengari' {
     lua_pushcclosure(L: LuaState, f: LuaFunction, n: number): void;
     lua_pushcfunction(L: LuaState, f: LuaFunction): void;
     lua_pushglobaltable(L: LuaState): void;
+    /** `%s %d %f %c %p %I %U %%` only; `format` is bytes. */
+    lua_pushfstring(L: LuaState, format: LuaString, ...args: unknown[]): LuaString;
     lua_pushinteger(L: LuaState, value: number): void;
     lua_pushlightuserdata(L: LuaState, value: unknown): void;
     /** Encodes as UTF-8: for our own ASCII texts only. */
@@ -165,8 +248,11 @@ declare module 'fengari' {
     ): void;
     lua_setmetatable(L: LuaState, index: number): void;
     lua_settable(L: LuaState, index: number): void;
+    lua_setupvalue(L: LuaState, index: number, n: number): LuaString | null;
     lua_settop(L: LuaState, index: number): void;
     lua_status(L: LuaState): number;
+    /** Pushes the number that the text is and returns its length plus 1, or returns 0. */
+    lua_stringtonumber(L: LuaState, text: LuaString): number;
     lua_toboolean(L: LuaState, index: number): boolean;
     lua_tointeger(L: LuaState, index: number): number;
     /** false when the value is no integer and cannot be converted to one. */
@@ -192,6 +278,7 @@ declare module 'fengari' {
     LUA_LOADED_TABLE: LuaString;
     luaL_argcheck(L: LuaState, condition: unknown, arg: number, message: LuaString): void;
     luaL_argerror(L: LuaState, arg: number, message: LuaString): never;
+    luaL_callmeta(L: LuaState, object: number, event: LuaString): boolean;
     luaL_checkany(L: LuaState, arg: number): void;
     luaL_checkinteger(L: LuaState, arg: number): number;
     luaL_checknumber(L: LuaState, arg: number): number;

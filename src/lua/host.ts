@@ -14,11 +14,30 @@ export interface Limits {
   readonly cpuMs: number;
   /** Growth of the process's memory during one callback. */
   readonly memoryBytes: number;
-  /** Longest string a script can make. */
+  /** Longest string a script can make; at least 4096. */
   readonly stringBytes: number;
   readonly openFiles: number;
   /** Bytes one SMTP session may write to files. */
   readonly writtenBytes: number;
+}
+
+export const defaultLimits: Limits = {
+  cpuMs: 1000,
+  memoryBytes: 256 * 1024 * 1024,
+  stringBytes: 32 * 1024 * 1024,
+  openFiles: 64,
+  writtenBytes: 1024 * 1024 * 1024,
+};
+
+/** Which bound was overrun. */
+export type Budget = 'cpu' | 'memory' | 'deadline' | 'files' | 'written';
+
+/**
+ * A yield of the host's own (a wait, or the end of a time slice) on its way up through coroutines that the script made.
+ */
+export interface Suspension {
+  /** Called where the way up is barred; the coroutine is then resumed at once and a wait fails there with `message`. */
+  refuse(message: Uint8Array): void;
 }
 
 export interface Host {
@@ -35,8 +54,18 @@ export interface Host {
   readonly allowExecute: boolean;
   /** Value of package.path, as bytes in latin1. */
   readonly packagePath: string;
-  /** Ends the running callback for good: no pcall of the script can catch it. `reason` goes to the log. */
-  abort(L: LuaState, reason: string): never;
+  /**
+   * Ends the running callback for good: no pcall of the script can catch it. `reason` goes to the log, after the
+   * script's file and line. With `budget` the outcome is `overBudget` and the context is not used again; without it
+   * the callback has failed, as by an error (os.exit).
+   */
+  abort(L: LuaState, reason: string, budget?: Budget): never;
+  /**
+   * To be called by a library function that works long without running Lua code, every few hundred steps or more:
+   * looks at the clock and the memory from time to time and aborts the callback when it is over a budget.
+   * A step is about 10 ns of work, say one byte looked at.
+   */
+  charge(L: LuaState, steps: number): void;
   /**
    * Suspends the running callback until `start()`'s promise settles, then pushes its results on L by `push` and
    * returns their number; a rejection becomes a Lua error with its message. To be used as `return host.wait(...)` in a
@@ -47,6 +76,17 @@ export interface Host {
     start: (cancelled: AbortSignal) => Promise<T>,
     push: (L: LuaState, value: T) => number,
   ): number;
+
+  /** The thread the running callback began in: not a coroutine of the script. */
+  readonly thread: LuaState | null;
+  /** For lib/coroutine.ts: set between a yield of the host's own and its arrival at the driver. */
+  readonly suspension: Suspension | null;
+  /** For lib/coroutine.ts: the suspension was refused and is dealt with. */
+  dropSuspension(): void;
+  /** Called by the engine when a string of at least 4096 bytes is about to be made. @throws a Lua memory error */
+  stringMade(L: LuaState, bytes: number): void;
+  /** Called by the engine for a JavaScript exception that is neither memory nor stack: our bug or the engine's. */
+  nativeError(L: LuaState, error: unknown): void;
 }
 
 export function hostOf(L: LuaState): Host {

@@ -1,0 +1,164 @@
+/**
+ * Measures what one callback uses: CPU time and memory, summed over the stretches in which it runs, and time passed.
+ */
+import { getHeapStatistics, setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import type { Budget, Limits } from './host.ts';
+
+/** How long a callback runs before other sessions get their turn. */
+const SLICE_MS = 5;
+/** Looking at the heap costs 0.2 µs, so only at every tenth check. */
+const CHECKS_PER_HEAP_LOOK = 10;
+/** New strings are looked at sooner: a few can be a gigabyte. */
+const BYTES_PER_HEAP_LOOK = 8 * 1024 * 1024;
+/** Part of V8's heap that must stay free: when it is full the process ends. */
+const HEAP_RESERVE = 0.1;
+/** Least growth for which a callback is held responsible for a full heap. */
+const HEAP_SHARE = 16 * 1024 * 1024;
+
+export interface Overrun {
+  readonly budget: Budget;
+  readonly message: string;
+}
+
+export class Meter {
+  readonly #limits: Limits;
+  #cpuLimit: number;
+  /** Milliseconds used in earlier stretches. */
+  #used = 0;
+  #start = 0;
+  /** The process's CPU time in ms when the stretch was first checked; NaN before. */
+  #cpuStart = Number.NaN;
+  #deadline = Number.POSITIVE_INFINITY;
+  #checks = 0;
+  /** Bytes by which memory grew in earlier stretches and, since `#heapStart`, in this one. */
+  #grown = 0;
+  #heapStart = Number.NaN;
+  #stringBytes = 0;
+  #sliceOver = false;
+
+  constructor(limits: Limits) {
+    this.#limits = limits;
+    this.#cpuLimit = limits.cpuMs;
+  }
+
+  /** A callback begins. `deadlineMs` counts from now, waiting included. */
+  begin(deadlineMs: number | undefined): void {
+    this.#cpuLimit = this.#limits.cpuMs;
+    this.#used = 0;
+    this.#grown = 0;
+    this.#stringBytes = 0;
+    this.#deadline = deadlineMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + deadlineMs;
+  }
+
+  /** Milliseconds until the deadline. */
+  remainingMs(): number {
+    return Math.max(0, this.#deadline - performance.now());
+  }
+
+  /** From here on no more than `ms` of CPU time. */
+  allowOnly(ms: number): void {
+    this.#cpuLimit = Math.min(this.#cpuLimit, this.#used + ms);
+  }
+
+  /** The callback runs again. */
+  resume(): void {
+    this.#start = performance.now();
+    this.#cpuStart = Number.NaN;
+    this.#heapStart = Number.NaN;
+    this.#sliceOver = false;
+  }
+
+  /** The callback waits, or others have their turn. */
+  suspend(): void {
+    this.#used += this.#stretch(performance.now());
+    if (!Number.isNaN(this.#heapStart)) this.#grown = this.#growth(memoryInUse());
+    this.#heapStart = Number.NaN;
+  }
+
+  /** Whether others should have their turn now. */
+  get sliceOver(): boolean {
+    return this.#sliceOver;
+  }
+
+  /** Looks at the clock, and at the memory now and then; what is overrun, if anything. */
+  check(): Overrun | null {
+    const now = performance.now();
+    if (Number.isNaN(this.#cpuStart)) this.#cpuStart = processCpu();
+    if (Number.isNaN(this.#heapStart)) this.#heapStart = memoryInUse();
+    if (now - this.#start > SLICE_MS) this.#sliceOver = true;
+    if (
+      this.#used + (now - this.#start) > this.#cpuLimit &&
+      this.#used + this.#stretch(now) > this.#cpuLimit
+    ) {
+      return { budget: 'cpu', message: `more than ${this.#limits.cpuMs} ms of CPU time used` };
+    }
+    if (now > this.#deadline) return DEADLINE;
+    return ++this.#checks % CHECKS_PER_HEAP_LOOK === 0 ? this.#checkHeap() : null;
+  }
+
+  /** A string of so many bytes is made; what is overrun, if anything. */
+  string(bytes: number): Overrun | null {
+    if (Number.isNaN(this.#heapStart)) this.#heapStart = memoryInUse();
+    this.#stringBytes += bytes;
+    if (this.#stringBytes < BYTES_PER_HEAP_LOOK) return null;
+    this.#stringBytes = 0;
+    return this.#checkHeap() ?? this.check();
+  }
+
+  /**
+   * CPU time of this stretch. Under load the clock on the wall runs faster than the CPU works for us, so the smaller of
+   * the two counts; the process's CPU time holds the work of other threads too, never less than ours.
+   */
+  #stretch(now: number): number {
+    const wall = now - this.#start;
+    return Number.isNaN(this.#cpuStart) ? wall : Math.min(wall, processCpu() - this.#cpuStart + 1);
+  }
+
+  #growth(inUse: number): number {
+    return Math.max(0, this.#grown + inUse - this.#heapStart);
+  }
+
+  #checkHeap(): Overrun | null {
+    const limit = this.#limits.memoryBytes;
+    const full = heapIsFull() && this.#growth(memoryInUse()) > HEAP_SHARE;
+    if (!full && this.#growth(memoryInUse()) <= limit) return null;
+    // Much of it may be garbage. A collection takes a moment, but only after growth that one callback should not cause.
+    collectGarbage();
+    this.#grown = this.#growth(memoryInUse());
+    this.#heapStart = memoryInUse();
+    if (this.#grown <= limit && !(heapIsFull() && this.#grown > HEAP_SHARE)) return null;
+    return { budget: 'memory', message: `memory grew by more than ${Math.floor(limit / 1048576)} MiB` };
+  }
+}
+
+export const DEADLINE: Overrun = { budget: 'deadline', message: 'the time for this callback is over' };
+
+/** User and system time of the process, in milliseconds. */
+function processCpu(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
+/** Objects in the heap, and strings, which are outside. */
+function memoryInUse(): number {
+  const { used_heap_size, external_memory } = getHeapStatistics();
+  return used_heap_size + external_memory;
+}
+
+function heapIsFull(): boolean {
+  const { used_heap_size, heap_size_limit } = getHeapStatistics();
+  return used_heap_size > heap_size_limit * (1 - HEAP_RESERVE);
+}
+
+let collect: (() => void) | undefined;
+
+/** V8 offers its collector only behind a flag, which may be set late. */
+function collectGarbage(): void {
+  if (collect === undefined) {
+    setFlagsFromString('--expose-gc');
+    collect = runInNewContext('gc') as () => void;
+    setFlagsFromString('--no-expose-gc');
+  }
+  collect();
+}

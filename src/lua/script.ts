@@ -1,0 +1,202 @@
+/**
+ * A policy script compiled once and shared by all sessions, and the file it comes from, read again when it changed.
+ */
+import { createHash } from 'node:crypto';
+import { type BigIntStats, closeSync, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
+import type { LClosure, LuaState, Proto, TString } from 'fengari';
+import { internals, latin1Of, lauxlib, lua, nativeErrorHandler } from './engine.ts';
+import { errnoOf, errorText } from './lib/errno.ts';
+
+export class Script {
+  /** Nothing in it changes after compiling, so any number of states may run it. */
+  readonly proto: Proto;
+  /** File name or other name of the source. */
+  readonly path: string;
+  /** First 12 hexadecimal digits of the source's SHA-256. */
+  readonly hash: string;
+  #names: ReadonlySet<string> | undefined;
+
+  constructor(proto: Proto, path: string, hash: string) {
+    this.proto = proto;
+    this.path = path;
+    this.hash = hash;
+  }
+
+  /** All strings that stand in the source, as field names or literals, in latin1. */
+  names(): ReadonlySet<string> {
+    if (this.#names === undefined) {
+      const names = new Set<string>();
+      collectStrings(this.proto, names);
+      this.#names = names;
+    }
+    return this.#names;
+  }
+
+  /** Pushes the main chunk as a function with L's own globals. */
+  push(L: LuaState): void {
+    const { lobject } = internals;
+    const closure = new lobject.LClosure(L, this.proto.upvalues.length);
+    closure.p = this.proto;
+    const globals = internals.ltable.luaH_getint(L.l_G.l_registry.value, lua.LUA_RIDX_GLOBALS);
+    // A main chunk has one upvalue, _ENV.
+    closure.upvals[0] = new lobject.TValue(globals.type, globals.value);
+    lua.lua_checkstack(L, 1);
+    L.stack[L.top++] = new lobject.TValue(internals.tags.LUA_TLCL, closure);
+  }
+}
+
+function collectStrings(proto: Proto, into: Set<string>): void {
+  for (const { type, value } of proto.k) {
+    if ((type & 0x0f) === lua.LUA_TSTRING) into.add(latin1Of((value as TString).realstring));
+  }
+  for (const inner of proto.p) collectStrings(inner, into);
+}
+
+export class ScriptError extends Error {
+  override name = 'ScriptError';
+}
+
+const ESCAPE = 0x1b; // First byte of a precompiled chunk.
+const HASH_SIGN = 0x23;
+const LINE_FEED = 0x0a;
+
+/**
+ * The Lua text in a file: without a byte order mark, and with a first line that starts with `#` emptied (its line end
+ * stays, so that lines keep their numbers), as luaL_loadfilex has it.
+ *
+ * @throws ScriptError for a precompiled chunk: the VM does not check it, so it could do anything.
+ */
+export function luaText(file: Uint8Array): Uint8Array {
+  let text = file;
+  if (text[0] === 0xef && text[1] === 0xbb && text[2] === 0xbf) text = text.subarray(3);
+  if (text[0] === HASH_SIGN) {
+    const end = text.indexOf(LINE_FEED);
+    text = end < 0 ? text.subarray(text.length) : text.subarray(end);
+  }
+  // A precompiled chunk may follow a first line, and loadfile would accept it.
+  const start = text[0] === LINE_FEED ? 1 : 0;
+  if (text[start] === ESCAPE || text[0] === ESCAPE) {
+    throw new ScriptError('precompiled chunks are not accepted, only Lua source');
+  }
+  return text;
+}
+
+/**
+ * Compiles Lua source.
+ *
+ * @param source the bytes of the file
+ * @param path for messages: the file's name
+ * @throws ScriptError `file:line: message`, as latin1 text
+ */
+export function compile(source: Uint8Array, path: string): Script {
+  let text: Uint8Array;
+  try {
+    text = luaText(source);
+  } catch (error) {
+    throw error instanceof ScriptError ? new ScriptError(`${path}: ${error.message}`) : error;
+  }
+  const L = lauxlib.luaL_newstate();
+  lua.lua_atnativeerror(L, nativeErrorHandler);
+  const chunkName = new Uint8Array(Buffer.from(`@${path}`));
+  const status = lauxlib.luaL_loadbufferx(L, text, text.length, chunkName, TEXT_ONLY);
+  if (status !== lua.LUA_OK) {
+    const message = lua.lua_tostring(L, -1);
+    throw new ScriptError(message === null ? `${path}: cannot be compiled` : latin1Of(message));
+  }
+  const closure = lua.lua_topointer(L, -1) as LClosure;
+  return new Script(closure.p, path, createHash('sha256').update(source).digest('hex').slice(0, 12));
+}
+
+const TEXT_ONLY: Uint8Array = new Uint8Array(Buffer.from('t'));
+
+/** Why there is no script; the same object as long as the file stays as it is. */
+export interface ScriptFailure {
+  /** `file:line: message`, or what the system said of the file. Latin1 text. */
+  readonly message: string;
+  readonly version: string;
+}
+
+export type CurrentScript =
+  | { readonly script: Script; readonly failure?: undefined }
+  | { readonly script?: undefined; readonly failure: ScriptFailure };
+
+/**
+ * A script file that may be edited at any time.
+ *
+ * Times of files advance in steps of some milliseconds, so an edit soon after another can leave time and size as they
+ * were: a file that was this young when it was read is read again, until it has aged.
+ */
+const YOUNG_NS = 100_000_000n;
+
+export class ScriptFile {
+  readonly path: string;
+  #version = '';
+  #young = false;
+  #source: Uint8Array | undefined;
+  #current: CurrentScript | undefined;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /**
+   * The script as the file is now: compiled when the file is new or has changed, else the same objects as before. Costs
+   * one stat.
+   */
+  current(): CurrentScript {
+    try {
+      const version = versionOf(statSync(this.path, { bigint: true }), this.path);
+      if (this.#current !== undefined && version === this.#version && !this.#young) return this.#current;
+      return this.#read();
+    } catch (error) {
+      return this.#unreadable(error);
+    }
+  }
+
+  #read(): CurrentScript {
+    const descriptor = openSync(this.path, 'r');
+    let source: Buffer;
+    let stats: BigIntStats;
+    try {
+      stats = fstatSync(descriptor, { bigint: true });
+      source = readFileSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+    const version = versionOf(stats, this.path);
+    const now = BigInt(Date.now()) * 1_000_000n;
+    this.#young = now - stats.mtimeNs < YOUNG_NS && now >= stats.mtimeNs - YOUNG_NS;
+    const same =
+      this.#source !== undefined && this.#source.length === source.length && source.equals(this.#source);
+    if (this.#current !== undefined && version === this.#version && same) return this.#current;
+    this.#version = version;
+    this.#source = source;
+    this.#current = compiled(source, this.path, version);
+    return this.#current;
+  }
+
+  #unreadable(error: unknown): CurrentScript {
+    const reason =
+      error instanceof ScriptError ? error.message : `cannot read ${this.path}: ${errorText(errnoOf(error))}`;
+    if (this.#current?.failure?.message === reason) return this.#current;
+    this.#version = reason;
+    this.#source = undefined;
+    this.#young = false;
+    this.#current = { failure: { message: reason, version: reason } };
+    return this.#current;
+  }
+}
+
+function compiled(source: Uint8Array, path: string, version: string): CurrentScript {
+  try {
+    return { script: compile(source, path) };
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return { failure: { message: error instanceof ScriptError ? message : `${path}: ${message}`, version } };
+  }
+}
+
+function versionOf(stats: BigIntStats, path: string): string {
+  if (!stats.isFile()) throw new ScriptError(`cannot read ${path}: not a regular file`);
+  return `${stats.dev}-${stats.ino}-${stats.size}-${stats.mtimeNs}-${stats.ctimeNs}`;
+}

@@ -1,0 +1,86 @@
+/**
+ * Why a callback is suspended: it waits for a promise, or others have their turn.
+ */
+import type { LuaState, LuaString } from 'fengari';
+import { ascii, bytesOf, lauxlib, lua } from './engine.ts';
+import type { Suspension } from './host.ts';
+
+/** For places where JavaScript is in the middle of a call: it cannot be left and taken up again. */
+export const CANNOT_WAIT: LuaString = ascii(
+  'cannot wait inside a function that was called by string.gsub, table.sort, tostring, pairs or load, ' +
+    'or inside an error handler: collect what is needed there, and wait after it',
+);
+
+/** The end of a time slice. */
+export class Slice implements Suspension {
+  /** Where it cannot end, it goes on. */
+  refuse(): void {}
+  cancel(_reason: string): void {}
+}
+
+/** A wait for a promise; what came of it is handed to Lua when the callback goes on. */
+export class Wait implements Suspension {
+  /** Where the script called the function that waits. */
+  readonly thread: LuaState;
+  readonly #start: (cancelled: AbortSignal) => Promise<unknown>;
+  readonly #push: (L: LuaState, value: unknown) => number;
+  readonly #controller = new AbortController();
+  #value: unknown;
+  /** Message as bytes. */
+  #error: LuaString | null = ascii('this wait was cancelled');
+
+  constructor(
+    thread: LuaState,
+    start: (cancelled: AbortSignal) => Promise<unknown>,
+    push: (L: LuaState, value: unknown) => number,
+  ) {
+    this.thread = thread;
+    this.#start = start;
+    this.#push = push;
+  }
+
+  refuse(message: LuaString): void {
+    this.#error = message;
+  }
+
+  /** Starts what is waited for; `settled` is called once, later. */
+  begin(settled: () => void): void {
+    this.#run().then(
+      (value) => {
+        this.#value = value;
+        this.#error = null;
+        settled();
+      },
+      (error: unknown) => {
+        this.#error = messageOf(error);
+        settled();
+      },
+    );
+  }
+
+  cancel(reason: string): void {
+    this.#controller.abort(new Error(reason));
+  }
+
+  async #run(): Promise<unknown> {
+    return this.#start(this.#controller.signal);
+  }
+
+  /** Pushes the results, or raises the error. */
+  finish(L: LuaState): number {
+    if (this.#error !== null) return lauxlib.luaL_error(L, ascii('%s'), this.#error);
+    return this.#push(L, this.#value);
+  }
+}
+
+/** Continuation of every waiting function. */
+export function finishWait(L: LuaState, _status: number, wait: unknown): number {
+  lua.lua_settop(L, 0);
+  return (wait as Wait).finish(L);
+}
+
+/** Ours are ASCII; what comes from elsewhere may be any text. */
+function messageOf(error: unknown): LuaString {
+  const text = error instanceof Error ? error.message : String(error);
+  return /^[\0-\xff]*$/.test(text) ? bytesOf(text) : new Uint8Array(Buffer.from(text));
+}
