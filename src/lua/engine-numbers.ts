@@ -1,0 +1,18 @@
+/**
+ * Cure: the text of floats. fengari prints 1e15 as "1000000000000000.0", -0.0 as "0.0" and nan in JavaScript's way;
+ * PUC Lua prints what "%.14g" gives ("1e+15", "-0.0", "-nan"). tostring, `..`, table.concat and io.write all go
+ * through luaconf's lua_number2str, which lobject.js copies when it loads: so this must run before the rest of fengari.
+ * luaconf.js and defs.js need each other, and only defs.js can be the first of them.
+ */
+import { createRequire } from 'node:module';
+import { luaNumberText } from './lib/number-text.ts';
+
+const require = createRequire(import.meta.url);
+
+interface NumberInternals {
+  lua_number2str(value: number): string;
+}
+
+require('fengari/src/defs.js');
+const luaconf: NumberInternals = require('fengari/src/luaconf.js');
+luaconf.lua_number2str = luaNumberText;

@@ -1,0 +1,108 @@
+/**
+ * The functions of the base library that fengari lacks or has otherwise than C Lua.
+ */
+import { getHeapStatistics } from 'node:v8';
+import type { LuaState } from 'fengari';
+import { ascii, lauxlib, lua } from '../engine.ts';
+import { argumentError, pushInteger, raise } from './arguments.ts';
+import { ByteBuilder } from './budget.ts';
+import { writeConsole } from './console.ts';
+
+const TAB = 9;
+const NEWLINE = 10;
+
+/** One line to the log: the arguments by `tostring`, with tabs between them. */
+function print(L: LuaState): number {
+  const count = lua.lua_gettop(L);
+  const line = new ByteBuilder(L);
+  lua.lua_getglobal(L, ascii('tostring'));
+  for (let arg = 1; arg <= count; arg++) {
+    lua.lua_pushvalue(L, -1);
+    lua.lua_pushvalue(L, arg);
+    lua.lua_call(L, 1, 1);
+    const text = lua.lua_tostring(L, -1) ?? raise(L, "'tostring' must return a string to 'print'");
+    if (arg > 1) line.addByte(TAB);
+    line.addBytes(text);
+    lua.lua_pop(L, 1);
+  }
+  line.addByte(NEWLINE);
+  writeConsole(L, line.bytes());
+  return 0;
+}
+
+const GC_OPTIONS = [
+  'collect',
+  'stop',
+  'restart',
+  'count',
+  'step',
+  'setpause',
+  'setstepmul',
+  'isrunning',
+] as const;
+const GC_NAMES = GC_OPTIONS.map((name) => ascii(name));
+/** Lua's defaults for the pause and the step multiplier, in percent. */
+const GC_SETTING = 200;
+
+/** JavaScript's collector works by itself: the answers are what a program expects, "count" is the process's heap in KB. */
+function collectgarbage(L: LuaState): number {
+  const option = GC_OPTIONS[lauxlib.luaL_checkoption(L, 1, ascii('collect'), GC_NAMES)];
+  lauxlib.luaL_optinteger(L, 2, 0);
+  switch (option) {
+    case 'count':
+      lua.lua_pushnumber(L, getHeapStatistics().used_heap_size / 1024);
+      return 1;
+    case 'step':
+    case 'isrunning':
+      lua.lua_pushboolean(L, true);
+      return 1;
+    case 'setpause':
+    case 'setstepmul':
+      lua.lua_pushinteger(L, GC_SETTING);
+      return 1;
+    default:
+      lua.lua_pushinteger(L, 0);
+      return 1;
+  }
+}
+
+function tonumber(L: LuaState): number {
+  if (lua.lua_isnoneornil(L, 2)) {
+    lauxlib.luaL_checkany(L, 1);
+    if (lua.lua_type(L, 1) === lua.LUA_TNUMBER) {
+      lua.lua_settop(L, 1);
+      return 1;
+    }
+    const text = lua.lua_tostring(L, 1);
+    if (text !== null && lua.lua_stringtonumber(L, text) === text.length + 1) return 1;
+    lua.lua_pushnil(L);
+    return 1;
+  }
+  const base = lauxlib.luaL_checkinteger(L, 2);
+  lauxlib.luaL_checktype(L, 1, lua.LUA_TSTRING);
+  if (base < 2 || base > 36) argumentError(L, 2, 'base out of range');
+  const value = parseInteger(Buffer.from(lauxlib.luaL_checkstring(L, 1)).toString('latin1'), base);
+  if (value === null) lua.lua_pushnil(L);
+  else pushInteger(L, value);
+  return 1;
+}
+
+/** Digits in `base` with spaces around and a sign, or null. */
+function parseInteger(text: string, base: number): number | null {
+  const parts = /^[ \f\n\r\t\v]*(-?)([0-9A-Za-z]+)[ \f\n\r\t\v]*$/.exec(text);
+  if (parts?.[2] === undefined) return null;
+  let value = 0;
+  for (const letter of parts[2]) {
+    const digit = Number.parseInt(letter, 36);
+    if (digit >= base) return null;
+    value = value * base + digit;
+  }
+  return parts[1] === '-' ? -value : value;
+}
+
+/** Puts these functions in the place of fengari's in the global table. */
+export function installBase(L: LuaState): void {
+  lua.lua_pushglobaltable(L);
+  lauxlib.luaL_setfuncs(L, { collectgarbage, print, tonumber }, 0);
+  lua.lua_pop(L, 1);
+}

@@ -1,0 +1,80 @@
+/**
+ * The bounds on what one call of a library function may do: work and size that the VM's own count hook does not see.
+ */
+import type { LuaState } from 'fengari';
+import { lua, throwMemoryError } from '../engine.ts';
+import { hostOf } from '../host.ts';
+
+/** Raises Lua's own memory error when a string of `bytes` would be longer than a script may make. Call it before allocating. */
+export function checkLength(L: LuaState, bytes: number): void {
+  if (bytes > hostOf(L).limits.stringBytes) throwMemoryError(L);
+}
+
+/** Collects bytes for one string, never more than a script's strings may have. */
+export class ByteBuilder {
+  readonly #L: LuaState;
+  #bytes: Buffer;
+  #length = 0;
+
+  /** `expected` is a first guess of the size in bytes. */
+  constructor(L: LuaState, expected = 64) {
+    this.#L = L;
+    this.#bytes = Buffer.allocUnsafe(Math.min(expected, hostOf(L).limits.stringBytes));
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  addByte(byte: number): void {
+    this.#reserve(1);
+    this.#bytes[this.#length++] = byte;
+  }
+
+  addBytes(bytes: Uint8Array): void {
+    this.#reserve(bytes.length);
+    this.#bytes.set(bytes, this.#length);
+    this.#length += bytes.length;
+  }
+
+  /** Adds bytes [start, end) of `bytes`. */
+  addSlice(bytes: Uint8Array, start: number, end: number): void {
+    if (end - start > 16) {
+      this.addBytes(bytes.subarray(start, end));
+      return;
+    }
+    this.#reserve(end - start);
+    for (let i = start; i < end; i++) this.#bytes[this.#length++] = bytes[i] ?? 0;
+  }
+
+  /** Adds latin1 text, one byte per character. */
+  addText(latin1: string): void {
+    this.#reserve(latin1.length);
+    this.#length += this.#bytes.write(latin1, this.#length, 'latin1');
+  }
+
+  addFill(byte: number, count: number): void {
+    this.#reserve(count);
+    this.#bytes.fill(byte, this.#length, this.#length + count);
+    this.#length += count;
+  }
+
+  /** What was collected; valid until the next addition. */
+  bytes(): Buffer {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  /** Pushes what was collected as a Lua string. */
+  push(): void {
+    lua.lua_pushstring(this.#L, this.bytes());
+  }
+
+  #reserve(more: number): void {
+    const needed = this.#length + more;
+    if (needed <= this.#bytes.length) return;
+    checkLength(this.#L, needed);
+    const grown = Buffer.allocUnsafe(Math.max(needed, this.#bytes.length * 2));
+    this.#bytes.copy(grown, 0, 0, this.#length);
+    this.#bytes = grown;
+  }
+}

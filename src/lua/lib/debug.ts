@@ -1,0 +1,74 @@
+/**
+ * The debug library, reduced to what looks at Lua functions: what could switch off a budget, change another function's
+ * variables behind its back or reach the registry is refused.
+ */
+import type { LuaFunction, LuaState } from 'fengari';
+import { ascii, lauxlib, lua, lualib } from '../engine.ts';
+import { raise } from './arguments.ts';
+
+const REFUSED = [
+  'debug',
+  'gethook',
+  'getregistry',
+  'sethook',
+  'setlocal',
+  'setmetatable',
+  'setupvalue',
+  'setuservalue',
+  'upvaluejoin',
+];
+
+function refusal(name: string): LuaFunction {
+  return (L) => raise(L, `debug.${name} is not available in a policy`);
+}
+
+/** Whether the function at `index`, or the one that runs at the level given there, is written in Lua. */
+function concernsLua(L: LuaState, thread: LuaState, index: number): boolean {
+  const info = new lua.lua_Debug();
+  if (lua.lua_isfunction(L, index)) {
+    lua.lua_pushvalue(L, index);
+    lua.lua_getinfo(L, ascii('>S'), info);
+  } else {
+    const level = lauxlib.luaL_checkinteger(L, index);
+    // The wrapper adds no level: it runs as the function that the script called.
+    if (level < 0 || !lua.lua_getstack(thread, level, info)) return true;
+    lua.lua_getinfo(thread, ascii('S'), info);
+  }
+  return info.what[0] !== 0x43; // "C"
+}
+
+/** Values of functions of the host are its own: scripts see none of their locals and upvalues. */
+function luaOnly(original: LuaFunction): LuaFunction {
+  return (L) => {
+    const thread = lua.lua_tothread(L, 1);
+    if (concernsLua(L, thread ?? L, thread === null ? 1 : 2)) return original(L);
+    lua.lua_pushnil(L);
+    return 1;
+  };
+}
+
+/** The function `name` of the library on top of the stack. */
+function functionOf(L: LuaState, name: string): LuaFunction {
+  lua.lua_getfield(L, -1, ascii(name));
+  const found = lua.lua_topointer(L, -1);
+  lua.lua_pop(L, 1);
+  if (!isLuaFunction(found)) throw new Error(`fengari has no debug.${name}`);
+  return found;
+}
+
+function isLuaFunction(value: unknown): value is LuaFunction {
+  return typeof value === 'function';
+}
+
+export function luaopen_debug(L: LuaState): number {
+  lualib.luaopen_debug(L);
+  for (const name of ['getlocal', 'getupvalue', 'upvalueid']) {
+    lua.lua_pushcfunction(L, luaOnly(functionOf(L, name)));
+    lua.lua_setfield(L, -2, ascii(name));
+  }
+  for (const name of REFUSED) {
+    lua.lua_pushcfunction(L, refusal(name));
+    lua.lua_setfield(L, -2, ascii(name));
+  }
+  return 1;
+}

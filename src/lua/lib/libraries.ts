@@ -1,0 +1,25 @@
+/**
+ * All libraries of a policy's Lua, in the order in which a template opens them.
+ */
+import { lualib } from '../engine.ts';
+import type { Library } from '../template.ts';
+import { installBase } from './base.ts';
+import { luaopen_debug } from './debug.ts';
+import { luaopen_io } from './io.ts';
+import { luaopen_os } from './os.ts';
+import { luaopen_package } from './package.ts';
+import { luaopen_string } from './string.ts';
+
+export const libraries: readonly Library[] = [
+  { name: '_G', open: lualib.luaopen_base },
+  { install: installBase },
+  { name: 'package', open: luaopen_package },
+  { name: 'coroutine', open: lualib.luaopen_coroutine },
+  { name: 'table', open: lualib.luaopen_table },
+  { name: 'io', open: luaopen_io },
+  { name: 'os', open: luaopen_os },
+  { name: 'string', open: luaopen_string },
+  { name: 'math', open: lualib.luaopen_math },
+  { name: 'utf8', open: lualib.luaopen_utf8 },
+  { name: 'debug', open: luaopen_debug },
+];

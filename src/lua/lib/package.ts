@@ -1,0 +1,139 @@
+/**
+ * The package library: modules are Lua source files found by package.path, or functions in package.preload.
+ *
+ * There is no C and no JavaScript loader: either would give a script all rights of the process.
+ */
+import { accessSync, constants } from 'node:fs';
+import type { LuaFunction, LuaState } from 'fengari';
+import { ascii, lauxlib, lua, lualib } from '../engine.ts';
+import { hostOf } from '../host.ts';
+import { luaText, ScriptError } from '../script.ts';
+import { checkCString, cString, raise, setTextField } from './arguments.ts';
+import { openDevice } from './device.ts';
+import { errnoOf, errorText } from './errno.ts';
+import { Stream } from './stream.ts';
+
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+}
+
+/** The first readable file among the templates of `path`, or what was tried. All texts are latin1. */
+function searchPath(
+  name: string,
+  path: string,
+  separator: string,
+  replacement: string,
+): { file: string } | { tried: string } {
+  const stem = separator === '' ? name : name.replaceAll(separator, () => replacement);
+  let tried = '';
+  for (const template of path.split(';')) {
+    if (template === '') continue;
+    const file = template.replaceAll('?', () => stem);
+    if (isReadable(file)) return { file };
+    tried += `\n\tno file '${file}'`;
+  }
+  return { tried };
+}
+
+function isReadable(file: string): boolean {
+  try {
+    accessSync(cString(Buffer.from(file, 'latin1')), constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function package_searchpath(L: LuaState): number {
+  const name = latin1(checkCString(L, 1));
+  const path = latin1(checkCString(L, 2));
+  const separator = latin1(lauxlib.luaL_optstring(L, 3, ascii('.')));
+  const replacement = latin1(lauxlib.luaL_optstring(L, 4, ascii('/')));
+  const found = searchPath(name, path, separator, replacement);
+  if ('file' in found) {
+    lua.lua_pushstring(L, Buffer.from(found.file, 'latin1'));
+    return 1;
+  }
+  lua.lua_pushnil(L);
+  lua.lua_pushstring(L, Buffer.from(found.tried, 'latin1'));
+  return 2;
+}
+
+function package_loadlib(L: LuaState): number {
+  lauxlib.luaL_checkstring(L, 1);
+  lauxlib.luaL_checkstring(L, 2);
+  lua.lua_pushnil(L);
+  lua.lua_pushstring(L, ascii('dynamic libraries not enabled; check your Lua installation'));
+  lua.lua_pushstring(L, ascii('absent'));
+  return 3;
+}
+
+/** Pushes the compiled file and its name, or raises an error. */
+function pushModule(L: LuaState, name: string, file: string): number {
+  const problem = compileFile(L, file);
+  if (problem !== null) raise(L, `error loading module '${name}' from file '${file}':\n\t${problem}`);
+  lua.lua_pushstring(L, Buffer.from(file, 'latin1'));
+  return 2;
+}
+
+/** Pushes the file's main function; returns null, or why there is none. */
+function compileFile(L: LuaState, file: string): string | null {
+  let text: Uint8Array;
+  try {
+    const stream = new Stream(openDevice(cString(Buffer.from(file, 'latin1')), 'r'), {
+      readable: true,
+      writable: false,
+      append: false,
+    });
+    try {
+      text = luaText(stream.readAll(L));
+    } finally {
+      stream.close();
+    }
+  } catch (error) {
+    if (error instanceof ScriptError) return `${file}: ${error.message}`;
+    return `cannot read ${file}: ${errorText(errnoOf(error))}`;
+  }
+  const chunkName = Buffer.from(`@${file}`, 'latin1');
+  if (lauxlib.luaL_loadbufferx(L, text, text.length, chunkName, ascii('t')) === lua.LUA_OK) return null;
+  const message = lua.lua_tostring(L, -1);
+  return message === null ? 'cannot be compiled' : latin1(message);
+}
+
+/** package.searchers[2]; upvalue 1 is the package table. */
+function searchLua(L: LuaState): number {
+  const name = latin1(checkCString(L, 1));
+  lua.lua_getfield(L, lua.lua_upvalueindex(1), ascii('path'));
+  const path = lua.lua_tostring(L, -1) ?? raise(L, "'package.path' must be a string");
+  const found = searchPath(name, latin1(path), '.', '/');
+  if ('file' in found) return pushModule(L, name, found.file);
+  lua.lua_pushstring(L, Buffer.from(found.tried, 'latin1'));
+  return 1;
+}
+
+/** Opens the library; `require` itself is fengari's, which also lets a module wait while it is loaded. */
+export const luaopen_package: LuaFunction = (L) => {
+  lualib.luaopen_package(L);
+  lauxlib.luaL_setfuncs(L, { loadlib: package_loadlib, searchpath: package_searchpath }, 0);
+  lua.lua_getfield(L, -1, ascii('searchers'));
+  lua.lua_pushvalue(L, -2);
+  lua.lua_pushcclosure(L, searchLua, 1);
+  lua.lua_rawseti(L, -2, 2);
+  for (const removed of [3, 4]) {
+    lua.lua_pushnil(L);
+    lua.lua_rawseti(L, -2, removed);
+  }
+  lua.lua_pop(L, 1);
+  lua.lua_pushnil(L);
+  lua.lua_setfield(L, -2, ascii('jspath'));
+  setTextField(L, 'cpath', '');
+  setTextField(L, 'path', '');
+  return 1;
+};
+
+/** Sets package.path of a new state to what its host says. */
+export function setPackagePath(L: LuaState): void {
+  lua.lua_getglobal(L, ascii('package'));
+  setTextField(L, 'path', hostOf(L).packagePath);
+  lua.lua_pop(L, 1);
+}

@@ -1,0 +1,123 @@
+/**
+ * The process's time zone as C's library sees it: offset, abbreviation and whether daylight saving time is in effect.
+ *
+ * JavaScript knows the offset only. Abbreviation and the daylight flag come from the system's zone file (RFC 8536),
+ * chosen by TZ or /etc/localtime.
+ */
+import { readFileSync } from 'node:fs';
+
+export interface ZoneTime {
+  /** Seconds east of Greenwich. */
+  readonly offset: number;
+  readonly abbreviation: string;
+  readonly daylight: boolean;
+}
+
+interface ZoneFile {
+  /** Seconds since the epoch, ascending, and the index in `types` that holds from there on. */
+  readonly transitions: readonly number[];
+  readonly typeOf: readonly number[];
+  readonly types: readonly ZoneTime[];
+}
+
+const ZONE_FOLDER = '/usr/share/zoneinfo/';
+
+let loaded: { readonly name: string | undefined; readonly file: ZoneFile | null } | undefined;
+
+/** What holds at `time`, in seconds since the epoch. */
+export function zoneAt(time: number): ZoneTime {
+  const offset = -new Date(time * 1000).getTimezoneOffset() * 60;
+  const file = zoneFile();
+  if (file !== null) {
+    const type = typeAt(file, time);
+    if (type !== undefined && type.offset === offset) return type;
+    // Behind the last transition of the file its rule goes on: take the type with the offset that JavaScript knows.
+    for (let i = file.typeOf.length - 1; i >= Math.max(file.typeOf.length - 4, 0); i--) {
+      const recent = file.types[file.typeOf[i] ?? 0];
+      if (recent?.offset === offset) return recent;
+    }
+  }
+  if (offset === 0) return { offset, abbreviation: 'UTC', daylight: false };
+  return { offset, abbreviation: shortName(time), daylight: offset !== standardOffset(time) };
+}
+
+function typeAt(file: ZoneFile, time: number): ZoneTime | undefined {
+  let low = 0;
+  let high = file.transitions.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((file.transitions[middle] ?? 0) <= time) low = middle + 1;
+    else high = middle;
+  }
+  if (low === 0) return file.types.find((type) => !type.daylight) ?? file.types[0];
+  return file.types[file.typeOf[low - 1] ?? 0];
+}
+
+/** The smaller of the offsets in winter and summer. */
+function standardOffset(time: number): number {
+  const year = new Date(time * 1000).getFullYear();
+  const january = -new Date(year, 0, 1).getTimezoneOffset() * 60;
+  const july = -new Date(year, 6, 1).getTimezoneOffset() * 60;
+  return Math.min(january, july);
+}
+
+function shortName(time: number): string {
+  const format = new Intl.DateTimeFormat('en-GB', { timeZoneName: 'short' });
+  return (
+    format.formatToParts(new Date(time * 1000)).find((part) => part.type === 'timeZoneName')?.value ?? ''
+  );
+}
+
+function zoneFile(): ZoneFile | null {
+  const { TZ: name } = process.env;
+  if (loaded === undefined || loaded.name !== name) loaded = { name, file: readZone(name) };
+  return loaded.file;
+}
+
+function readZone(name: string | undefined): ZoneFile | null {
+  const zone = name?.replace(/^:/, '');
+  const path = zone === undefined ? '/etc/localtime' : zone.startsWith('/') ? zone : ZONE_FOLDER + zone;
+  try {
+    return parseZone(readFileSync(path));
+  } catch {
+    return null; // No such zone, or no zone files on this system: JavaScript's knowledge is all there is.
+  }
+}
+
+/** The 64-bit part of a zone file of version 2 or later. */
+function parseZone(bytes: Buffer): ZoneFile | null {
+  if (bytes.toString('latin1', 0, 4) !== 'TZif' || (bytes[4] ?? 0) < 0x32) return null;
+  const skipped = blockSizes(bytes, 0, 4);
+  const sizes = blockSizes(bytes, skipped.end, 8);
+  let at = skipped.end + 44;
+  const transitions: number[] = [];
+  for (let i = 0; i < sizes.times; i++, at += 8) transitions.push(Number(bytes.readBigInt64BE(at)));
+  const typeOf = [...bytes.subarray(at, at + sizes.times)];
+  at += sizes.times;
+  const names = at + sizes.types * 6;
+  const types: ZoneTime[] = [];
+  for (let i = 0; i < sizes.types; i++, at += 6) {
+    const start = names + bytes.readUInt8(at + 5);
+    const abbreviation = bytes.toString('latin1', start, bytes.indexOf(0, start));
+    types.push({ offset: bytes.readInt32BE(at), daylight: bytes.readUInt8(at + 4) === 1, abbreviation });
+  }
+  return { transitions, typeOf, types };
+}
+
+/** Counts in the header at `at`, and where the block behind it ends when its times are `timeBytes` long. */
+function blockSizes(
+  bytes: Buffer,
+  at: number,
+  timeBytes: number,
+): { times: number; types: number; end: number } {
+  const count = (index: number): number => bytes.readUInt32BE(at + 20 + index * 4);
+  const [isUt, isStd, leaps, times, types, characters] = [0, 1, 2, 3, 4, 5].map(count);
+  const body =
+    (times ?? 0) * (timeBytes + 1) +
+    (types ?? 0) * 6 +
+    (characters ?? 0) +
+    (leaps ?? 0) * (timeBytes + 4) +
+    (isStd ?? 0) +
+    (isUt ?? 0);
+  return { times: times ?? 0, types: types ?? 0, end: at + 44 + body };
+}
