@@ -113,6 +113,16 @@ const listen: OptionDefinition<readonly ListenAddress[]> = {
   read: (texts) => texts.map(parseListenAddress),
 };
 
+const actions: OptionDefinition<readonly ActionName[]> = {
+  name: 'actions',
+  group: 'Policy:',
+  help: `Changes to messages that are asked of the MTA: all, none, or a list with commas of ${ACTION_NAMES.join(', ')}`,
+  kind: 'list',
+  shown: 'all',
+  fallback: ACTION_NAMES,
+  read: (texts) => someOf(ACTION_NAMES)(texts.join(',')),
+};
+
 /** Keyed by the field of Options that holds the value. */
 export const OPTION_TABLE = {
   listen,
@@ -145,13 +155,7 @@ export const OPTION_TABLE = {
     oneOf(['continue', 'tempfail', 'reject', 'accept']),
     'What becomes of a message when the script fails: continue, tempfail, reject or accept',
   ),
-  actions: value(
-    'Policy:',
-    'actions',
-    'all',
-    someOf(ACTION_NAMES),
-    `Changes to messages that are asked of the MTA: all, none, or a list with commas of ${ACTION_NAMES.join(', ')}`,
-  ),
+  actions,
   packagePath: optional(
     'Policy:',
     'package-path',
@@ -334,7 +338,12 @@ function fromConfigFile(config: Given): Map<string, Given> {
   for (const [key, content] of Object.entries(readConfig(file))) {
     const name = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`).replaceAll('_', '-');
     const from = `${file}: ${JSON.stringify(key)}`;
-    if (find(name) === undefined || name === 'config') throw unknownName(from, '', name, EXIT.config);
+    const definition = find(name);
+    if (definition === undefined) throw unknownName(from, '', name, EXIT.config);
+    if (name === 'config') throw new OperatorError(`${from}: a config file cannot name another`, EXIT.config);
+    if (Array.isArray(content) && definition.kind !== 'list') {
+      throw new OperatorError(`${from}: ${JSON.stringify(content)} must be a single value`, EXIT.config);
+    }
     if (given.has(name))
       throw new OperatorError(`${from}: given a second time, in another spelling`, EXIT.config);
     given.set(name, { texts: configTexts(content, from), from, exitCode: EXIT.config });
