@@ -139,7 +139,7 @@ export class RemoteCarrier implements Carrier {
     const lost = (error: Error): void => {
       if (this.#client !== client) return;
       this.reset();
-      this.#latest?.(error); // Without effect when that line was confirmed: the next one connects again.
+      this.#latest?.(error);
     };
     client.on('error', lost);
     client.on('close', () => lost(new Error('connection closed')));
@@ -151,7 +151,9 @@ export class RemoteCarrier implements Carrier {
   #log(client: LineClient, line: Buffer, settled: Settled): void {
     // log() writes into its options: a new object each time.
     client.log(line.toString('latin1'), {}, (error) => {
-      if (error) {
+      if (client !== this.#client) {
+        client.close(); // Given up while it was connecting.
+      } else if (error) {
         settled(error);
       } else if (this.#target.kind === 'udp') {
         this.#taken.push(settled);

@@ -22,7 +22,10 @@ export interface Carrier {
   /** The pause after a failure doubles from `first` to `most`. */
   readonly pauseMs: { readonly first: number; readonly most: number };
   format(record: LogRecord, time: Date): Buffer;
-  /** Hands over one line; `settled` is called in the order of the calls, maybe before this returns. */
+  /**
+   * Hands over one line. `settled` is called in the order of the calls, maybe before this returns. Once more, with an
+   * Error, if the connection that took the line breaks later: a server that takes lines and hangs up needs pauses too.
+   */
   send(line: Buffer, settled: (outcome: Outcome) => void): void;
   /** Gives up the connection with all lines in flight; the next send() makes a new one. */
   reset(): void;
@@ -65,6 +68,8 @@ export class QueuedSink implements LogSink {
   #fullMs = FULL_MS.first;
   #failures = 0;
   #failedAt = 0;
+  /** Whether onProblem knows of this outage. */
+  #reported = false;
   #closing: Promise<void> | null = null;
   #finish: (() => void) | null = null;
 
@@ -139,9 +144,10 @@ export class QueuedSink implements LogSink {
       const attempt = this.#attempt;
       let settled = false;
       this.#carrier.send(line, (outcome) => {
-        if (settled || attempt !== this.#attempt) return;
+        if (attempt !== this.#attempt) return;
+        if (!settled) this.#settle(outcome);
+        else if (outcome instanceof Error) this.#fail(outcome);
         settled = true;
-        this.#settle(outcome);
       });
     }
     this.#sending = false;
@@ -175,7 +181,10 @@ export class QueuedSink implements LogSink {
     this.#bytes -= size;
     this.#bytesInFlight -= size;
     this.#fullMs = FULL_MS.first;
-    if (this.#failures > 0 && performance.now() - this.#failedAt > RECOVERED_MS) this.#failures = 0;
+    if (this.#failures > 0 && performance.now() - this.#failedAt > RECOVERED_MS) {
+      this.#failures = 0;
+      this.#reported = false;
+    }
     if (this.#head >= 1024 && this.#head * 2 >= this.#lines.length) {
       this.#lines = this.#lines.slice(this.#head);
       this.#next -= this.#head;
@@ -190,7 +199,9 @@ export class QueuedSink implements LogSink {
   }
 
   #fail(error: Error): void {
-    if (this.#failures === 0) {
+    // A server that hangs up while there is nothing to log may be restarting: no problem yet.
+    if (!this.#reported && this.#head < this.#lines.length) {
+      this.#reported = true;
       this.#onProblem(`${this.#carrier.name}: ${error.message}: log lines are kept until it answers`);
     }
     const { first, most } = this.#carrier.pauseMs;
