@@ -9,7 +9,7 @@
  * Sendmail: the text is a printf format, so a single `%` loses the text; control characters and line ends go to the SMTP
  * client unchecked. Both: line ends inside break the SMTP dialogue.
  *
- * Sources: sendmail/milter.c milter_reply codes and sendmail/err.c; Postfix src/milter/milter8.c milter8_event(), and
+ * Sources: sendmail/milter.c, sendmail/srvrsmtp.c and sendmail/err.c; Postfix src/milter/milter8.c milter8_event(), and
  * src/smtpd/smtpd_chat.c; RFC 3463 for enhanced status codes, RFC 5321 4.2 for the texts of codes.
  */
 
