@@ -22,6 +22,7 @@ import {
   type Limits,
   type Suspension,
 } from './host.ts';
+import { setPackagePath } from './lib/package.ts';
 import { DEADLINE, Meter, type Overrun } from './meter.ts';
 import type { Script } from './script.ts';
 import { CANNOT_WAIT, finishWait, Slice, Wait } from './suspension.ts';
@@ -111,6 +112,7 @@ export class LuaContext implements Host {
     lua.lua_atnativeerror(L, nativeErrorHandler);
     // Threads inherit the hook from the thread that makes them.
     lua.lua_sethook(L, countHook, lua.LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
+    if (options.packagePath !== undefined) setPackagePath(L);
     this.#main = L;
   }
 

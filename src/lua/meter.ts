@@ -27,7 +27,8 @@ export class Meter {
   /** Milliseconds used in earlier stretches. */
   #used = 0;
   #start = 0;
-  /** The process's CPU time in ms when the stretch was first checked; NaN before. */
+  /** When the stretch was first checked, and the process's CPU time in ms then; NaN before. */
+  #firstCheck = 0;
   #cpuStart = Number.NaN;
   #deadline = Number.POSITIVE_INFINITY;
   #checks = 0;
@@ -84,7 +85,10 @@ export class Meter {
   /** Looks at the clock, and at the memory now and then; what is overrun, if anything. */
   check(): Overrun | null {
     const now = performance.now();
-    if (Number.isNaN(this.#cpuStart)) this.#cpuStart = processCpu();
+    if (Number.isNaN(this.#cpuStart)) {
+      this.#firstCheck = now;
+      this.#cpuStart = processCpu();
+    }
     if (Number.isNaN(this.#heapStart)) this.#heapStart = memoryInUse();
     if (now - this.#start > SLICE_MS) this.#sliceOver = true;
     if (
@@ -108,11 +112,12 @@ export class Meter {
 
   /**
    * CPU time of this stretch. Under load the clock on the wall runs faster than the CPU works for us, so the smaller of
-   * the two counts; the process's CPU time holds the work of other threads too, never less than ours.
+   * the two counts; the process's CPU time holds the work of other threads too, never less than ours. It is not read
+   * before the first check, to keep short callbacks cheap: until then the wall counts.
    */
   #stretch(now: number): number {
-    const wall = now - this.#start;
-    return Number.isNaN(this.#cpuStart) ? wall : Math.min(wall, processCpu() - this.#cpuStart + 1);
+    if (Number.isNaN(this.#cpuStart)) return now - this.#start;
+    return this.#firstCheck - this.#start + Math.min(now - this.#firstCheck, processCpu() - this.#cpuStart);
   }
 
   #growth(inUse: number): number {

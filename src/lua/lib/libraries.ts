@@ -4,7 +4,9 @@
 import { lualib } from '../engine.ts';
 import type { Library } from '../template.ts';
 import { installBase } from './base.ts';
+import { openCoroutine } from './coroutine.ts';
 import { luaopen_debug } from './debug.ts';
+import { installGuard } from './guard.ts';
 import { luaopen_io } from './io.ts';
 import { luaopen_os } from './os.ts';
 import { luaopen_package } from './package.ts';
@@ -13,8 +15,9 @@ import { luaopen_string } from './string.ts';
 export const libraries: readonly Library[] = [
   { name: '_G', open: lualib.luaopen_base },
   { install: installBase },
+  { install: installGuard },
   { name: 'package', open: luaopen_package },
-  { name: 'coroutine', open: lualib.luaopen_coroutine },
+  { name: 'coroutine', open: openCoroutine },
   { name: 'table', open: lualib.luaopen_table },
   { name: 'io', open: luaopen_io },
   { name: 'os', open: luaopen_os },
