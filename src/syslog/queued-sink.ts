@@ -70,6 +70,7 @@ export class QueuedSink implements LogSink {
   #failedAt = 0;
   /** Whether onProblem knows of this outage. */
   #reported = false;
+  #isClosing = false;
   #closing: Promise<void> | null = null;
   #finish: (() => void) | null = null;
 
@@ -85,7 +86,7 @@ export class QueuedSink implements LogSink {
   }
 
   write(record: LogRecord): void {
-    if (this.#closing !== null) {
+    if (this.#isClosing) {
       this.#dropped++;
       return;
     }
@@ -105,6 +106,7 @@ export class QueuedSink implements LogSink {
   }
 
   close(): Promise<void> {
+    this.#isClosing = true;
     this.#closing ??= new Promise((resolve) => {
       // The one timer that keeps the process alive: all others only matter while something else does.
       const deadline = setTimeout(() => this.#finish?.(), CLOSE_MS);
@@ -216,7 +218,7 @@ export class QueuedSink implements LogSink {
     this.#carrier.reset();
     this.#next = this.#head;
     this.#bytesInFlight = 0;
-    const pauseMs = this.#closing === null ? ms : Math.min(ms, CLOSING_PAUSE_MS);
+    const pauseMs = this.#isClosing ? Math.min(ms, CLOSING_PAUSE_MS) : ms;
     this.#pause = setTimeout(() => {
       this.#pause = null;
       this.#send();
