@@ -70,7 +70,7 @@ export class Dialogue {
   }
 
   async #send(text: string): Promise<void> {
-    this.#transcript.push(`> ${text.slice(0, 200)}`);
+    this.#transcript.push(`> ${text.slice(0, 200).trimEnd()}`);
     (await this.#connection()).send(text);
   }
 
@@ -95,7 +95,7 @@ function expectReply(line: string, reply: string, expected: Expected, mta: MtaNa
   }
 }
 
-export function expectText(text: string, pattern: Pattern, what: string): void {
+function expectText(text: string, pattern: Pattern, what: string): void {
   if (typeof pattern === 'string') assert.equal(text, pattern, `${what}: '${text}', not '${pattern}'`);
   else assert.match(text, pattern, `${what}: '${text}', not ${pattern}`);
 }

@@ -31,8 +31,9 @@ export type Say = Extract<Step, { kind: 'say' }>;
 
 /** What must arrive at the next hop. */
 export interface Arrival {
-  /** The argument of MAIL as the next hop gets it; parameters that the mail server adds itself may follow. */
+  /** Sender as the next hop gets it. Text is compared with the address alone, a pattern with its parameters too. */
   readonly mail: Pattern;
+  /** Recipients, likewise, in any order. */
   readonly rcpts: readonly Pattern[];
   /** What the message must end with: headers and body as sent, below the Received line of the mail server. */
   readonly content: string;
@@ -113,7 +114,7 @@ export const DROP: Step = { kind: 'drop' };
 export const WHOLE_SESSION = 'connect helo mail rcpt data headers chunk dot rset close';
 
 export const PLAIN_ARRIVAL: Arrival = {
-  mail: 'FROM:<a@src.test>',
-  rcpts: ['TO:<b@dest.test>'],
+  mail: '<a@src.test>',
+  rcpts: ['<b@dest.test>'],
   content: PLAIN,
 };

@@ -12,12 +12,20 @@ import type { MilterAddress } from './mail-server.ts';
 
 export type OnError = 'continue' | 'tempfail' | 'reject' | 'accept';
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+// MILTER_UNDER_TEST names another build of the program, such as dist/main.js.
+const MAIN = process.env.MILTER_UNDER_TEST ?? fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 /** Puts a policy in place at once: the server never reads half of one. */
 export function writePolicy(path: string, lua: string): void {
   writeFileSync(`${path}.new`, lua, 'latin1');
   renameSync(`${path}.new`, path);
+}
+
+/** Options in the environment would change what is tested. */
+function withoutOptions(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.entries(environment).filter(([name]) => !name.startsWith('SMTPF_MILTER_')),
+  );
 }
 
 export class Milter {
@@ -43,7 +51,7 @@ export class Milter {
         ...['--socket-mode', '0666', '--script', script, '--on-error', onError],
         ...['--syslog', 'stderr', '--grace', '5'],
       ],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
+      { env: withoutOptions(process.env), stdio: ['ignore', 'pipe', 'pipe'] },
     );
     const milter = new Milter(child);
     await until(

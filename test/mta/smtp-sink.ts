@@ -5,9 +5,9 @@ import { until } from './deadline.ts';
 
 /** One delivery as it came over the wire. Text is latin1: one character per byte. */
 export interface Delivery {
-  /** The argument of MAIL with its ESMTP parameters, `FROM:<a@src.test> SIZE=64`. */
+  /** Sender and ESMTP parameters, `<a@src.test> SIZE=64`. */
   readonly mail: string;
-  /** The arguments of RCPT, `TO:<b@dest.test> NOTIFY=NEVER`. */
+  /** Recipients, each with its ESMTP parameters, `<b@dest.test> NOTIFY=NEVER`. */
   readonly rcpts: readonly string[];
   /** The message with CRLF line ends, dots unstuffed. */
   readonly content: string;
@@ -84,11 +84,11 @@ function serve(socket: Socket, deliver: (delivery: Delivery) => void): void {
       case 'EHLO':
         return GREETING;
       case 'MAIL':
-        mail = line.slice(5);
+        mail = line.slice('MAIL FROM:'.length);
         rcpts = [];
         return '250 2.1.0 ok\r\n';
       case 'RCPT':
-        rcpts.push(line.slice(5));
+        rcpts.push(line.slice('RCPT TO:'.length));
         return '250 2.1.5 ok\r\n';
       case 'DATA':
         content = [];
