@@ -174,7 +174,7 @@ test('4yz and 5yz replies reach the MTA as returned, at every callback', async (
     );
     const mta = await Mta.open(server);
     const replies = [await mta.connect('192.0.2.7'), await mta.helo('x'), await mta.mail('<a@b>')];
-    if (index !== 2) {
+    if (index > 2) {
       replies.push(await mta.rcpt('<c@d>'), await mta.data());
       replies.push(await mta.content([['Subject', ' x']], 'body\r\n'));
     }
