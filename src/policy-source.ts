@@ -1,5 +1,6 @@
 /** What the commands need of the Lua side: policies for connections, and an account of the script as it is now. */
 import type { Logger } from './log.ts';
+import { javaScriptInstaller } from './lua/javascript.ts';
 import { libraries } from './lua/lib/libraries.ts';
 import { LuaPolicies } from './lua/lua-policies.ts';
 import { ScriptFile } from './lua/script.ts';
@@ -49,6 +50,7 @@ export function openPolicySource({ options, log, sink, spool }: PolicySourceSett
       ...libraries,
       { name: 'syslog', open: syslogLibrary(sink) },
       { install: openSmtp },
+      ...(options.allowJs ? [{ install: javaScriptInstaller(options.script) }] : []),
     ]),
     limits: {
       cpuMs: options.cpuMs,
