@@ -41,6 +41,8 @@ interface Pair {
   /** Key of the table's Map when it is not an object of the template itself. */
   readonly hash: unknown;
   readonly key: Slot;
+  /** The key itself, for all copies, when it is no such object; see the cure for ltable.js. */
+  readonly sharedKey: TValue | null;
   readonly value: Slot;
 }
 
@@ -145,7 +147,9 @@ class Survey {
         const pairs: Pair[] = [];
         for (let entry = table.f; entry !== undefined; entry = entry.n) {
           const hash = hashOf(table, entry);
-          pairs.push({ hash, key: this.#slot(entry.key), value: this.#slot(entry.value) });
+          const key = this.#slot(entry.key);
+          const sharedKey = key.object === NONE ? entry.key : null;
+          pairs.push({ hash, key, sharedKey, value: this.#slot(entry.value) });
         }
         return { kind: 'table', metatable: this.#metatable(table), flags: table.flags, pairs };
       }
@@ -264,7 +268,7 @@ function fillTable(table: LuaTable, pairs: readonly Pair[], objects: readonly un
     const pair = pairs[i];
     if (pair === undefined) continue;
     const entry: TableEntry = {
-      key: copyOf(pair.key, objects),
+      key: pair.sharedKey ?? copyOf(pair.key, objects),
       value: copyOf(pair.value, objects),
       p: last,
       n: undefined,
@@ -273,7 +277,7 @@ function fillTable(table: LuaTable, pairs: readonly Pair[], objects: readonly un
     else last.n = entry;
     last = entry;
     // An object as a key is found by its identity.
-    strong.set(pair.key.object === NONE ? pair.hash : entry.key.value, entry);
+    strong.set(pair.sharedKey !== null ? pair.hash : entry.key.value, entry);
   }
   table.l = last;
 }
