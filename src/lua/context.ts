@@ -4,7 +4,7 @@
  *
  * Every callback runs in a thread of its own, so that it can be left behind at any point. One callback at a time.
  */
-import type { LuaState } from 'fengari';
+import type { Continuation, LuaState } from 'fengari';
 import { describeError, positionOf, tracebackOf } from './diagnosis.ts';
 import {
   endedUncatchably,
@@ -227,6 +227,12 @@ export class LuaContext implements Host {
     if (this.#steps < CHARGE_STEPS) return;
     this.#steps = 0;
     this.#check(L);
+  }
+
+  giveWay(L: LuaState, context: unknown, resume: Continuation): void {
+    if (!this.#meter.sliceOver || !lua.lua_isyieldable(L)) return;
+    this.#suspension = new Slice();
+    lua.lua_yieldk(L, 0, context, resume);
   }
 
   wait<T>(

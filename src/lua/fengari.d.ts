@@ -179,6 +179,7 @@ declare module 'fengari' {
     lua_getinfo(L: LuaState, what: LuaString, ar: LuaDebug): number;
     lua_getmetatable(L: LuaState, index: number): boolean;
     lua_getstack(L: LuaState, level: number, ar: LuaDebug): number;
+    lua_gettable(L: LuaState, index: number): number;
     lua_gettop(L: LuaState): number;
     lua_insert(L: LuaState, index: number): void;
     lua_isfunction(L: LuaState, index: number): boolean;

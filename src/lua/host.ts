@@ -1,7 +1,7 @@
 /**
  * What belongs to one Lua state and lives as long as it: reached from any host function by `hostOf(L)`.
  */
-import type { LuaState } from 'fengari';
+import type { Continuation, LuaState } from 'fengari';
 
 /** A thing the script opened that must be closed with the context: fengari has no finalizers. */
 export interface Closable {
@@ -66,6 +66,12 @@ export interface Host {
    * A step is about 10 ns of work, say one byte looked at.
    */
   charge(L: LuaState, steps: number): void;
+  /**
+   * To be called by such a function where it can be left: when the time slice is over, others have their turn, and
+   * `resume` is called with `context` afterwards, with the function's stack as it is; else this returns and the function
+   * goes on.
+   */
+  giveWay(L: LuaState, context: unknown, resume: Continuation): void;
   /**
    * Suspends the running callback until `start()`'s promise settles, then pushes its results on L by `push` and
    * returns their number; a rejection becomes a Lua error with its message. To be used as `return host.wait(...)` in a

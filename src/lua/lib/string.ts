@@ -1,12 +1,142 @@
 /**
- * The string library.
+ * The string library: fengari's with C's formats, sizes checked before anything is allocated, and pattern matching that
+ * counts its work. The functions on patterns, string.format and string.pack have files of their own.
  */
 import type { LuaState } from 'fengari';
-import { lauxlib, lualib } from '../engine.ts';
+import { ascii, lauxlib, lua, lualib } from '../engine.ts';
+import { hostOf } from '../host.ts';
+import { pushOwnedBytes } from '../values.ts';
+import { argumentError, checkInteger, optInteger, raise } from './arguments.ts';
+import { checkLength } from './budget.ts';
+import { pushSlice } from './captures.ts';
 import { string_format } from './format.ts';
+import { string_pack, string_packsize, string_unpack } from './pack.ts';
+import { string_find, string_gmatch, string_match } from './search.ts';
+import { string_gsub } from './substitute.ts';
+
+/** A string in C Lua is never longer than this. */
+const MAX_LENGTH = 2 ** 63;
+
+/** A position from 1, negative ones counted from the end. */
+function absolute(position: number, length: number): number {
+  if (position >= 0) return position;
+  return -position > length ? 0 : length + position + 1;
+}
+
+function string_len(L: LuaState): number {
+  lua.lua_pushinteger(L, lauxlib.luaL_checkstring(L, 1).length);
+  return 1;
+}
+
+function string_sub(L: LuaState): number {
+  const text = lauxlib.luaL_checkstring(L, 1);
+  const start = Math.max(absolute(checkInteger(L, 2), text.length), 1);
+  const end = Math.min(absolute(optInteger(L, 3, -1), text.length), text.length);
+  if (start <= end) pushSlice(L, text, start - 1, end);
+  else pushOwnedBytes(L, new Uint8Array(0));
+  return 1;
+}
+
+function string_byte(L: LuaState): number {
+  const text = lauxlib.luaL_checkstring(L, 1);
+  const start = absolute(optInteger(L, 2, 1), text.length);
+  const end = Math.min(absolute(optInteger(L, 3, start), text.length), text.length);
+  const first = Math.max(start, 1);
+  if (first > end) return 0;
+  lauxlib.luaL_checkstack(L, end - first + 1, ascii('string slice too long'));
+  hostOf(L).charge(L, end - first);
+  for (let i = first - 1; i < end; i++) lua.lua_pushinteger(L, text[i] ?? 0);
+  return end - first + 1;
+}
+
+function string_char(L: LuaState): number {
+  const count = lua.lua_gettop(L);
+  const bytes = new Uint8Array(count);
+  for (let arg = 1; arg <= count; arg++) {
+    const value = checkInteger(L, arg);
+    if (value < 0 || value > 255) argumentError(L, arg, 'value out of range');
+    bytes[arg - 1] = value;
+  }
+  pushOwnedBytes(L, bytes);
+  return 1;
+}
+
+/** The same bytes with each of [first, last] changed by `difference`. */
+function pushShifted(L: LuaState, first: number, last: number, difference: number): number {
+  const text = lauxlib.luaL_checkstring(L, 1);
+  hostOf(L).charge(L, text.length);
+  const shifted = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) {
+    const byte = text[i] ?? 0;
+    shifted[i] = byte >= first && byte <= last ? byte + difference : byte;
+  }
+  pushOwnedBytes(L, shifted);
+  return 1;
+}
+
+function string_lower(L: LuaState): number {
+  return pushShifted(L, 0x41, 0x5a, 32);
+}
+
+function string_upper(L: LuaState): number {
+  return pushShifted(L, 0x61, 0x7a, -32);
+}
+
+function string_reverse(L: LuaState): number {
+  pushOwnedBytes(L, new Uint8Array(lauxlib.luaL_checkstring(L, 1)).reverse());
+  return 1;
+}
+
+function string_rep(L: LuaState): number {
+  const text = lauxlib.luaL_checkstring(L, 1);
+  const count = checkInteger(L, 2);
+  const separator = lauxlib.luaL_optstring(L, 3, ascii(''));
+  if (count <= 0) {
+    pushOwnedBytes(L, new Uint8Array(0));
+    return 1;
+  }
+  const unit = text.length + separator.length;
+  if (unit * count >= MAX_LENGTH) return raise(L, 'resulting string too large');
+  const total = unit * count - separator.length;
+  checkLength(L, total);
+  hostOf(L).charge(L, total >> 3);
+  const repeated = new Uint8Array(total);
+  repeated.set(text);
+  if (total > text.length) {
+    repeated.set(separator, text.length);
+    // Doubling: a copy of what is there already is one call for many repetitions.
+    for (let done = unit; done < total; done *= 2) repeated.copyWithin(done, 0, Math.min(done, total - done));
+  }
+  pushOwnedBytes(L, repeated);
+  return 1;
+}
+
+/** Precompiled code is not checked when it is loaded, so it is neither written nor read. */
+function string_dump(L: LuaState): number {
+  return raise(L, 'string.dump is not available in a policy: precompiled code cannot be loaded');
+}
 
 export function luaopen_string(L: LuaState): number {
   lualib.luaopen_string(L);
-  lauxlib.luaL_setfuncs(L, { format: string_format }, 0);
+  const functions = {
+    byte: string_byte,
+    char: string_char,
+    dump: string_dump,
+    find: string_find,
+    format: string_format,
+    gmatch: string_gmatch,
+    gsub: string_gsub,
+    len: string_len,
+    lower: string_lower,
+    match: string_match,
+    pack: string_pack,
+    packsize: string_packsize,
+    rep: string_rep,
+    reverse: string_reverse,
+    sub: string_sub,
+    unpack: string_unpack,
+    upper: string_upper,
+  };
+  lauxlib.luaL_setfuncs(L, functions, 0);
   return 1;
 }

@@ -1,0 +1,275 @@
+/**
+ * Matching a compiled pattern: lstrlib.c's match with its recursion laid out as a list of points to go back to, so that
+ * a long search can be put aside at any of them and taken up again.
+ */
+import {
+  BACK_REFERENCE,
+  BALANCED,
+  BYTE,
+  CLOSE,
+  END_OF_SUBJECT,
+  FEWEST,
+  FRONTIER,
+  MALFORMED,
+  MATCH,
+  MOST,
+  OPEN,
+  OPTIONAL,
+  type Pattern,
+  POSITION,
+  SET,
+  type Step,
+} from './pattern.ts';
+
+/** MAXCCALLS of lstrlib.c: how deep its match may be nested. */
+const MAX_DEPTH = 200;
+
+export type Progress = 'matched' | 'failed' | 'paused';
+
+/** A pattern that cannot be matched; the message is Lua's. */
+export class PatternError extends Error {}
+
+/** Step, position and, for MOST, the smallest end still to be tried: three numbers for each point to go back to. */
+const POINT = 3;
+
+export class Matcher {
+  readonly subject: Uint8Array;
+  readonly pattern: Pattern;
+  /** Where each capture begins and ends; a position capture has the end -1. */
+  readonly starts: number[] = [];
+  readonly ends: number[] = [];
+  /** The match found last: bytes [start, end) of the subject. */
+  start = 0;
+  end = 0;
+  /** How many steps may be made until the search is paused; the caller fills it up. */
+  fuel = 0;
+  readonly #anchored: boolean;
+  readonly #points: number[] = [];
+  #depth = 0;
+  #paused = false;
+  #index = 0;
+  #at = 0;
+
+  constructor(subject: Uint8Array, pattern: Pattern, anchored: boolean) {
+    this.subject = subject;
+    this.pattern = pattern;
+    this.#anchored = anchored;
+  }
+
+  /**
+   * Looks for the first match that begins at `from` or behind it, or goes on with a search that was paused.
+   * @throws PatternError
+   */
+  search(from: number): Progress {
+    let progress: Progress;
+    if (this.#paused) {
+      this.#paused = false;
+      progress = this.#retreat() ?? this.#run(this.#index + 1, this.#at);
+    } else {
+      const start = this.#nextStart(from);
+      if (start < 0) return 'failed';
+      progress = this.#match(start);
+    }
+    while (progress === 'failed' && !this.#anchored) {
+      const start = this.#nextStart(this.start + 1);
+      if (start < 0) break;
+      progress = this.#match(start);
+    }
+    return progress;
+  }
+
+  /** The first place at `from` or behind it where a match can begin, or -1. */
+  #nextStart(from: number): number {
+    const { subject, pattern } = this;
+    if (from > subject.length) return -1;
+    if (this.#anchored || pattern.first === null) return from;
+    if (pattern.firstByte >= 0) {
+      const found = subject.indexOf(pattern.firstByte, from);
+      this.fuel -= ((found < 0 ? subject.length : found) - from) >> 4;
+      return found;
+    }
+    const { first } = pattern;
+    for (let at = from; at < subject.length; at++) {
+      if (first[subject[at] ?? 0] === 1) {
+        this.fuel -= at - from;
+        return at;
+      }
+    }
+    this.fuel -= subject.length - from;
+    return -1;
+  }
+
+  #match(start: number): Progress {
+    this.start = start;
+    this.#depth = 0;
+    return this.#run(0, start);
+  }
+
+  /** Matches from step `index` at `position` on, going back where it does not fit. */
+  #run(index: number, position: number): Progress {
+    const { subject, starts, ends } = this;
+    const { steps } = this.pattern;
+    const length = subject.length;
+    let at = position;
+    for (let i = index; ; i++) {
+      const step = steps[i];
+      if (step === undefined) return 'failed';
+      let next = at; // Where the match goes on behind this step; -1 when the step does not fit.
+      switch (step.op) {
+        case MATCH:
+          this.fuel -= 4;
+          this.end = at;
+          return 'matched';
+        case BYTE:
+          next = at < length && subject[at] === step.byte ? at + 1 : -1;
+          break;
+        case SET:
+          next = at < length && step.set[subject[at] ?? 0] === 1 ? at + 1 : -1;
+          break;
+        case MOST: {
+          const { set } = step;
+          while (next < length && set[subject[next] ?? 0] === 1) next++;
+          this.fuel -= next - at;
+          const least = at + step.least;
+          if (next > least) this.#push(i, next, least);
+          else if (next < least) next = -1;
+          break;
+        }
+        case FEWEST:
+          this.#push(i, at, 0);
+          break;
+        case OPTIONAL:
+          if (at < length && step.set[subject[at] ?? 0] === 1) {
+            this.#push(i, at, 0);
+            next = at + 1;
+          }
+          break;
+        case OPEN:
+          starts[step.capture] = at;
+          break;
+        case CLOSE:
+          ends[step.capture] = at;
+          break;
+        case POSITION:
+          starts[step.capture] = at;
+          ends[step.capture] = -1;
+          break;
+        case END_OF_SUBJECT:
+          next = at === length ? at : -1;
+          break;
+        default:
+          next = this.#rare(step, at);
+      }
+      if (next < 0) {
+        const retreat = this.#retreat();
+        if (retreat !== null) return retreat;
+        i = this.#index;
+        next = this.#at;
+      }
+      at = next;
+    }
+  }
+
+  /** Where the match goes on behind `step`, or -1. */
+  #rare(step: Step, at: number): number {
+    const { subject } = this;
+    switch (step.op) {
+      case BACK_REFERENCE: {
+        const from = this.starts[step.capture] ?? 0;
+        const size = (this.ends[step.capture] ?? 0) - from;
+        // A position capture has no text; lstrlib.c compares its length, which is huge, and fails.
+        if (size < 0 || subject.length - at < size) return -1;
+        this.fuel -= size;
+        for (let i = 0; i < size; i++) if (subject[from + i] !== subject[at + i]) return -1;
+        return at + size;
+      }
+      case BALANCED:
+        return this.#balanced(step, at);
+      case FRONTIER: {
+        const before = at === 0 ? 0 : (subject[at - 1] ?? 0);
+        return step.set[before] === 0 && step.set[subject[at] ?? 0] === 1 ? at : -1;
+      }
+      case MALFORMED:
+        throw new PatternError(step.message);
+      default:
+        throw new Error(`pattern step ${step.op}`);
+    }
+  }
+
+  #balanced(step: Step, at: number): number {
+    const { subject } = this;
+    if (at >= subject.length || subject[at] !== step.byte) return -1;
+    let open = 1;
+    for (let i = at + 1; i < subject.length; i++) {
+      const byte = subject[i];
+      if (byte === step.closing) {
+        if (--open === 0) {
+          this.fuel -= i - at;
+          return i + 1;
+        }
+      } else if (byte === step.byte) open++;
+    }
+    this.fuel -= subject.length - at;
+    return -1;
+  }
+
+  /** Remembers a place to go back to. */
+  #push(index: number, at: number, least: number): void {
+    if (this.#depth >= MAX_DEPTH) throw new PatternError('pattern too complex');
+    const points = this.#points;
+    const base = this.#depth++ * POINT;
+    points[base] = index;
+    points[base + 1] = at;
+    points[base + 2] = least;
+  }
+
+  /** Goes back to the last place where there is another way: null, with the place in #index and #at, when there is. */
+  #retreat(): 'failed' | 'paused' | null {
+    const points = this.#points;
+    while (this.#depth > 0) {
+      if (--this.fuel < 0) {
+        this.#paused = true;
+        return 'paused';
+      }
+      const base = (this.#depth - 1) * POINT;
+      const index = points[base] ?? 0;
+      const at = points[base + 1] ?? 0;
+      const least = points[base + 2] ?? 0;
+      const step = this.pattern.steps[index];
+      let next = at;
+      if (step?.op === MOST) next = this.#shorter(step, at, least);
+      else if (step?.op === FEWEST) next = this.#longer(step, at);
+      points[base + 1] = next;
+      if (next < 0 || step?.op === OPTIONAL || (step?.op === MOST && next === least)) this.#depth--;
+      if (next < 0) continue;
+      this.#index = index;
+      this.#at = next;
+      return null;
+    }
+    return 'failed';
+  }
+
+  /** For MOST: the next smaller end after which the pattern can go on, or -1. */
+  #shorter(step: Step, at: number, least: number): number {
+    let end = at - 1;
+    if (step.next >= 0) while (end >= least && this.subject[end] !== step.next) end--;
+    this.fuel -= at - end;
+    return end >= least ? end : -1;
+  }
+
+  /** For FEWEST: the next larger end after which the pattern can go on, or -1. */
+  #longer(step: Step, at: number): number {
+    const { subject } = this;
+    const { set, next } = step;
+    let end = at;
+    while (end < subject.length && set[subject[end] ?? 0] === 1) {
+      end++;
+      if (next < 0 || subject[end] === next) {
+        this.fuel -= end - at;
+        return end;
+      }
+    }
+    this.fuel -= end - at;
+    return -1;
+  }
+}
