@@ -93,7 +93,7 @@ export function encodeModification(modification: Modification): Buffer[] {
           : addressPacket(kind, SMFIR.ADDRCPT, modification.address),
       ];
     case 'deleteRecipient':
-      return [addressPacket(kind, SMFIR.DELRCPT, modification.address)];
+      return [new ByteWriter(kind, SMFIR.DELRCPT).cString(modification.address).packet()];
     case 'changeSender':
       return [addressPacket(kind, SMFIR.CHGFROM, modification.address, modification.params)];
     case 'addHeader':

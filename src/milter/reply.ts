@@ -28,11 +28,15 @@ export interface SymbolList {
 }
 
 /**
- * A change to the message, sent between SMFIC_BODYEOB and the final reply. Header values carry folds as LF and white
- * space; `params` is one string of ESMTP parameters with spaces between, or undefined.
+ * A change to the message, sent between SMFIC_BODYEOB and the final reply.
+ *
+ * A header's `value` is everything after the colon, the leading space included, with folds as LF and white space; an
+ * empty header is ' '. The session takes the space off for MTAs that put one there themselves.
+ * `params` is one string of ESMTP parameters with spaces between, or undefined.
  */
 export type Modification =
   | { readonly kind: 'addRecipient'; readonly address: string; readonly params?: string | undefined }
+  /** `address` is what the client gave with RCPT, byte for byte: the MTAs compare with that. */
   | { readonly kind: 'deleteRecipient'; readonly address: string }
   | { readonly kind: 'changeSender'; readonly address: string; readonly params?: string | undefined }
   | { readonly kind: 'addHeader'; readonly name: string; readonly value: string }

@@ -358,7 +358,13 @@ export class Session {
     const steps: Step[] = [];
     const reply = this.#replyTo(effective, stage, steps);
     if (stage === 'endOfMessage' && (effective.kind === 'continue' || effective.kind === 'accept')) {
-      for (const modification of effective.modifications ?? []) steps.push({ kind: 'modify', modification });
+      const wholeValues = this.#agreed(SMFIP.HDR_LEADSPC);
+      for (const modification of effective.modifications ?? []) {
+        steps.push({
+          kind: 'modify',
+          modification: wholeValues ? modification : withoutLeadingSpace(modification),
+        });
+      }
     }
     steps.push({ kind: 'send', reply });
     switch (scopeOf(effective, stage)) {
@@ -446,5 +452,17 @@ function scopeOf(verdict: Verdict, stage: Stage): Scope {
       return 'command';
     default:
       return 'transaction';
+  }
+}
+
+/** For an MTA that puts a space behind the colon itself. An empty value would delete: it stays as it is. */
+function withoutLeadingSpace(modification: Modification): Modification {
+  switch (modification.kind) {
+    case 'addHeader':
+    case 'insertHeader':
+    case 'changeHeader':
+      return { ...modification, value: modification.value.replace(/^ (?!$)/, '') };
+    default:
+      return modification;
   }
 }

@@ -48,6 +48,7 @@ const MODIFICATIONS: readonly (readonly [modification: Modification, dump: strin
     { kind: 'deleteRecipient', address: '<c@d.example>' },
     '00 00 00 0F 2D 3C 63 40 64 2E 65 78 61 6D 70 6C 65 3E 00',
   ],
+  [{ kind: 'deleteRecipient', address: 'c@d' }, '00 00 00 05 2D 63 40 64 00'],
   [
     { kind: 'changeSender', address: 'n@y.example' },
     '00 00 00 0F 65 3C 6E 40 79 2E 65 78 61 6D 70 6C 65 3E 00',
