@@ -36,6 +36,14 @@ export interface ConnectionSettings {
   readonly nextSessionId: () => string;
 }
 
+/**
+ * How much is read from the MTA ahead of what is handled: enough that most messages fit, so that the end of the
+ * connection is noticed while the policy works. The rest waits in the kernel.
+ */
+const READ_AHEAD_BYTES = 128 * 1024;
+/** What a chunk costs beside its bytes, more or less: a peer may send them one by one. */
+const CHUNK_OVERHEAD_BYTES = 512;
+
 const NO_STEPS: readonly Step[] = [];
 const PROGRESS: Reply = { kind: 'progress' };
 
@@ -53,7 +61,11 @@ export class Connection {
   #waiting = false;
   /** The event it works on decides something the MTA waits for. */
   #asking = false;
+  /** No more commands are taken, the socket is about to close. */
+  #closing = false;
   #gone = false;
+  /** Read since the last time that no whole packet was left. */
+  #readAheadBytes = 0;
   #output: Buffer[] = [];
   #packetTimer: NodeJS.Timeout | undefined;
   #progressTimer: NodeJS.Timeout | undefined;
@@ -87,25 +99,25 @@ export class Connection {
   }
 
   #receive(chunk: Buffer): void {
-    try {
-      this.#decoder.push(chunk);
-    } catch (error) {
-      this.#broken(error);
-      return;
-    }
+    this.#decoder.push(chunk);
+    this.#readAheadBytes += chunk.length + CHUNK_OVERHEAD_BYTES;
     this.#advance();
   }
 
   /** Carries out steps and takes commands until there is nothing to do or something to wait for. */
   #advance(): void {
     if (this.#waiting) {
-      if (this.#decoder.bufferedBytes > 0) this.#socket.pause();
+      if (this.#readAheadBytes > READ_AHEAD_BYTES) this.#socket.pause();
       return;
     }
     try {
       while (!this.#waiting && this.#carryOut() && !this.#isOutputBlocked()) {
-        const frame = this.#gone ? undefined : this.#decoder.next();
-        if (!frame) break;
+        if (this.#closing || this.#gone) break;
+        const frame = this.#decoder.next();
+        if (!frame) {
+          this.#readAheadBytes = 0;
+          break;
+        }
         const command = decodeCommand(frame);
         if (this.#session) this.#take(this.#session.receive(command));
         else this.#begin(command);
@@ -120,7 +132,7 @@ export class Connection {
     }
     this.#watchPacket();
     if (this.#waiting || this.#socket.writableNeedDrain) {
-      if (this.#decoder.bufferedBytes > 0) this.#socket.pause();
+      if (this.#readAheadBytes > READ_AHEAD_BYTES) this.#socket.pause();
     } else if (this.#socket.isPaused()) {
       this.#socket.resume();
     }
@@ -144,7 +156,11 @@ export class Connection {
           break;
         case 'hangUp':
           this.#flush();
-          this.#socket.end();
+          this.#closing = true;
+          this.#socket.destroySoon();
+          break;
+        case 'again':
+          if (this.#session) this.#take(this.#session.receive(step.command));
           break;
         case 'warn':
           this.#settings.log.warning(`${this.#id}: ${step.message}`);
@@ -191,18 +207,22 @@ export class Connection {
         if (!this.#gone && !this.#socket.writableNeedDrain) this.#socket.write(encodeReply(PROGRESS));
       }, this.#settings.timeouts.progressMs);
     }
-    verdict.then((settled) => {
+    const goOn = (settle: () => void) => {
       clearInterval(this.#progressTimer);
       this.#waiting = false;
       this.#asking = false;
       try {
-        this.#settle(event, asked, settled);
-        if (this.#gone) this.#takeEnd();
+        settle();
       } catch (error) {
         this.#broken(error);
       }
+      if (this.#gone) this.#takeEnd();
       this.#advance();
-    });
+    };
+    verdict.then(
+      (settled) => goOn(() => this.#settle(event, asked, settled)),
+      (error) => goOn(() => this.#broken(error)),
+    );
   }
 
   /** The first complete packet has come: from here on there is a policy. */
@@ -219,15 +239,16 @@ export class Connection {
       return;
     }
     this.#waiting = true;
-    opened.then((policy) => {
+    const begun = opened.then((policy) => {
       this.#waiting = false;
-      try {
-        if (!this.#gone) start(policy);
-      } catch (error) {
-        this.#broken(error);
-      }
-      this.#advance();
+      if (!this.#gone) start(policy);
     });
+    begun
+      .catch((error: unknown) => {
+        this.#waiting = false;
+        this.#broken(error);
+      })
+      .then(() => this.#advance());
   }
 
   #openPolicy(): Policy | Promise<Policy> {
@@ -261,7 +282,7 @@ export class Connection {
   /** A packet that has begun must end soon; between packets an MTA may be silent for long. */
   #watchPacket(): void {
     if (!this.#session) return;
-    if (!this.#decoder.midFrame || this.#waiting) {
+    if (this.#closing || !this.#decoder.midFrame || this.#waiting) {
       clearTimeout(this.#packetTimer);
       this.#packetTimer = undefined;
     } else {
@@ -274,11 +295,14 @@ export class Connection {
   }
 
   #broken(error: unknown): void {
+    if (this.#gone) this.#take(NO_STEPS);
     if (error instanceof ProtocolError) {
       this.#fail(error.message);
     } else {
       const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
       this.#settings.log.error(`${this.#id}: internal error, connection closed: ${text}`);
+      this.#output = [];
+      this.#closing = true;
       this.#socket.destroy();
     }
   }
@@ -288,6 +312,8 @@ export class Connection {
       ? `${this.#socket.remoteAddress}:${this.#socket.remotePort}`
       : 'unix socket';
     this.#settings.log.warning(`${this.#id}: connection from ${peer} closed: ${reason}`);
+    this.#flush();
+    this.#closing = true;
     this.#socket.destroy();
   }
 

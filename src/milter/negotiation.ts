@@ -71,6 +71,8 @@ function wishes(needs: Needs, version: number, offered: number): number {
   bits |= SMFIP.NR_HDR | SMFIP.NR_BODY;
   if (needs.headers === 'none') bits |= SMFIP.NOHDRS;
   if (needs.body === 'none') bits |= SMFIP.NOBODY;
+  // Where chunks are answered, the MTA can be told to stop sending them.
+  else if ((offered & SMFIP.NR_BODY) === 0) bits |= SMFIP.SKIP;
   if (needs.data === 'verdict' && version < FIRST_VERSION_WITH_DATA) {
     // Asked at the first header or at the end of headers: one of these must come and take an answer.
     bits &= ~SMFIP.NR_HDR;

@@ -14,6 +14,7 @@
  *   Sendmail: sends MAIL straight after the end of a message; sends ABORT only for RSET or HELO within a message.
  *   Postfix: sends ABORT after every message, often twice, and on a second HELO sends HELO first, then ABORT.
  *   Both: after a refused DATA the transaction lives on, and RCPT and DATA may come again without a MAIL.
+ *   Sendmail: where MAIL was negotiated away, RSET brings no ABORT, only the macros of the next MAIL.
  * So ABORT may come at any time, any number of times, and HELO or MAIL end a transaction by themselves.
  *
  * Sources: libmilter/engine.c; sendmail/milter.c; Postfix src/milter/milter8.c.
@@ -36,6 +37,8 @@ export type Step =
   | { readonly kind: 'ask'; readonly event: PolicyEvent }
   /** The policy is told; what it says is of no consequence. */
   | { readonly kind: 'tell'; readonly event: PolicyEvent }
+  /** The command ended something, which the policy is told of first: hand it in once more after that. Always last. */
+  | { readonly kind: 'again'; readonly command: Command }
   /** Nothing more comes: close the socket. */
   | { readonly kind: 'hangUp' }
   /** Something the operator should read: the script's reply was changed to fit the protocol. */
@@ -69,6 +72,9 @@ type Stage = keyof typeof NO_REPLY;
 
 type ContentCommand = Extract<Command, { kind: 'header' | 'endOfHeaders' | 'body' | 'endOfMessage' }>;
 
+/** Commands that do not begin an SMTP session after QUIT_NC. */
+const BEGINS_NOTHING: ReadonlySet<Command['kind']> = new Set(['macro', 'abort', 'quit', 'quitNewConnection']);
+
 const NOTHING: readonly Step[] = [];
 const NO_BYTES = Buffer.alloc(0);
 const CONTINUE: Verdict = { kind: 'continue' };
@@ -82,6 +88,8 @@ class Transaction {
   headerBytes = 0;
   recipients = 0;
   dataAsked = false;
+  /** Header, body or end has come: the envelope is complete. */
+  contentBegun = false;
   headersAsked = false;
   /** The policy wants no more events of these kinds. */
   readonly skipped = new Set<Stage>();
@@ -102,8 +110,8 @@ export class Session {
   /** That verdict was given at HELO. */
   #heloVerdict = false;
   #transaction: Transaction | undefined;
-  /** The transaction is over; its macros stay readable until the next command, for the policy's reset. */
-  #staleMacros = false;
+  /** What has ended since the last command: its macros stay readable until the next, for what the policy is told. */
+  #staleMacros: 'none' | 'transaction' | 'session' = 'none';
   #then: ((verdict: Verdict) => readonly Step[]) | undefined;
   #stage: Stage = 'connect';
 
@@ -125,12 +133,15 @@ export class Session {
   /** @throws ProtocolError when the command makes no sense here: the connection must be closed. */
   receive(command: Command): readonly Step[] {
     if (this.#then) throw new Error(`${command.kind} received while the policy is being asked`);
-    if (this.#staleMacros) {
-      this.#staleMacros = false;
-      this.macros.clearTransaction();
-    }
+    if (this.#staleMacros === 'transaction') this.macros.clearTransaction();
+    else if (this.#staleMacros === 'session') this.macros.clear();
+    this.#staleMacros = 'none';
     if (command.kind === 'negotiate') return this.#negotiate(command);
     if (!this.#agreement) throw new ProtocolError(`${command.kind} before negotiation`);
+
+    const ended = this.#endedBy(command);
+    if (ended.length > 0) return [...ended, { kind: 'again', command }];
+    if (!BEGINS_NOTHING.has(command.kind)) this.#open = true;
 
     switch (command.kind) {
       case 'macro':
@@ -145,10 +156,12 @@ export class Session {
       case 'rcpt':
         return this.#rcpt(command.address, command.params);
       case 'data':
-        this.#message('data').dataAsked = true;
+        this.#envelope('data').dataAsked = true;
         return this.#ask('data', { kind: 'data' });
       case 'header':
       case 'endOfHeaders':
+        if (this.#transaction?.headersAsked) throw new ProtocolError(`${command.kind} after the headers`);
+        return this.#content(command, this.#message(command.kind));
       case 'body':
       case 'endOfMessage':
         return this.#content(command, this.#message(command.kind));
@@ -161,6 +174,7 @@ export class Session {
       case 'quitNewConnection': {
         const steps = this.end();
         this.#forgetSession();
+        this.#staleMacros = 'session';
         return steps;
       }
       default:
@@ -193,43 +207,57 @@ export class Session {
     return [{ kind: 'send', reply: { kind: 'negotiate', ...agreement } }];
   }
 
+  /** What a command ends merely by coming. */
+  #endedBy(command: Command): readonly Step[] {
+    let ended = NOTHING;
+    switch (command.kind) {
+      case 'connect':
+        // A second CONNECT without QUIT_NC is no legal order; its only sensible meaning is the next SMTP session.
+        ended = this.#connected ? this.end() : this.#endTransaction();
+        this.#forgetSession();
+        break;
+      case 'helo':
+      case 'mail':
+        ended = this.#endTransaction();
+        break;
+      case 'macro':
+        if (command.stage !== SMFIC.MAIL || !this.#agreed(SMFIP.NOMAIL)) return NOTHING;
+        return this.#endTransaction();
+      default:
+        return NOTHING;
+    }
+    // These three clear what comes after them; their own macros have come already and must stay.
+    this.#staleMacros = 'none';
+    return ended;
+  }
+
   #connect(command: Extract<Command, { kind: 'connect' }>): readonly Step[] {
-    // A second CONNECT without QUIT_NC is no legal order; its only sensible meaning is the next SMTP session.
-    const ended = this.#connected ? this.end() : NOTHING;
-    if (this.#connected) this.#forgetSession();
-    this.#open = true;
     this.#connected = true;
     this.macros.clearAfter(SMFIC.CONNECT);
     const { hostname, client } = command;
-    return [...ended, ...this.#ask('connect', { kind: 'connect', hostname, client })];
+    return this.#ask('connect', { kind: 'connect', hostname, client });
   }
 
   #helo(name: string): readonly Step[] {
-    const ended = this.#endTransaction();
     this.macros.clearAfter(SMFIC.HELO);
     if (this.#heloVerdict) this.#sessionVerdict = undefined; // Another name, another answer.
-    return [...ended, ...this.#ask('helo', { kind: 'helo', name })];
+    return this.#ask('helo', { kind: 'helo', name });
   }
 
   #forgetSession(): void {
     this.#connected = false;
     this.#sessionVerdict = undefined;
     this.#heloVerdict = false;
-    this.#staleMacros = false;
-    this.macros.clear();
   }
 
   #mail(written: string, params: readonly string[]): readonly Step[] {
-    const ended = this.#endTransaction();
-    this.#staleMacros = false;
     this.macros.clearAfter(SMFIC.MAIL);
     this.#transaction = new Transaction();
-    const event = { kind: 'mail', address: mailboxOf(written), written, params } as const;
-    return [...ended, ...this.#ask('mail', event)];
+    return this.#ask('mail', { kind: 'mail', address: mailboxOf(written), written, params });
   }
 
   #rcpt(written: string, params: readonly string[]): readonly Step[] {
-    const transaction = this.#message('rcpt');
+    const transaction = this.#envelope('rcpt');
     this.macros.clearAfter(SMFIC.RCPT);
     transaction.recipients += 1;
     if (transaction.recipients > this.#limits.recipients) {
@@ -253,6 +281,12 @@ export class Session {
     return this.#transaction;
   }
 
+  #envelope(kind: 'rcpt' | 'data'): Transaction {
+    const transaction = this.#message(kind);
+    if (transaction.contentBegun) throw new ProtocolError(`${kind} after the headers`);
+    return transaction;
+  }
+
   /** Header, end of headers, body, end of message: first whatever event must come before it, then the command. */
   #content(command: ContentCommand, transaction: Transaction): readonly Step[] {
     const afterwards = (verdict: Verdict): readonly Step[] => {
@@ -260,10 +294,11 @@ export class Session {
       else if (verdict.kind !== 'continue') transaction.held ??= verdict;
       return this.#content(command, transaction);
     };
+    transaction.contentBegun = true;
     if (!transaction.dataAsked) {
       transaction.dataAsked = true;
-      // The MTA's version has no DATA event, or the MTA skipped it.
-      if (this.#needs.data === 'verdict' && this.#agreement && !hasDataEvent(this.#agreement)) {
+      // The MTA's version has no DATA event. One that has it and left it out has its reasons, as with libmilter.
+      if (this.#needs.data !== 'none' && this.#agreement && !hasDataEvent(this.#agreement)) {
         return this.#question('data', { kind: 'data' }, afterwards);
       }
     }
@@ -413,7 +448,7 @@ export class Session {
 
   #hold(verdict: Verdict, stage: Stage): void {
     if (verdict.kind === 'skip') this.#transaction?.skipped.add(stage);
-    else if (verdict.kind === 'continue') return;
+    else if (verdict.kind === 'continue' || stage === 'unknown') return;
     else if (scopeOf(verdict, stage) === 'session') this.#decideSession(verdict, stage);
     else if (this.#transaction) this.#transaction.held ??= verdict;
   }
@@ -427,8 +462,9 @@ export class Session {
   #endTransaction(): readonly Step[] {
     if (!this.#transaction) return NOTHING;
     this.#transaction = undefined;
-    this.#staleMacros = true;
-    return [TELL_RESET];
+    this.#staleMacros = 'transaction';
+    // With a verdict for the whole session the policy has seen nothing of it.
+    return this.#sessionVerdict ? NOTHING : [TELL_RESET];
   }
 
   #agreed(bit: number): boolean {
