@@ -298,7 +298,7 @@ export class Session {
     if (!transaction.dataAsked) {
       transaction.dataAsked = true;
       // The MTA's version has no DATA event. One that has it and left it out has its reasons, as with libmilter.
-      if (this.#needs.data !== 'none' && this.#agreement && !hasDataEvent(this.#agreement)) {
+      if (this.#asks('data') && this.#agreement && !hasDataEvent(this.#agreement)) {
         return this.#question('data', { kind: 'data' }, afterwards);
       }
     }

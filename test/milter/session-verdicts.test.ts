@@ -357,3 +357,12 @@ test('a reply that had to be changed is reported', () => {
     ['warn', 'send'],
   );
 });
+
+test('a verdict on the session: nothing is asked in place of a DATA event that the version does not have', () => {
+  const offer = { version: 2, actions: 0x1ff, protocol: 0x7f };
+  const needs: Needs = { ...NOTHING, helo: 'verdict', data: 'verdict' };
+  assert.equal(
+    play('O H R L', { offer, needs, verdicts: { helo: 'd' } }).trace,
+    'O | helo? c | d | d | close!',
+  );
+});
