@@ -4,6 +4,10 @@ import { javaScriptInstaller } from './lua/javascript.ts';
 import { libraries } from './lua/lib/libraries.ts';
 import { LuaPolicies } from './lua/lua-policies.ts';
 import { ScriptFile } from './lua/script.ts';
+import { openActions } from './lua/smtp/actions.ts';
+import { openBody } from './lua/smtp/body-library.ts';
+import { openHeader } from './lua/smtp/header-library.ts';
+import { openMacro } from './lua/smtp/macro.ts';
 import { openSmtp } from './lua/smtp/table.ts';
 import { Template } from './lua/template.ts';
 import { Spool } from './message-file.ts';
@@ -50,6 +54,10 @@ export function openPolicySource({ options, log, sink, spool }: PolicySourceSett
       ...libraries,
       { name: 'syslog', open: syslogLibrary(sink) },
       { install: openSmtp },
+      { install: openMacro },
+      { install: openActions },
+      { install: openHeader },
+      { install: openBody },
       ...(options.allowJs ? [{ install: javaScriptInstaller(options.script) }] : []),
     ]),
     limits: {
@@ -60,6 +68,7 @@ export function openPolicySource({ options, log, sink, spool }: PolicySourceSett
       writtenBytes: options.writeBytes,
     },
     allowExecute: options.allowExecute,
+    asksForMacros: options.macros === 'default',
     packagePath: packagePathOf(options),
     onError: options.onError,
     log,

@@ -7,6 +7,7 @@ import { LuaContext, type Outcome } from './context.ts';
 import type { Limits } from './host.ts';
 import { accountOf, LuaPolicy, needsOf, type PolicySettings } from './lua-policy.ts';
 import type { CurrentScript, Script, ScriptFailure, ScriptFile } from './script.ts';
+import { symbolListsFor } from './smtp/macro.ts';
 import { CALLBACK_NAMES, type CallbackName, SmtpTable } from './smtp/table.ts';
 import type { Template } from './template.ts';
 
@@ -16,6 +17,10 @@ export interface LuaPoliciesSettings extends PolicySettings {
   readonly allowExecute: boolean;
   /** Value of package.path, in latin1. */
   readonly packagePath: string;
+  /** SMFIF_ bits of the changes to messages that are asked for; all without it. */
+  readonly actions?: number;
+  /** Whether the MTA may be asked for macros by a list; some peers cannot read one. */
+  readonly asksForMacros: boolean;
 }
 
 /** What a script is found to define. All texts are latin1. */
@@ -45,7 +50,10 @@ export class LuaPolicies implements PolicyFactory {
     const { context, table } = this.#prepare(script, session.id);
     const opened = (outcome: Outcome<void>): Policy => {
       if (outcome.kind === 'done') {
-        return new LuaPolicy(context, table, needsOf(definedIn(table)), session, this.#settings);
+        const { actions, asksForMacros } = this.#settings;
+        const symbols = asksForMacros ? symbolListsFor(script.names()) : [];
+        const needs = { ...needsOf(definedIn(table), script.names(), actions), symbols };
+        return new LuaPolicy(context, table, needs, session, this.#settings);
       }
       context.dispose();
       return this.#broken(script, outcome.kind === 'cancelled' ? 'cancelled' : accountOf(outcome));

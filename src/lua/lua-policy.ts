@@ -4,9 +4,14 @@
  * One object, and one Lua context, serves one SMTP session.
  */
 import type { LuaState } from 'fengari';
+import { SMFI, SMFIF } from '../milter/constants.ts';
 import type { Needs, Policy, PolicyEvent, SessionInfo, Verdict } from '../milter/policy.ts';
 import type { LuaContext, Outcome } from './context.ts';
 import { ascii, bytesOf, lua } from './engine.ts';
+import { bindSession } from './smtp/edit-link.ts';
+import type { Edits } from './smtp/edits.ts';
+import { bindMacros } from './smtp/macro.ts';
+import { setAuth, setConnectFields, setTls } from './smtp/session-fields.ts';
 import type { CallbackName, FieldValue, SmtpTable } from './smtp/table.ts';
 import { type Reading, readVerdict } from './smtp/verdict.ts';
 
@@ -45,11 +50,30 @@ const DATA_NEEDS_OF_LATER: Record<'helo' | 'mail' | 'rcpt', readonly CallbackNam
   mail: ['rcpt', 'data', 'headers', 'chunk', 'dot', 'unknown', 'rset'],
   rcpt: ['data', 'headers', 'chunk', 'dot', 'rset'],
 };
+/** Where a script may change the message. */
+const MESSAGE_CALLBACKS: readonly CallbackName[] = ['mail', ...DATA_NEEDS_OF_LATER.mail];
 
-/** What the MTA must send for these callbacks. */
-export function needsOf(defined: ReadonlySet<CallbackName>): Needs {
+/** Every change to a message that the protocol knows, as SMFIF_ bits. */
+export const ALL_ACTIONS: number = SMFI.CURR_ACTS & ~SMFIF.SETSYMLIST;
+
+/** Strings in a script that may lead to code which they do not show. */
+const DOORS = ['require', 'dofile', 'loadfile', 'load', '_G'];
+
+/**
+ * What the MTA must send for these callbacks.
+ *
+ * @param names all strings that stand in the script
+ * @param actions SMFIF_ bits of the changes the script may make
+ */
+export function needsOf(
+  defined: ReadonlySet<CallbackName>,
+  names: ReadonlySet<string> = new Set(),
+  actions = ALL_ACTIONS,
+): Needs {
   const either = (own: CallbackName, later: readonly CallbackName[]) =>
     defined.has(own) ? 'verdict' : later.some((name) => defined.has(name)) ? 'data' : 'none';
+  const inMessage = MESSAGE_CALLBACKS.some((name) => defined.has(name));
+  const usesHeaders = inMessage && ['header', ...DOORS].some((name) => names.has(name));
   return {
     connect: defined.has('connect') ? 'verdict' : defined.size > 0 ? 'data' : 'none',
     helo: either('helo', DATA_NEEDS_OF_LATER.helo),
@@ -57,10 +81,10 @@ export function needsOf(defined: ReadonlySet<CallbackName>): Needs {
     mail: defined.has('rset') ? 'verdict' : either('mail', DATA_NEEDS_OF_LATER.mail),
     rcpt: either('rcpt', DATA_NEEDS_OF_LATER.rcpt),
     data: defined.has('data') ? 'verdict' : 'none',
-    headers: either('headers', ['chunk', 'dot']),
+    headers: usesHeaders && !defined.has('headers') ? 'data' : either('headers', ['chunk', 'dot']),
     body: either('chunk', ['dot']),
     unknown: defined.has('unknown') ? 'verdict' : 'none',
-    actions: 0,
+    actions: inMessage ? actions : 0,
     symbols: [],
   };
 }
@@ -90,7 +114,12 @@ export class LuaPolicy implements Policy {
   #transactions = 0;
   #transactionId: string | undefined;
   #queueId: string | undefined;
+  /** Of the message as far as it has been seen. */
+  #messageBytes = 0;
   #file: MessageStore | undefined;
+  #edits: Edits | undefined;
+  /** The script has accepted the message before its end, after edits that can be sent only there. */
+  #accepted = false;
 
   /** `context` has run the script's main chunk. */
   constructor(
@@ -105,21 +134,34 @@ export class LuaPolicy implements Policy {
     this.needs = needs;
     this.#session = session;
     this.#settings = settings;
+    bindMacros(context, session.macros);
+    bindSession(context, {
+      edits: () => this.#edits,
+      grantedActions: () => session.grantedActions(),
+    });
   }
 
   handle(event: PolicyEvent): Verdict | Promise<Verdict> {
+    if (event.kind === 'rcpt') this.#edits?.recipientNamed(event.written);
+    else if (event.kind === 'headers') this.#edits?.headers.arrive(event.lines);
+    return then(this.#decide(event), (verdict) => this.#withEdits(event, verdict));
+  }
+
+  #decide(event: PolicyEvent): Verdict | Promise<Verdict> {
     if (!this.#context.usable) return this.#withoutScript(event);
+    if (this.#accepted && isOfMessage(event)) return CONTINUE;
     switch (event.kind) {
       case 'connect':
         return this.#connect(event);
       case 'helo':
+        setTls(this.#table, this.#session.macros);
         this.#table.setSession('helo', event.name);
         return this.#call('helo', (L) => pushText(L, event.name));
       case 'mail':
-        this.#beginTransaction(event.address);
+        this.#beginTransaction(event.address, event.params);
         return this.#call('mail', (L) => pushText(L, event.address) + pushParams(L, event.params));
       case 'rcpt':
-        return this.#call('rcpt', (L) => pushText(L, event.address) + pushParams(L, event.params));
+        return this.#rcpt(event);
       case 'data':
         return this.#call('data', () => 0);
       case 'headers':
@@ -152,6 +194,32 @@ export class LuaPolicy implements Policy {
     this.#context.dispose();
   }
 
+  /** What the verdict becomes where edits are queued: they go out with the answer at the end of the message. */
+  #withEdits(event: PolicyEvent, verdict: Verdict): Verdict {
+    const edits = this.#edits;
+    if (!edits || !isOfMessage(event)) return verdict;
+    switch (verdict.kind) {
+      case 'continue':
+      case 'accept': {
+        if (event.kind === 'endOfMessage') {
+          const kind = this.#accepted ? 'accept' : verdict.kind;
+          const modifications = edits.compile();
+          return modifications.length > 0 ? { kind, modifications } : { kind };
+        }
+        if (verdict.kind === 'continue' || edits.isEmpty) return verdict;
+        this.#accepted = true;
+        return CONTINUE;
+      }
+      case 'reject':
+      case 'tempfail':
+      case 'reply':
+        if (event.kind === 'rcpt') edits.recipientRefused();
+        return verdict;
+      default:
+        return verdict;
+    }
+  }
+
   /** The script has been ended for good in this session: what remains is the configured action, at each MAIL. */
   #withoutScript(event: PolicyEvent): Verdict {
     if (event.kind === 'reset') this.#endTransaction();
@@ -165,26 +233,51 @@ export class LuaPolicy implements Policy {
     const ptr = event.hostname.startsWith('[') ? '' : event.hostname;
     this.#table.setSession('ip', ip);
     this.#table.setSession('ptr', ptr);
+    setConnectFields(this.#table, event.client, this.#session.macros);
     return this.#call('connect', (L) => pushText(L, ip) + pushText(L, ptr));
   }
 
-  #beginTransaction(sender: string): void {
+  #beginTransaction(sender: string, params: readonly string[]): void {
     this.#transactions += 1;
     this.#transactionId = `${this.#session.id}.${this.#transactions}`;
-    this.#table.setTransaction('id', this.#transactionId);
-    this.#table.setTransaction('sender', sender);
+    this.#messageBytes = 0;
+    const declared = params
+      .map((param) => /^SIZE=(\d{1,15})$/i.exec(param)?.[1])
+      .find((size) => size !== undefined);
+    const size = declared === undefined ? undefined : Number(declared);
+    this.#table.beginTransaction(this.#transactionId, sender, size, (L) => pushParams(L, params));
+    const { macros } = this.#session;
+    setTls(this.#table, macros); // Postfix sends these macros at MAIL too.
+    setAuth(this.#table, macros);
+  }
+
+  #rcpt({ address, params }: Extract<PolicyEvent, { kind: 'mail' | 'rcpt' }>): Verdict | Promise<Verdict> {
+    this.#table.addRecipient(address, (L) => pushParams(L, params));
+    return then(
+      this.#call('rcpt', (L) => pushText(L, address) + pushParams(L, params)),
+      (verdict) => {
+        if (verdict.kind === 'reply') this.#table.judgeRecipient(verdict.code, verdict.lines.join('\n'));
+        else if (verdict.kind === 'reject' || verdict.kind === 'tempfail') {
+          this.#table.judgeRecipient(verdict.kind === 'reject' ? 550 : 451, undefined);
+        } else this.#table.judgeRecipient(250, undefined);
+        return verdict;
+      },
+    );
   }
 
   #endTransaction(): Verdict {
     this.#file?.remove();
     this.#file = undefined;
+    this.#edits = undefined;
     this.#transactionId = undefined;
     this.#queueId = undefined;
-    for (const field of ['id', 'sender', 'queue_id']) this.#table.setTransaction(field, undefined);
+    this.#table.endTransaction();
     return CONTINUE;
   }
 
   #headers(lines: readonly string[]): Verdict | Promise<Verdict> {
+    for (const line of lines) this.#messageBytes += line.length + 2;
+    this.#messageBytes += 2;
     if (this.needs.body !== 'none' && this.#table.spellings('dot').length > 0) {
       this.#file = this.#settings.createMessageFile();
       const head = lines.length > 0 ? `${lines.join('\r\n')}\r\n\r\n` : '\r\n';
@@ -194,6 +287,7 @@ export class LuaPolicy implements Policy {
   }
 
   #chunk(bytes: Buffer): Verdict | Promise<Verdict> {
+    this.#messageBytes += bytes.length;
     const written = this.#file?.append(bytes);
     if (written) return written.then(() => this.#callChunk(bytes));
     return this.#callChunk(bytes);
@@ -210,6 +304,7 @@ export class LuaPolicy implements Policy {
   #endOfMessage(): Verdict | Promise<Verdict> {
     const file = this.#file;
     if (!file) return CONTINUE;
+    this.#table.setTransaction('size', this.#messageBytes);
     const failed = (error: unknown): Verdict => {
       const reason = error instanceof Error ? error.message : String(error);
       this.#settings.log.error(`${this.#ids()}: message file: ${reason}`);
@@ -303,6 +398,21 @@ export function accountOf({
   readonly traceback: string;
 }): string {
   return traceback === '' ? message : `${message} (${traceback.trim().replace(/\s*\n\s*/g, ' < ')})`;
+}
+
+/** Whether the event is one of a message that MAIL has begun and that has not ended. */
+function isOfMessage(event: PolicyEvent): boolean {
+  switch (event.kind) {
+    case 'mail':
+    case 'rcpt':
+    case 'data':
+    case 'headers':
+    case 'chunk':
+    case 'endOfMessage':
+      return true;
+    default:
+      return false;
+  }
 }
 
 function then<T, R>(value: T | Promise<T>, next: (value: T) => R): R | Promise<R> {
