@@ -4,6 +4,7 @@
  */
 import type { LuaState } from 'fengari';
 import { ascii, bytesOf, lua } from '../engine.ts';
+import { pushNumber } from '../values.ts';
 import { ACTION_CODES } from './verdict.ts';
 
 /** smtp.code: names and values of the API, then our own. */
@@ -64,12 +65,19 @@ export function openSmtp(L: LuaState): void {
   lua.lua_pushvalue(L, -1);
   lua.lua_setfield(L, -3, ascii('tran'));
   lua.lua_setfield(L, -2, ascii('trans')); // The name in smtpf's own code.
+  lua.lua_newtable(L);
+  lua.lua_setfield(L, -2, ascii('note'));
   lua.lua_setglobal(L, SMTP);
 }
 
 const SMTP_INDEX = 1;
 const SESS_INDEX = 2;
 const TRAN_INDEX = 3;
+/** smtp.tran.rcpts, nil between transactions. */
+const RCPTS_INDEX = 4;
+
+/** Fields that live as long as a transaction. */
+const TRAN_FIELDS = ['id', 'sender', 'queue_id', 'params', 'rcpts', 'size', 'note'];
 
 /** What may be put into a field: text is latin1, undefined is nil. */
 export type FieldValue = string | number | undefined;
@@ -86,7 +94,59 @@ export class SmtpTable {
     lua.lua_getglobal(shelf, SMTP);
     lua.lua_getfield(shelf, SMTP_INDEX, ascii('sess'));
     lua.lua_getfield(shelf, SMTP_INDEX, ascii('tran'));
+    lua.lua_pushnil(shelf);
     this.#shelf = shelf;
+  }
+
+  /** A new transaction: `size` is what the client declared, undefined when it did not. */
+  beginTransaction(
+    id: string,
+    sender: string,
+    size: number | undefined,
+    pushParams: (L: LuaState) => void,
+  ): void {
+    const shelf = this.#shelf;
+    this.setTransaction('id', id);
+    this.setTransaction('sender', sender);
+    this.setTransaction('size', size);
+    this.#put(TRAN_INDEX, 'params', pushParams);
+    this.#put(TRAN_INDEX, 'note', lua.lua_newtable);
+    this.#put(TRAN_INDEX, 'rcpts', (L) => {
+      lua.lua_newtable(L);
+      lua.lua_pushvalue(L, -1);
+      lua.lua_replace(L, RCPTS_INDEX);
+    });
+    lua.lua_settop(shelf, RCPTS_INDEX);
+  }
+
+  /** Adds an entry { addr, params } to smtp.tran.rcpts. */
+  addRecipient(address: string, pushParams: (L: LuaState) => void): void {
+    const shelf = this.#shelf;
+    if (!lua.lua_istable(shelf, RCPTS_INDEX)) return;
+    lua.lua_createtable(shelf, 0, 4);
+    lua.lua_pushstring(shelf, bytesOf(address));
+    lua.lua_setfield(shelf, -2, ascii('addr'));
+    pushParams(shelf);
+    lua.lua_setfield(shelf, -2, ascii('params'));
+    lua.lua_rawseti(shelf, RCPTS_INDEX, lua.lua_rawlen(shelf, RCPTS_INDEX) + 1);
+  }
+
+  /** Sets the verdict that the last recipient got: a reply code and, when it was refused, the text. */
+  judgeRecipient(code: number, text: string | undefined): void {
+    const shelf = this.#shelf;
+    if (!lua.lua_istable(shelf, RCPTS_INDEX)) return;
+    if (lua.lua_rawgeti(shelf, RCPTS_INDEX, lua.lua_rawlen(shelf, RCPTS_INDEX)) === lua.LUA_TTABLE) {
+      const entry = lua.lua_gettop(shelf);
+      this.#put(entry, 'code', (L) => lua.lua_pushinteger(L, code));
+      if (text !== undefined) this.#put(entry, 'text', (L) => lua.lua_pushstring(L, bytesOf(text)));
+    }
+    lua.lua_settop(shelf, RCPTS_INDEX);
+  }
+
+  endTransaction(): void {
+    for (const name of TRAN_FIELDS) this.setTransaction(name, undefined);
+    lua.lua_pushnil(this.#shelf);
+    lua.lua_replace(this.#shelf, RCPTS_INDEX);
   }
 
   setSession(name: string, value: FieldValue): void {
@@ -97,24 +157,16 @@ export class SmtpTable {
     this.#set(TRAN_INDEX, name, value);
   }
 
-  /** Sets smtp.tran.NAME to an array of latin1 strings, or whatever `push` leaves on the stack it is given. */
-  pushTransaction(name: string, push: (L: LuaState) => void): void {
-    lua.lua_pushstring(this.#shelf, ascii(name));
-    push(this.#shelf);
-    lua.lua_rawset(this.#shelf, TRAN_INDEX);
-  }
-
+  /** Sets smtp.sess.NAME to what `push` leaves on the stack it is given. */
   pushSession(name: string, push: (L: LuaState) => void): void {
-    lua.lua_pushstring(this.#shelf, ascii(name));
-    push(this.#shelf);
-    lua.lua_rawset(this.#shelf, SESS_INDEX);
+    this.#put(SESS_INDEX, name, push);
   }
 
   /** The names under which the script defines a callback: none, one, or both spellings. */
   spellings(callback: CallbackName): string[] {
     return CALLBACKS[callback].filter((name) => {
       const defined = this.#push(name);
-      lua.lua_settop(this.#shelf, TRAN_INDEX);
+      lua.lua_settop(this.#shelf, RCPTS_INDEX);
       return defined;
     });
   }
@@ -124,14 +176,14 @@ export class SmtpTable {
    * @returns the name it was found under; undefined when the script does not define it.
    */
   findCallback(callback: CallbackName): string | undefined {
-    lua.lua_settop(this.#shelf, TRAN_INDEX);
+    lua.lua_settop(this.#shelf, RCPTS_INDEX);
     return CALLBACKS[callback].find((name) => this.#push(name));
   }
 
   /** Puts the function last found on top of the stack of L, a thread of the same state. */
   takeCallback(L: LuaState): void {
     lua.lua_xmove(this.#shelf, L, 1);
-    lua.lua_settop(this.#shelf, TRAN_INDEX);
+    lua.lua_settop(this.#shelf, RCPTS_INDEX);
   }
 
   /** Leaves smtp[name] on the shelf; the script may have put another table in the place of the global. */
@@ -146,12 +198,17 @@ export class SmtpTable {
   }
 
   #set(table: number, name: string, value: FieldValue): void {
-    const shelf = this.#shelf;
-    lua.lua_pushstring(shelf, ascii(name));
-    if (value === undefined) lua.lua_pushnil(shelf);
-    else if (typeof value === 'string') lua.lua_pushstring(shelf, bytesOf(value));
-    else if (Number.isInteger(value) && Math.abs(value) < 2 ** 31) lua.lua_pushinteger(shelf, value);
-    else lua.lua_pushnumber(shelf, value);
-    lua.lua_rawset(shelf, table);
+    this.#put(table, name, (L) => {
+      if (value === undefined) lua.lua_pushnil(L);
+      else if (typeof value === 'string') lua.lua_pushstring(L, bytesOf(value));
+      else pushNumber(L, value);
+    });
+  }
+
+  /** Raw, because a script may have put metatables on these tables. */
+  #put(table: number, name: string, push: (L: LuaState) => void): void {
+    lua.lua_pushstring(this.#shelf, ascii(name));
+    push(this.#shelf);
+    lua.lua_rawset(this.#shelf, table);
   }
 }
