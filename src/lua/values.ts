@@ -15,7 +15,8 @@ export function pushOwnedBytes(L: LuaState, bytes: Uint8Array): void {
   lua.lua_checkstack(L, 1);
   // fengari calls methods that Buffer has with other meanings (slice), so a Buffer becomes a plain array.
   const plain = Buffer.isBuffer(bytes) ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length) : bytes;
-  L.stack[L.top++] = new TValue(LUA_TLNGSTR, internals.lstring.luaS_bless(L, plain));
+  const string = internals.lstring.luaS_bless(L, plain); // May raise a memory error: the stack must be in order then.
+  L.stack[L.top++] = new TValue(LUA_TLNGSTR, string);
 }
 
 /** Pushes a copy of the bytes as a string. */
