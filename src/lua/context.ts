@@ -77,6 +77,7 @@ export class LuaContext implements Host {
   readonly script: Script;
   readonly limits: Limits;
   readonly openFiles: Set<Closable> = new Set();
+  readonly dependents: Set<Closable> = new Set();
   writtenBytes = 0;
   readonly allowExecute: boolean;
   readonly packagePath: string;
@@ -192,17 +193,18 @@ export class LuaContext implements Host {
     if (this.#asleep !== null) this.#finish(this.#end, reason);
   }
 
-  /** Cancels, closes the files the script left open and lets go of the state. */
+  /** Cancels, closes what the script left open and lets go of the state. */
   dispose(): void {
     this.cancel('the session is over');
-    for (const file of this.openFiles) {
+    for (const dependent of [...this.openFiles, ...this.dependents]) {
       try {
-        file.close();
+        dependent.close();
       } catch {
         // Nobody is left to be told.
       }
     }
     this.openFiles.clear();
+    this.dependents.clear();
     this.#main = null;
   }
 

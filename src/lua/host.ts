@@ -46,6 +46,8 @@ export interface Host {
   readonly limits: Limits;
   /** Files the script has open; closed with the context. */
   readonly openFiles: Set<Closable>;
+  /** What else ends with the context: look-ups that the script started. */
+  readonly dependents: Set<Closable>;
   /** Bytes written to files so far. */
   writtenBytes: number;
   /** One line of the script's `print` and `io.write`, without line end, to the log. */
