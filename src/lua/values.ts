@@ -31,6 +31,7 @@ export function pushLatin1(L: LuaState, text: string): void {
 
 /** Pushes latin1 text, or nil for undefined. */
 export function pushOptional(L: LuaState, text: string | undefined): void {
+  lua.lua_checkstack(L, 1);
   if (text === undefined) lua.lua_pushnil(L);
   else pushLatin1(L, text);
 }

@@ -186,8 +186,8 @@ describe('long work', () => {
     going = false;
     assert.ok(outcomes.every((outcome) => outcome.kind === 'done'));
     assert.ok(turns > 8, `${turns} turns`);
-    // 5 ms are meant; the rest is the machine's.
-    assert.ok(longest < 60, `${longest} ms without a turn of the event loop`);
+    // 5 ms are meant; the rest is the machine's. All eight one after the other take a second.
+    assert.ok(longest < 150, `${longest} ms without a turn of the event loop`);
   });
 
   it('gives the same result in slices as at once', async () => {
