@@ -44,6 +44,9 @@ const READ_AHEAD_BYTES = 128 * 1024;
 /** What a chunk costs beside its bytes, more or less: a peer may send them one by one. */
 const CHUNK_OVERHEAD_BYTES = 512;
 
+/** Replies are gathered up to this and written together, when the MTA does not wait for each. */
+const WRITE_BYTES = 16 * 1024;
+
 const NO_STEPS: readonly Step[] = [];
 const PROGRESS: Reply = { kind: 'progress' };
 
@@ -67,6 +70,7 @@ export class Connection {
   /** Read since the last time that no whole packet was left. */
   #readAheadBytes = 0;
   #output: Buffer[] = [];
+  #outputBytes = 0;
   #packetTimer: NodeJS.Timeout | undefined;
   #progressTimer: NodeJS.Timeout | undefined;
   #finished: (() => void) | undefined;
@@ -149,10 +153,10 @@ export class Connection {
       this.#next += 1;
       switch (step.kind) {
         case 'send':
-          this.#output.push(encodeReply(step.reply));
+          this.#put(encodeReply(step.reply));
           break;
         case 'modify':
-          this.#output.push(...encodeModification(step.modification));
+          for (const packet of encodeModification(step.modification)) this.#put(packet);
           break;
         case 'hangUp':
           this.#flush();
@@ -265,17 +269,23 @@ export class Connection {
     return opened instanceof Promise ? opened.then(keep) : keep(opened);
   }
 
+  #put(packet: Buffer): void {
+    this.#output.push(packet);
+    this.#outputBytes += packet.length;
+  }
+
   /** One write for everything that is ready. */
   #flush(): void {
     const output = this.#output;
     if (output.length === 0) return;
     this.#output = [];
+    this.#outputBytes = 0;
     if (this.#gone) return;
     this.#socket.write(output.length === 1 && output[0] ? output[0] : Buffer.concat(output));
   }
 
   #isOutputBlocked(): boolean {
-    if (this.#output.length > 64) this.#flush();
+    if (this.#outputBytes >= WRITE_BYTES) this.#flush();
     return this.#socket.writableNeedDrain;
   }
 
@@ -302,6 +312,7 @@ export class Connection {
       const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
       this.#settings.log.error(`${this.#id}: internal error, connection closed: ${text}`);
       this.#output = [];
+      this.#outputBytes = 0;
       this.#closing = true;
       this.#socket.destroy();
     }
