@@ -7,6 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
+import { parseServerAddress } from './dns/server-address.ts';
 import { type ListenAddress, parseListenAddress } from './listen-address.ts';
 import { LOG_LEVELS } from './log.ts';
 import { EXIT, OperatorError, systemReason } from './operator-error.ts';
@@ -123,6 +124,22 @@ const actions: OptionDefinition<readonly ActionName[]> = {
   read: (texts) => someOf(ACTION_NAMES)(texts.join(',')),
 };
 
+function serverAddress(address: string): string {
+  const parsed = parseServerAddress(address);
+  if (parsed !== undefined) return parsed;
+  throw new BadValue('must be an IP address with or without port: 192.0.2.53, 192.0.2.53:5353, [::1]:53');
+}
+
+const dnsServer: OptionDefinition<readonly string[]> = {
+  name: 'dns-server',
+  group: 'Policy:',
+  help: 'DNS server that the policy asks: ADDRESS, ADDRESS:PORT, [IPV6-ADDRESS]:PORT. May be given several times',
+  kind: 'list',
+  shown: 'those of /etc/resolv.conf',
+  fallback: [],
+  read: (texts) => texts.map(serverAddress),
+};
+
 /** Keyed by the field of Options that holds the value. */
 export const OPTION_TABLE = {
   listen,
@@ -176,6 +193,14 @@ export const OPTION_TABLE = {
     'Let the script use JavaScript and any npm package (require "js"). Such a script has all rights of this process: it can read, change and run whatever the process can',
   ),
   allowExecute: flag('Policy:', 'allow-execute', 'Let the script run programs (os.execute, io.popen)'),
+  dnsServer,
+  dnsTimeoutMs: value(
+    'Policy:',
+    'dns-timeout',
+    '5',
+    seconds(0.05, 600),
+    'Seconds after which a DNS look-up is given up; shorter than --deadline, or the callback ends with it',
+  ),
   macros: value(
     'Protocol:',
     'macros',
@@ -408,6 +433,8 @@ function readAll(given: ReadonlyMap<string, Given>): Options {
     spool: of(table.spool),
     allowJs: of(table.allowJs),
     allowExecute: of(table.allowExecute),
+    dnsServer: of(table.dnsServer),
+    dnsTimeoutMs: of(table.dnsTimeoutMs),
     macros: of(table.macros),
     deadlineMs: of(table.deadlineMs),
     endOfMessageDeadlineMs: of(table.endOfMessageDeadlineMs),

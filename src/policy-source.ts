@@ -1,5 +1,7 @@
 /** What the commands need of the Lua side: policies for connections, and an account of the script as it is now. */
+import { Dns } from './dns/dns.ts';
 import type { Logger } from './log.ts';
+import { dnsLibrary } from './lua/dns-library.ts';
 import { javaScriptInstaller } from './lua/javascript.ts';
 import { libraries } from './lua/lib/libraries.ts';
 import { LuaPolicies } from './lua/lua-policies.ts';
@@ -9,6 +11,7 @@ import { openBody } from './lua/smtp/body-library.ts';
 import { openHeader } from './lua/smtp/header-library.ts';
 import { openMacro } from './lua/smtp/macro.ts';
 import { openSmtp } from './lua/smtp/table.ts';
+import { installWaiting } from './lua/smtp/waiting.ts';
 import { Template } from './lua/template.ts';
 import { Spool } from './message-file.ts';
 import type { PolicyFactory } from './milter/policy.ts';
@@ -58,6 +61,11 @@ export function openPolicySource({ options, log, sink, spool }: PolicySourceSett
       { install: openActions },
       { install: openHeader },
       { install: openBody },
+      { install: installWaiting },
+      {
+        name: 'dns',
+        open: dnsLibrary(new Dns({ servers: options.dnsServer, timeoutMs: options.dnsTimeoutMs })),
+      },
       ...(options.allowJs ? [{ install: javaScriptInstaller(options.script) }] : []),
     ]),
     limits: {

@@ -1,0 +1,90 @@
+/**
+ * One call of a look-up function: the questions it asks have its time between them, end when nobody wants to know any
+ * more, and are counted.
+ */
+import { questionName } from './name.ts';
+import {
+  type Answer,
+  known,
+  NO_RECORDS,
+  type RecordSource,
+  type Records,
+  type RecordType,
+  subject,
+  unknown,
+} from './records.ts';
+
+/** Look-ups a session has at its beginning, and how many more for each second that it lasts. */
+const ALLOWED = 1000;
+const ALLOWED_PER_SECOND = 10;
+
+/** What a session may still ask for. Answers from the cache are free. */
+export class Allowance {
+  #left = ALLOWED;
+  #counted = performance.now();
+
+  take(): boolean {
+    const now = performance.now();
+    this.#left = Math.min(ALLOWED, this.#left + ((now - this.#counted) / 1000) * ALLOWED_PER_SECOND);
+    this.#counted = now;
+    if (this.#left < 1) return false;
+    this.#left -= 1;
+    return true;
+  }
+}
+
+export class Inquiry {
+  readonly #source: RecordSource;
+  readonly #allowance: Allowance;
+  readonly #cancelled: AbortSignal;
+  /** On the clock of performance.now(). */
+  readonly #deadline: number;
+
+  /** `timeoutMs` bounds all questions together; the source's own time-out holds for each. */
+  constructor(
+    source: RecordSource,
+    allowance: Allowance,
+    cancelled: AbortSignal,
+    timeoutMs: number = source.timeoutMs,
+  ) {
+    this.#source = source;
+    this.#allowance = allowance;
+    this.#cancelled = cancelled;
+    this.#deadline = performance.now() + timeoutMs;
+  }
+
+  /** The records of a name, as a script wrote it: bytes in latin1. Never rejects. */
+  async ask<Type extends RecordType>(type: Type, written: string): Promise<Answer<Records[Type]>> {
+    const question = questionName(written);
+    switch (question.kind) {
+      case 'impossible':
+        return known(NO_RECORDS[type]);
+      case 'unaskable':
+        return unknown('protocol', `${subject(type, written)}: characters that cannot be asked for`);
+      case 'name':
+        return this.#source.recall(type, question.name) ?? this.#query(type, question.name);
+      default:
+        return question satisfies never;
+    }
+  }
+
+  #query<Type extends RecordType>(type: Type, name: string): Promise<Answer<Records[Type]>> {
+    const left = this.#deadline - performance.now();
+    const late = (): Answer<never> => unknown('timeout', subject(type, name));
+    if (left <= 0 || this.#cancelled.aborted) return Promise.resolve(late());
+    if (!this.#allowance.take()) {
+      return Promise.resolve(unknown('limit', `${subject(type, name)}: too many look-ups in this session`));
+    }
+    return new Promise((resolve) => {
+      const end = (answer: Answer<Records[Type]>): void => {
+        clearTimeout(timer);
+        this.#cancelled.removeEventListener('abort', give);
+        resolve(answer);
+      };
+      const give = (): void => end(late());
+      const timer = setTimeout(give, left);
+      this.#cancelled.addEventListener('abort', give);
+      this.#source.query(type, name).then(end);
+    });
+  }
+}

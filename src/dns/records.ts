@@ -1,0 +1,61 @@
+/**
+ * What a look-up in the DNS asks for and what comes of it.
+ *
+ * The rule of all that is built on it: "no" and "could not find out" never mix. A name that does not exist, or has no
+ * record of the type, is a firm answer, an empty list; everything else that is not an answer is `unknown`.
+ */
+
+export interface MailExchanger {
+  /** Without trailing dot; `.` is the null MX of RFC 7505. */
+  readonly host: string;
+  readonly pref: number;
+}
+
+/** The record types asked for, with the value of all records of a name. Text is latin1, names have no trailing dot. */
+export interface Records {
+  /** Addresses in plain text. */
+  readonly A: readonly string[];
+  readonly AAAA: readonly string[];
+  /** In the order in which they are to be tried. */
+  readonly MX: readonly MailExchanger[];
+  /** One text for each record: its character strings joined (RFC 7208 section 3.3). */
+  readonly TXT: readonly string[];
+  readonly PTR: readonly string[];
+  readonly NS: readonly string[];
+}
+
+export const NO_RECORDS: Records = { A: [], AAAA: [], MX: [], TXT: [], PTR: [], NS: [] };
+
+export type RecordType = keyof Records;
+
+/** Why something could not be found out. */
+export type Failure = 'timeout' | 'servfail' | 'refused' | 'unavailable' | 'protocol' | 'limit';
+
+export type Answer<Value> =
+  | { readonly kind: 'known'; readonly value: Value }
+  /** `reason` is ASCII and begins with the failure. */
+  | { readonly kind: 'unknown'; readonly failure: Failure; readonly reason: string };
+
+/** A source of DNS records: the DNS itself, or what stands in its place. */
+export interface RecordSource {
+  /** Time after which a look-up is given up, in milliseconds. */
+  readonly timeoutMs: number;
+  /** What is known without asking; undefined when it has to be asked for. */
+  recall<Type extends RecordType>(type: Type, name: string): Answer<Records[Type]> | undefined;
+  /** Asks for the records of `name`, which questionName() has made; never rejects. */
+  query<Type extends RecordType>(type: Type, name: string): Promise<Answer<Records[Type]>>;
+}
+
+export function known<Value>(value: Value): Answer<Value> {
+  return { kind: 'known', value };
+}
+
+/** `detail` follows the word of the failure; bytes that are not printable ASCII become `?`. */
+export function unknown(failure: Failure, detail: string): Answer<never> {
+  return { kind: 'unknown', failure, reason: `${failure} ${detail.replace(/[^\x20-\x7e]/g, '?')}` };
+}
+
+/** What a look-up is called in a reason. */
+export function subject(type: RecordType, name: string): string {
+  return `looking up ${type} of ${name}`;
+}
