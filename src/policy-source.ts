@@ -14,8 +14,9 @@ import { openSmtp } from './lua/smtp/table.ts';
 import { installWaiting } from './lua/smtp/waiting.ts';
 import { Template } from './lua/template.ts';
 import { Spool } from './message-file.ts';
+import { SMFIF } from './milter/constants.ts';
 import type { PolicyFactory } from './milter/policy.ts';
-import { type Options, packagePathOf } from './options.ts';
+import { type ActionName, type Options, packagePathOf } from './options.ts';
 import type { LogSink } from './syslog/log-sink.ts';
 import { syslogLibrary } from './syslog/lua-syslog.ts';
 
@@ -45,6 +46,17 @@ export interface PolicySourceSettings {
   /** The private directory for message files; what an earlier run has left in it is removed. */
   readonly spool: string;
 }
+
+/** SMFIF_ bits by the names that --actions knows. */
+const ACTION_BITS: Readonly<Record<ActionName, number>> = {
+  'add-header': SMFIF.ADDHDRS,
+  'change-header': SMFIF.CHGHDRS,
+  'change-body': SMFIF.CHGBODY,
+  'add-recipient': SMFIF.ADDRCPT | SMFIF.ADDRCPT_PAR,
+  'delete-recipient': SMFIF.DELRCPT,
+  'change-sender': SMFIF.CHGFROM,
+  quarantine: SMFIF.QUARANTINE,
+};
 
 export function openPolicySource({ options, log, sink, spool }: PolicySourceSettings): PolicySource {
   const messages = new Spool(spool);
@@ -76,6 +88,7 @@ export function openPolicySource({ options, log, sink, spool }: PolicySourceSett
       writtenBytes: options.writeBytes,
     },
     allowExecute: options.allowExecute,
+    actions: options.actions.reduce((bits, name) => bits | ACTION_BITS[name], 0),
     asksForMacros: options.macros === 'default',
     packagePath: packagePathOf(options),
     onError: options.onError,
