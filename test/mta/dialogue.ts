@@ -12,7 +12,7 @@ export interface Stage {
   /** Fills in the marks of the case. */
   fill(text: string): string;
   /** Puts another policy in place. */
-  install(lua: string): void;
+  install(lua: string | undefined): void;
 }
 
 export class Dialogue {
@@ -46,11 +46,21 @@ export class Dialogue {
       case 'message':
         await this.#send(`${stuffDots(this.#stage.fill(step.content))}.\r\n`);
         return this.#hear('message', step.expect);
+      case 'bdat': {
+        const content = this.#stage.fill(step.content);
+        const half = Math.floor(content.length / 2);
+        await this.#send(`BDAT ${half}\r\n${content.slice(0, half)}`);
+        await this.#hear('first BDAT', '250');
+        await this.#send(`BDAT ${content.length - half} LAST\r\n${content.slice(half)}`);
+        return this.#hear('last BDAT', step.expect);
+      }
       case 'send':
         return this.#send(this.#stage.fill(step.text));
       case 'closed':
         assert.equal(await (await this.#connection()).reply(), '', 'the server closes');
         return;
+      case 'tls':
+        return (await this.#connection()).startTls();
       case 'drop':
         (await this.#connection()).drop();
         return;

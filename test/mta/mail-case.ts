@@ -17,14 +17,18 @@ export type Step =
   | { readonly kind: 'pipeline'; readonly says: readonly Say[] }
   /** Sends a message, dot-stuffed, and the final dot; reads a reply. */
   | { readonly kind: 'message'; readonly content: string; readonly expect: Expected }
+  /** Sends a message by BDAT, in two chunks; reads a reply to each. */
+  | { readonly kind: 'bdat'; readonly content: string; readonly expect: Expected }
   /** Sends bytes that have no reply of their own. */
   | { readonly kind: 'send'; readonly text: string }
   /** The server must close now. */
   | { readonly kind: 'closed' }
   /** Cuts the connection. */
   | { readonly kind: 'drop' }
-  /** Replaces the policy file; as the first step of a session, before it connects. */
-  | { readonly kind: 'policy'; readonly lua: string }
+  /** Goes on over TLS, after the reply to STARTTLS. */
+  | { readonly kind: 'tls' }
+  /** Replaces the policy file, or removes it where `lua` is undefined; as the first step of a session, before it connects. */
+  | { readonly kind: 'policy'; readonly lua: string | undefined }
   /** Hands a message to the server's sendmail(1): nothing is said over SMTP. */
   | { readonly kind: 'submit'; readonly args: readonly string[]; readonly content: string };
 export type Say = Extract<Step, { kind: 'say' }>;
@@ -51,6 +55,11 @@ export interface Seen {
   readonly directory: string;
 }
 
+/** The arguments of each call of a callback, or of `trace` under that name. */
+export function argsOf(seen: Seen, name: string): (readonly string[])[] {
+  return seen.calls.filter((call) => call.name === name).map(({ args }) => args);
+}
+
 export interface MailCase {
   readonly name: string;
   /** Lua that follows policyPrelude; see trace.ts. */
@@ -61,8 +70,9 @@ export interface MailCase {
   readonly ipv6?: boolean;
   /** Both, where nothing is said. */
   readonly transports?: readonly Transport[];
-  /** Each is a connection of its own, one after the other. */
+  /** Each is a connection of its own, one after the other, or all at once. */
   readonly sessions: readonly (readonly Step[])[];
+  readonly atOnce?: boolean;
   /** The callbacks of each SMTP session in order, one string a session: `connect helo close`. */
   readonly calls: readonly string[];
   readonly arrives: readonly Arrival[];
@@ -107,6 +117,7 @@ export const DATA = say('DATA', '354');
 export const MESSAGE = message(PLAIN, '250');
 export const RSET = say('RSET', '250');
 export const QUIT = say('QUIT', '221');
+export const STARTTLS: readonly Step[] = [say('STARTTLS', '220'), { kind: 'tls' }];
 export const CLOSED: Step = { kind: 'closed' };
 export const DROP: Step = { kind: 'drop' };
 

@@ -1,6 +1,6 @@
 /** What the tests need to know of a mail server under test, whichever it is. */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { platform } from 'node:os';
 
 export type MtaName = 'postfix' | 'sendmail';
@@ -32,6 +32,7 @@ export interface MailServer {
 export function unfitMachine(): string | undefined {
   if (platform() !== 'linux') return `the mail servers run on Linux, this is ${platform()}`;
   if (process.getuid?.() !== 0) return 'the mail servers must be started by root';
+  if (!existsSync('/usr/bin/openssl')) return 'the mail servers need a certificate: apt-get install openssl';
   return undefined;
 }
 
@@ -68,4 +69,20 @@ export function run(program: string, args: readonly string[], environment: NodeJ
     throw new Error(`${program} ${args.join(' ')}: exit ${result.status}\n${result.stdout}${result.stderr}`);
   }
   return result.stdout;
+}
+
+/** A certificate for STARTTLS that lasts as long as the test. */
+export interface Certificate {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** Makes a certificate in `directory`; the files are for root only, as Sendmail demands of the key. */
+export function makeCertificate(directory: string): Certificate {
+  const certificate = `${directory}/certificate.pem`;
+  const key = `${directory}/key.pem`;
+  const kind = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
+  run('/usr/bin/openssl', ['req', ...kind, '-subj', '/CN=mta.test', '-keyout', key, '-out', certificate]);
+  chmodSync(key, 0o600);
+  return { certificate, key };
 }

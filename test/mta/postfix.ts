@@ -18,8 +18,10 @@ import {
 import { join } from 'node:path';
 import { freePort, hasIPv6 } from './loopback.ts';
 import {
+  type Certificate,
   type MailServer,
   type MilterAddress,
+  makeCertificate,
   makeServerDirectory,
   removeServerDirectory,
   run,
@@ -49,7 +51,10 @@ export async function startPostfix(milter: MilterAddress, sinkPort: number): Pro
   for (const path of [configuration, queue, data]) mkdirSync(path, { mode: 0o755 });
   chownSync(data, Number(run('/usr/bin/id', ['-u', 'postfix'])), 0);
   chmodSync(data, 0o700);
-  writeFileSync(join(configuration, 'main.cf'), mainCf(directory, milter, sinkPort));
+  writeFileSync(
+    join(configuration, 'main.cf'),
+    mainCf(directory, milter, sinkPort, makeCertificate(directory)),
+  );
   writeFileSync(join(configuration, 'master.cf'), masterCf(tcp, unix, milter));
 
   const log = () =>
@@ -75,7 +80,7 @@ export async function startPostfix(milter: MilterAddress, sinkPort: number): Pro
   };
 }
 
-function mainCf(directory: string, milter: MilterAddress, sinkPort: number): string {
+function mainCf(directory: string, milter: MilterAddress, sinkPort: number, tls: Certificate): string {
   return `
 compatibility_level = 3.6
 queue_directory = ${directory}/queue
@@ -104,9 +109,14 @@ append_dot_mydomain = no
 biff = no
 notify_classes =
 smtpd_error_sleep_time = 0
+smtpd_hard_error_limit = 1000
 in_flow_delay = 0
 minimal_backoff_time = 1s
-default_process_limit = 20
+default_process_limit = 50
+smtpd_client_connection_count_limit = 0
+smtpd_tls_security_level = may
+smtpd_tls_cert_file = ${tls.certificate}
+smtpd_tls_key_file = ${tls.key}
 smtpd_milters = inet:127.0.0.1:${milter.tcpPort}
 non_smtpd_milters = inet:127.0.0.1:${milter.tcpPort}
 milter_protocol = 6

@@ -28,14 +28,21 @@ export async function runCase(bench: Bench, mailCase: MailCase, transport: Trans
   const fill = (text: string) => text.replaceAll('{mark}', mark).replaceAll('{directory}', directory);
   const prelude = mailCase.bare ? '' : policyPrelude(join(directory, 'trace'));
   // The mark makes each policy a new version of the file, even where the case before had the same text.
-  const install = (lua: string) => writePolicy(bench.script, `${prelude}${fill(lua)}\n-- ${mark}\n`);
+  const install = (lua: string | undefined) => {
+    if (lua === undefined) rmSync(bench.script, { force: true });
+    else writePolicy(bench.script, `${prelude}${fill(lua)}\n-- ${mark}\n`);
+  };
   const logStart = milter.logLength;
   const transcript: string[] = [];
   try {
     install(mailCase.policy);
     const host = mailCase.ipv6 ? '::1' : '127.0.0.1';
     const stage = { server, host, port: server.smtpPorts[transport], fill, install };
-    for (const steps of mailCase.sessions) await new Dialogue(stage, transcript).take(steps);
+    if (mailCase.atOnce) {
+      await Promise.all(mailCase.sessions.map((steps) => new Dialogue(stage, transcript).take(steps)));
+    } else {
+      for (const steps of mailCase.sessions) await new Dialogue(stage, transcript).take(steps);
+    }
     const calls = await tracedCalls(join(directory, 'trace'), mailCase.calls);
     const delivered = await bench.sink.claim(mark, mailCase.arrives.length);
     expectArrivals(delivered, mailCase.arrives, fill);

@@ -16,6 +16,7 @@ import { freePort, hasIPv6 } from './loopback.ts';
 import {
   type MailServer,
   type MilterAddress,
+  makeCertificate,
   makeServerDirectory,
   removeServerDirectory,
   run,
@@ -46,6 +47,7 @@ export async function startSendmail(milter: MilterAddress, sinkPort: number): Pr
   mkdirSync(queue, { mode: 0o700 });
   writeFileSync(join(directory, 'service.switch'), 'hosts files\npasswd files\naliases files\n');
   for (const name of ['aliases', 'helpfile', 'statistics', 'log']) writeFileSync(join(directory, name), '');
+  const { certificate, key } = makeCertificate(directory);
   const configuration = writeConfiguration(directory, {
     PREFIX,
     DIR: directory,
@@ -55,6 +57,8 @@ export async function startSendmail(milter: MilterAddress, sinkPort: number): Pr
     MILTER_PORT: milter.tcpPort,
     MILTER_PATH: milter.unixPath,
     SINK_PORT: sinkPort,
+    CERTIFICATE: certificate,
+    KEY: key,
   });
 
   const log = () => readFileSync(join(directory, 'log'), 'latin1').split('\n').slice(-120).join('\n');

@@ -1,11 +1,12 @@
 /** An SMTP client that says exactly what it is told to say, byte for byte, and gives back every reply as it came. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { withinLimit } from './deadline.ts';
 
 /** Text is latin1: one character per byte. */
 export class SmtpClient {
-  readonly #socket: Socket;
+  #socket: Socket;
   #pending = '';
   #ended = false;
   #wake: () => void = () => {};
@@ -13,6 +14,10 @@ export class SmtpClient {
   private constructor(socket: Socket) {
     this.#socket = socket;
     socket.setNoDelay(true);
+    this.#listen(socket);
+  }
+
+  #listen(socket: Socket): void {
     socket.setEncoding('latin1');
     socket.on('data', (text: string) => {
       this.#pending += text;
@@ -46,6 +51,16 @@ export class SmtpClient {
       lines.push(line);
       if (line[3] !== '-') return lines.join('\n');
     }
+  }
+
+  /** Goes on over TLS, once the server has agreed to it; whose certificate it shows does not matter. */
+  async startTls(): Promise<void> {
+    const plain = this.#socket;
+    for (const event of ['data', 'end', 'close']) plain.removeAllListeners(event);
+    const secure = connectTls({ socket: plain, rejectUnauthorized: false });
+    await withinLimit(once(secure, 'secureConnect'), 'TLS');
+    this.#socket = secure;
+    this.#listen(secure);
   }
 
   /** Cuts the connection with a RST: no QUIT, no FIN, whatever is under way. */

@@ -62,7 +62,8 @@ export class SmtpSink {
   }
 }
 
-const GREETING = '250-sink\r\n250-8BITMIME\r\n250-DSN\r\n250-SIZE\r\n250 ENHANCEDSTATUSCODES\r\n';
+const GREETING =
+  '250-sink\r\n250-8BITMIME\r\n250-DSN\r\n250-SMTPUTF8\r\n250-SIZE\r\n250 ENHANCEDSTATUSCODES\r\n';
 
 function serve(socket: Socket, deliver: (delivery: Delivery) => void): void {
   let pending = '';

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { CLIENTS } from './cases/clients.ts';
 import { CONTENT } from './cases/content.ts';
 import { REPLY_TEXTS } from './cases/reply-texts.ts';
 import { SCRIPT_FAULTS } from './cases/script-faults.ts';
@@ -27,6 +28,7 @@ import { SmtpSink } from './smtp-sink.ts';
 
 const CASES: readonly MailCase[] = [
   ...TRANSACTIONS,
+  ...CLIENTS,
   ...VERDICTS,
   ...CONTENT,
   ...REPLY_TEXTS,

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
+  argsOf,
   DATA,
   EHLO,
   GREETING,
@@ -36,6 +37,18 @@ const HEADERS = [
   'X-UTF-8: caf\xc3\xa9',
   'X-Same: first',
   'x-same: second',
+];
+
+// What fills two packets of an MTA to the last byte.
+const TWO_PACKETS = mailWith(
+  ['Subject: two packets'],
+  `${`${'a'.repeat(98)}\r\n`.repeat(1310)}${'z'.repeat(68)}\r\n`,
+);
+
+// Sendmail takes 32 KiB of headers in all.
+const MANY_HEADERS = [
+  ...Array.from({ length: 300 }, (_, n) => `X-Number: ${n}`),
+  `X-Long: ${Array.from({ length: 200 }, (_, n) => `${n}${'x'.repeat(80)}`).join('\r\n\t')}`,
 ];
 
 const COPY = `
@@ -74,7 +87,7 @@ export const CONTENT: readonly MailCase[] = [
       assert.ok(copy === sent, 'the file of do_dot');
       const chunks = readFileSync(join(seen.directory, 'chunks'), 'latin1');
       assert.ok(chunks === sent.slice(sent.indexOf('\r\n\r\n') + 4), 'the chunks');
-      const path = seen.calls.find(({ name }) => name === 'path')!.args[0]!;
+      const path = argsOf(seen, 'path')[0]![0]!;
       assert.throws(() => readFileSync(path), { code: 'ENOENT' }, 'the file is gone after the callback');
     },
   },
@@ -96,11 +109,34 @@ export const CONTENT: readonly MailCase[] = [
     arrives: [{ ...PLAIN_ARRIVAL, content: mailWith(HEADERS, 'caf\xe9\r\n') }],
     check(seen) {
       const sent = mailWith(HEADERS, 'caf\xe9\r\n').replaceAll('{mark}', seen.mark);
-      const headers = seen.calls.find(({ name }) => name === 'headers')!.args;
+      const headers = argsOf(seen, 'headers')[0]!;
       assert.deepEqual(headers.slice(4), HEADERS);
       assert.equal(`${headers.join('\r\n')}\r\n\r\ncaf\xe9\r\n`, sent);
       assert.equal(readFileSync(join(seen.directory, 'copy'), 'latin1'), sent);
     },
+  },
+  {
+    name: 'body that fills two packets to the last byte',
+    policy: '',
+    sessions: [[GREETING, EHLO, MAIL, RCPT, DATA, message(TWO_PACKETS, '250'), QUIT]],
+    calls: ['connect helo mail rcpt data headers chunk chunk dot rset close'],
+    arrives: [{ ...PLAIN_ARRIVAL, content: TWO_PACKETS }],
+    check: (seen) => assert.deepEqual(argsOf(seen, 'chunk').flat(), ['65535', '65535']),
+  },
+  {
+    name: 'body refused at its first chunk of five',
+    policy: "function answer.chunk() return 554, '5.6.0 no more of it' end",
+    sessions: [[GREETING, EHLO, MAIL, RCPT, DATA, message(LARGE, '554 5.6.0 no more of it'), QUIT]],
+    calls: ['connect helo mail rcpt data headers chunk rset close'],
+    arrives: [],
+  },
+  {
+    name: '300 headers, and one of 200 folds',
+    policy: '',
+    sessions: [[GREETING, EHLO, MAIL, RCPT, DATA, message(mailWith(MANY_HEADERS, 'x\r\n'), '250'), QUIT]],
+    calls: [WHOLE_SESSION],
+    arrives: [{ ...PLAIN_ARRIVAL, content: mailWith(MANY_HEADERS, 'x\r\n') }],
+    check: (seen) => assert.deepEqual(argsOf(seen, 'headers')[0]!.slice(4), MANY_HEADERS),
   },
   {
     name: 'no body at all',
@@ -119,7 +155,7 @@ export const CONTENT: readonly MailCase[] = [
     sessions: [[GREETING, EHLO, say('MAIL FROM:<>', '250'), RCPT, DATA, MESSAGE, QUIT]],
     calls: ['connect helo mail sender rcpt data headers chunk dot rset close'],
     arrives: [{ ...PLAIN_ARRIVAL, mail: '<>' }],
-    check: (seen) => assert.deepEqual(seen.calls.find(({ name }) => name === 'sender')!.args, ['0', '0']),
+    check: (seen) => assert.deepEqual(argsOf(seen, 'sender'), [['0', '0']]),
   },
   {
     name: 'addresses as the client wrote them, without brackets and source route',

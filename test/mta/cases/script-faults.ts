@@ -26,6 +26,26 @@ const MAIN_CHUNK_ERROR = "\nfunction smtp.do_rcpt() return 554, 'no' end\nerror(
 const edit = (lua: string): Step => ({ kind: 'policy', lua });
 const WHOLE: readonly Step[] = [GREETING, EHLO, MAIL, RCPT, DATA, MESSAGE, QUIT];
 
+const SYSLOG: MailCase = {
+  name: 'lines that the script logs',
+  policy: `
+    syslog.openlog('mypolicy', syslog.LOG_PID, syslog.LOG_MAIL)
+    function answer.rcpt() syslog.info('to 100% of %s: {mark}') end
+    function answer.rset() syslog.error('rset {mark}') end
+    function answer.close() syslog.closelog() end`,
+  sessions: [WHOLE],
+  calls: [WHOLE_SESSION],
+  arrives: [PLAIN_ARRIVAL],
+  async check(seen) {
+    const session = seen.calls[0]?.session ?? '';
+    for (const text of [`to 100% of %s: ${seen.mark}`, `rset ${seen.mark}`]) {
+      const [line] = await logged(seen, new RegExp(text));
+      assert.ok(line?.includes(session), `the session's id is in the line: ${line}`);
+      assert.match(line ?? '', /mypolicy/);
+    }
+  },
+};
+
 const EDITS: readonly MailCase[] = [
   {
     name: 'script edited between connections',
@@ -115,11 +135,30 @@ function brokenScript(onError: OnError, what: string, policy: string, line: numb
   };
 }
 
+function missingScript(onError: OnError): MailCase {
+  const flows = onError === 'continue' || onError === 'accept';
+  const refusal = onError === 'reject' ? /^5\d\d / : /^4\d\d /;
+  const session = flows ? WHOLE : [GREETING, EHLO, say('MAIL FROM:<a@src.test>', refusal), QUIT];
+  return {
+    name: `script missing, --on-error ${onError}`,
+    onError,
+    bare: true,
+    policy: '',
+    sessions: [WHOLE, [{ kind: 'policy', lua: undefined }, ...session]],
+    calls: [],
+    arrives: flows ? [PLAIN_ARRIVAL, PLAIN_ARRIVAL] : [PLAIN_ARRIVAL],
+    async check(seen) {
+      await logged(seen, /policy\.lua.*no such file/i);
+    },
+  };
+}
+
 const ON_ERROR: readonly OnError[] = ['continue', 'tempfail', 'reject', 'accept'];
 
 const BROKEN = ON_ERROR.flatMap((onError) => [
   brokenScript(onError, 'script with a syntax error', SYNTAX_ERROR, 4),
   brokenScript(onError, 'script whose main chunk fails', MAIN_CHUNK_ERROR, 3),
+  missingScript(onError),
 ]);
 
 const BEFORE: Readonly<Record<string, string>> = {
@@ -201,4 +240,4 @@ const FAILING: readonly MailCase[] = [
   })),
 ];
 
-export const SCRIPT_FAULTS: readonly MailCase[] = [...EDITS, ...BROKEN, ...FAILING];
+export const SCRIPT_FAULTS: readonly MailCase[] = [SYSLOG, ...EDITS, ...BROKEN, ...FAILING];

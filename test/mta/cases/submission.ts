@@ -1,6 +1,6 @@
 /** Mail that does not come by SMTP: sendmail(1) and pickup of Postfix, which play an SMTP session to the milter. */
 import assert from 'node:assert/strict';
-import { type MailCase, PLAIN, PLAIN_ARRIVAL, WHOLE_SESSION } from '../mail-case.ts';
+import { argsOf, type MailCase, PLAIN, PLAIN_ARRIVAL, WHOLE_SESSION } from '../mail-case.ts';
 
 export const SUBMISSION: readonly MailCase[] = [
   {
@@ -11,12 +11,11 @@ export const SUBMISSION: readonly MailCase[] = [
     calls: [WHOLE_SESSION.replace('mail', 'mail tran')],
     arrives: [PLAIN_ARRIVAL],
     check(seen) {
-      const args = (name: string) => seen.calls.find((call) => call.name === name)?.args;
-      assert.deepEqual(args('connect'), ['127.0.0.1', 'localhost']);
-      assert.deepEqual(args('helo'), ['localhost']);
-      assert.deepEqual(args('mail'), ['a@src.test']);
-      assert.deepEqual(args('tran'), ['a@src.test']);
-      assert.deepEqual(args('rcpt'), ['b@dest.test']);
+      assert.deepEqual(argsOf(seen, 'connect'), [['127.0.0.1', 'localhost']]);
+      assert.deepEqual(argsOf(seen, 'helo'), [['localhost']]);
+      assert.deepEqual(argsOf(seen, 'mail'), [['a@src.test']]);
+      assert.deepEqual(argsOf(seen, 'tran'), [['a@src.test']]);
+      assert.deepEqual(argsOf(seen, 'rcpt'), [['b@dest.test']]);
     },
   },
   {
@@ -26,6 +25,6 @@ export const SUBMISSION: readonly MailCase[] = [
     sessions: [[{ kind: 'submit', args: ['-f', '<>', 'b@dest.test'], content: PLAIN }]],
     calls: [WHOLE_SESSION.replace('mail', 'mail sender')],
     arrives: [{ ...PLAIN_ARRIVAL, mail: '<>' }],
-    check: (seen) => assert.deepEqual(seen.calls.find(({ name }) => name === 'sender')?.args, ['0']),
+    check: (seen) => assert.deepEqual(argsOf(seen, 'sender'), [['0']]),
   },
 ];

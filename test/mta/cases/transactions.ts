@@ -1,6 +1,7 @@
 /** Whole sessions: what a policy is told, in which order, and what becomes of the mail. */
 import assert from 'node:assert/strict';
 import {
+  argsOf,
   DATA,
   DROP,
   EHLO,
@@ -19,10 +20,6 @@ import {
   say,
   WHOLE_SESSION,
 } from '../mail-case.ts';
-
-function argsOf(seen: Seen, name: string): (readonly string[])[] {
-  return seen.calls.filter((call) => call.name === name).map(({ args }) => args);
-}
 
 // Traces the ids where they must be set, and where they must be nil.
 const TRACE_IDS = `
