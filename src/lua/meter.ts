@@ -30,11 +30,18 @@ export class Meter {
   /** When the stretch was first checked, and the process's CPU time in ms then; NaN before. */
   #firstCheck = 0;
   #cpuStart = Number.NaN;
+  /** Whether no stretch has begun yet. */
+  #first = true;
   #deadline = Number.POSITIVE_INFINITY;
   #checks = 0;
-  /** Bytes by which memory grew in earlier stretches and, since `#heapStart`, in this one. */
-  #grown = 0;
-  #heapStart = Number.NaN;
+  /** Bytes in use when the callback was first looked at; NaN before. */
+  #memoryStart = Number.NaN;
+  /** Bytes in use when the last stretch ended, and how many more came between stretches: the work of others. */
+  #memoryLeft = 0;
+  #memoryOfOthers = 0;
+  /** Growth at which the garbage is collected, and the same where the heap is full. */
+  #collectAt = 0;
+  #collectFullAt = 0;
   #stringBytes = 0;
   #sliceOver = false;
 
@@ -47,7 +54,11 @@ export class Meter {
   begin(deadlineMs: number | undefined): void {
     this.#cpuLimit = this.#limits.cpuMs;
     this.#used = 0;
-    this.#grown = 0;
+    this.#first = true;
+    this.#memoryStart = Number.NaN;
+    this.#memoryOfOthers = 0;
+    this.#collectAt = this.#limits.memoryBytes;
+    this.#collectFullAt = HEAP_SHARE;
     this.#stringBytes = 0;
     this.#deadline = deadlineMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + deadlineMs;
   }
@@ -65,16 +76,17 @@ export class Meter {
   /** The callback runs again. */
   resume(): void {
     this.#start = performance.now();
-    this.#cpuStart = Number.NaN;
-    this.#heapStart = Number.NaN;
+    this.#firstCheck = this.#start;
+    this.#cpuStart = this.#first ? Number.NaN : processCpu();
+    this.#first = false;
+    if (!Number.isNaN(this.#memoryStart)) this.#memoryOfOthers += memoryInUse() - this.#memoryLeft;
     this.#sliceOver = false;
   }
 
   /** The callback waits, or others have their turn. */
   suspend(): void {
     this.#used += this.#stretch(performance.now());
-    if (!Number.isNaN(this.#heapStart)) this.#grown = this.#growth(memoryInUse());
-    this.#heapStart = Number.NaN;
+    if (!Number.isNaN(this.#memoryStart)) this.#memoryLeft = memoryInUse();
   }
 
   /** Whether others should have their turn now. */
@@ -89,7 +101,7 @@ export class Meter {
       this.#firstCheck = now;
       this.#cpuStart = processCpu();
     }
-    if (Number.isNaN(this.#heapStart)) this.#heapStart = memoryInUse();
+    if (Number.isNaN(this.#memoryStart)) this.#memoryStart = memoryInUse();
     if (now - this.#start > SLICE_MS) this.#sliceOver = true;
     if (
       this.#used + (now - this.#start) > this.#cpuLimit &&
@@ -103,7 +115,7 @@ export class Meter {
 
   /** A string of so many bytes is made; what is overrun, if anything. */
   string(bytes: number): Overrun | null {
-    if (Number.isNaN(this.#heapStart)) this.#heapStart = memoryInUse();
+    if (Number.isNaN(this.#memoryStart)) this.#memoryStart = memoryInUse();
     this.#stringBytes += bytes;
     if (this.#stringBytes < BYTES_PER_HEAP_LOOK) return null;
     this.#stringBytes = 0;
@@ -112,28 +124,33 @@ export class Meter {
 
   /**
    * CPU time of this stretch. Under load the clock on the wall runs faster than the CPU works for us, so the smaller of
-   * the two counts; the process's CPU time holds the work of other threads too, never less than ours. It is not read
-   * before the first check, to keep short callbacks cheap: until then the wall counts.
+   * the two counts; the process's CPU time holds the work of other threads too, never less than ours. In a callback's
+   * first stretch it is not read before the first check, to keep short callbacks cheap: until then the wall counts.
    */
   #stretch(now: number): number {
     if (Number.isNaN(this.#cpuStart)) return now - this.#start;
     return this.#firstCheck - this.#start + Math.min(now - this.#firstCheck, processCpu() - this.#cpuStart);
   }
 
-  #growth(inUse: number): number {
-    return Math.max(0, this.#grown + inUse - this.#heapStart);
+  /** Garbage is in it, and garbage collected between stretches is not held against others. */
+  #growth(): number {
+    return memoryInUse() - this.#memoryStart - Math.max(0, this.#memoryOfOthers);
   }
 
   #checkHeap(): Overrun | null {
     const limit = this.#limits.memoryBytes;
-    const full = heapIsFull() && this.#growth(memoryInUse()) > HEAP_SHARE;
-    if (!full && this.#growth(memoryInUse()) <= limit) return null;
-    // Much of it may be garbage. A collection takes a moment, but only after growth that one callback should not cause.
+    const growth = this.#growth();
+    if (growth <= this.#collectAt && !(growth > this.#collectFullAt && heapIsFull())) return null;
+    // A collection takes a moment, but only comes after growth that one callback should not cause.
     collectGarbage();
-    this.#grown = this.#growth(memoryInUse());
-    this.#heapStart = memoryInUse();
-    if (this.#grown <= limit && !(heapIsFull() && this.#grown > HEAP_SHARE)) return null;
-    return { budget: 'memory', message: `memory grew by more than ${Math.floor(limit / 1048576)} MiB` };
+    const live = this.#growth();
+    if (live > limit || (live > HEAP_SHARE && heapIsFull())) {
+      return { budget: 'memory', message: `memory grew by more than ${Math.floor(limit / 1048576)} MiB` };
+    }
+    // Not again for every bit more.
+    this.#collectAt = Math.max(limit, live + limit / 4);
+    this.#collectFullAt = live + HEAP_SHARE;
+    return null;
   }
 }
 

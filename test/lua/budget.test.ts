@@ -53,6 +53,14 @@ const endless: Record<string, string> = {
        for i = 1, 200 do coroutine.wrap(crowd)(n - 1) end
      end
      while true do crowd(5) end`,
+  'a coroutine where nothing can be suspended':
+    'local m = { __tostring = function() coroutine.wrap(function() while true do end end)() end } while true do pcall(tostring, setmetatable({}, m)) end',
+  'pcall where nothing can be suspended': `local m = { __tostring = function()
+       while true do pcall(function() while true do xpcall(error, function() while true do end end) end end) end
+     end }
+     while true do pcall(tostring, setmetatable({}, m)) end`,
+  'work of the host where nothing can be suspended':
+    'local m = { __tostring = function() while true do pcall(work, 1e9) end end } while true do pcall(tostring, setmetatable({}, m)) end',
   'a coroutine in a sort comparison':
     'while true do pcall(table.sort, { 3, 2, 1 }, function() coroutine.wrap(function() while true do end end)() end) end',
   'an iterator': 'for _ in function() return 1 end do end',
@@ -160,6 +168,12 @@ describe('the end of a callback', () => {
   });
 });
 
+/** Milliseconds of work of this process: unlike the clock's, they do not pass while others have the machine. */
+function processorTime(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
 describe('long work', () => {
   it('is cut into slices, and others are answered meanwhile', async () => {
     const busy = Array.from({ length: 8 }, () =>
@@ -170,24 +184,24 @@ describe('long work', () => {
     const ends = Promise.all(busy.map((context) => evaluate(context)));
     let turns = 0;
     let longest = 0;
-    let last = performance.now();
+    let last = processorTime();
     let going = true;
     const look = () => {
-      const now = performance.now();
+      const now = processorTime();
       longest = Math.max(longest, now - last);
       last = now;
       turns++;
       assert.deepEqual(callGlobal(quick, 'f'), { kind: 'done', value: 'answer' });
       if (going) setImmediate(look);
     };
-    last = performance.now();
+    last = processorTime();
     setImmediate(look);
     const outcomes = await ends;
     going = false;
     assert.ok(outcomes.every((outcome) => outcome.kind === 'done'));
     assert.ok(turns > 8, `${turns} turns`);
-    // 5 ms are meant; the rest is the machine's. All eight one after the other take a second.
-    assert.ok(longest < 150, `${longest} ms without a turn of the event loop`);
+    // A slice is 5 ms, and the collector may come on top. All eight one after the other take a second.
+    assert.ok(longest < 60, `${longest} ms without a turn of the event loop`);
   });
 
   it('gives the same result in slices as at once', async () => {
@@ -243,7 +257,7 @@ describe('long work', () => {
   });
 
   it('may wait for longer than its CPU time', async () => {
-    const context = contextOf('for i = 1, 300 do wait("x") end return "ended"', { cpuMs: 30 });
+    const context = contextOf('for i = 1, 300 do wait("x") end return "ended"', { cpuMs: 200 });
     const pause = setInterval(() => {
       const end = performance.now() + 5;
       while (performance.now() < end);

@@ -211,7 +211,11 @@ describe('JavaScript exceptions in library functions', () => {
         },
       },
     ]);
-    for (const source of ['swallow1()', 'table.sort({ 1, 2 }, swallow2)', 'swallow3()']) {
+    for (const source of [
+      'swallow1()',
+      'tostring(setmetatable({}, { __tostring = swallow2 }))',
+      'swallow3()',
+    ]) {
       const context = new LuaContext({ template: swallowing, script: compile(Buffer.from(source), 'x') });
       const outcome = context.run();
       assert.ok(!(outcome instanceof Promise) && outcome.kind === 'failed', source);

@@ -104,6 +104,18 @@ describe('a host function waits', () => {
       'local co = coroutine.wrap(function() return pcall(function() return wait("q") end) end) return co()',
       'true q',
     ],
+    'in a callback of string.gsub': [
+      'return (("abc"):gsub(".", function(c) return wait(c .. c) end))',
+      'aabbcc',
+    ],
+    'in a comparison of table.sort': [
+      'local t = { 3, 1, 2 } table.sort(t, function(a, b) wait("") return a < b end) return table.concat(t)',
+      '123',
+    ],
+    'in a coroutine in a callback of string.gsub': [
+      'return (("ab"):gsub(".", coroutine.wrap(function(c) while true do c = coroutine.yield(wait(c)) end end)))',
+      'ab',
+    ],
     'with values passed through a coroutine both ways': [
       `local co = coroutine.create(function(a, b)
          local c = coroutine.yield(a .. wait(b))
@@ -127,15 +139,15 @@ describe('a host function waits', () => {
   }
 
   const cannot: Record<string, string> = {
-    'a comparison function of table.sort':
-      'table.sort({ 3, 1, 2 }, function(a, b) wait("c") return a < b end)',
     __tostring: 'tostring(setmetatable({}, { __tostring = function() return wait("t") end }))',
     __pairs:
       'for k in pairs(setmetatable({}, { __pairs = function() wait("p") return next, {}, nil end })) do end',
     'a reader function of load':
       'local f, message = load(function() return wait("return 1") end) error(message, 0)',
     'a coroutine inside such a function':
-      'table.sort({ 3, 1, 2 }, function(a, b) coroutine.wrap(wait)("c") return a < b end)',
+      'tostring(setmetatable({}, { __tostring = function() return coroutine.wrap(wait)("c") end }))',
+    'a metamethod that a library function calls':
+      'table.insert(setmetatable({}, { __newindex = function() wait("x") end }), 1)',
   };
   for (const [name, source] of Object.entries(cannot)) {
     it(`not in ${name}, and the error says what to do`, async () => {
