@@ -7,7 +7,7 @@
  */
 
 import { lookup } from 'node:dns/promises';
-import { chmodSync, chownSync, lstatSync, renameSync, type Stats, unlinkSync } from 'node:fs';
+import { chmodSync, chownSync, lstatSync, renameSync, type Stats, statSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { BoundAddress, ListenAddress } from './listen-address.ts';
@@ -154,6 +154,8 @@ async function bindUnix(path: string, access: SocketAccess): Promise<Listener> {
 
 /** What lies at the path and may be replaced: a socket on which nobody answers; undefined when nothing is there. */
 async function findStale(path: string): Promise<Stats | undefined> {
+  // libuv reports a missing directory as a missing permission.
+  statSync(dirname(path));
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (!found) return undefined;
   if (!found.isSocket()) {

@@ -1,5 +1,14 @@
 /** The private directory for message files: made if need be, and refused when others could meddle with it. */
-import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync, type Stats } from 'node:fs';
+import {
+  accessSync,
+  chmodSync,
+  chownSync,
+  constants,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  type Stats,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EXIT, OperatorError, systemReason } from './operator-error.ts';
@@ -30,6 +39,22 @@ export function prepareSpoolDirectory(directory: string | undefined, owner: Spoo
     throw new OperatorError(`--spool ${path}: ${reason ?? systemReason(error)}`, EXIT.config);
   }
   return path;
+}
+
+/**
+ * Makes sure that the program, as the user it is by now, can work in the directory.
+ * @throws OperatorError when it cannot: a directory on the way there may be closed to that user.
+ */
+export function requireSpoolAccess(path: string): void {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const user = `uid ${process.getuid?.()}`;
+    throw new OperatorError(
+      `--spool ${path}: cannot be used by ${user}: ${systemReason(error)}`,
+      EXIT.config,
+    );
+  }
 }
 
 function objection(path: string, status: Stats, owner: SpoolOwner): string | undefined {

@@ -7,9 +7,9 @@ import { DEFAULT_MESSAGE_LIMITS } from '../milter/session.ts';
 import { EXIT } from '../operator-error.ts';
 import type { Options } from '../options.ts';
 import { openPolicySource, type PolicySource, type ScriptReport } from '../policy-source.ts';
-import { dropPrivileges, type Identity, lookUpGroup, lookUpIdentity } from '../privileges.ts';
+import { dropPrivileges, lookUpGroup, lookUpIdentity } from '../privileges.ts';
 import { Server } from '../server.ts';
-import { prepareSpoolDirectory } from '../spool-directory.ts';
+import { prepareSpoolDirectory, requireSpoolAccess } from '../spool-directory.ts';
 import type { LogSink } from '../syslog/log-sink.ts';
 import { openSink } from '../syslog/open-sink.ts';
 
@@ -41,8 +41,27 @@ export async function serve(options: Options, version: string): Promise<number> 
     gid:
       options.socketGroup === undefined ? identity?.gid : lookUpGroup('--socket-group', options.socketGroup),
   });
-  if (identity !== undefined) becomeOrClose(identity, listeners);
+  try {
+    if (identity !== undefined) dropPrivileges(identity);
+    requireSpoolAccess(spool);
+    return await run(options, version, { listeners, spool, signals });
+  } catch (error) {
+    for (const listener of listeners) listener.close();
+    throw error;
+  }
+}
 
+interface Prepared {
+  readonly listeners: readonly Listener[];
+  readonly spool: string;
+  readonly signals: Signals;
+}
+
+async function run(
+  options: Options,
+  version: string,
+  { listeners, spool, signals }: Prepared,
+): Promise<number> {
   const sink = openSink(options.syslog, complain);
   const log = new Logger(sink, options.logLevel);
   endOnOurBugs(log, sink, listeners);
@@ -61,8 +80,9 @@ export async function serve(options: Options, version: string): Promise<number> 
   });
   signals.onReload(() => reload(policies, log));
   const signal = await signals.stop;
+  const shutdown = server.shutdown(options.graceMs, signals.hurry);
   log.notice(`${signal}: stopping, ${server.connections} connections open`);
-  const cutOff = await server.shutdown(options.graceMs, signals.hurry);
+  const cutOff = await shutdown;
   log.notice(cutOff === 0 ? 'stopped' : `stopped, ${cutOff} connections cut off`);
   await sink.close();
   return EXIT.ok;
@@ -70,15 +90,6 @@ export async function serve(options: Options, version: string): Promise<number> 
 
 function complain(message: string): void {
   process.stderr.write(`smtpf-milter: ${message}\n`);
-}
-
-function becomeOrClose(identity: Identity, listeners: readonly Listener[]): void {
-  try {
-    dropPrivileges(identity);
-  } catch (error) {
-    for (const listener of listeners) listener.close();
-    throw error;
-  }
 }
 
 interface Signals {

@@ -42,6 +42,9 @@ export async function run(
   return { code, stdout, stderr };
 }
 
+/** After this long a wait has failed: nothing that is waited for here takes more than a second or two. */
+const PATIENCE_MS = 30_000;
+
 export class Running {
   readonly child: ChildProcess;
   stdout = '';
@@ -72,7 +75,7 @@ export class Running {
       if (match) return match;
       if (this.#code !== undefined)
         throw new Error(`ended (${this.#code}) without ${pattern}: ${this.stderr}`);
-      await this.#change();
+      await this.#change('the end');
     }
   }
 
@@ -89,7 +92,7 @@ export class Running {
   }
 
   async ended(): Promise<number | null> {
-    while (this.#code === undefined) await this.#change();
+    while (this.#code === undefined) await this.#change('the end');
     return this.#code;
   }
 
@@ -98,8 +101,16 @@ export class Running {
     return this.ended();
   }
 
-  #change(): Promise<void> {
-    return new Promise((resolve) => this.#look.push(resolve));
+  #change(awaited: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        reject(new Error(`no ${awaited} in: ${this.stdout}\n${this.stderr}`));
+      }, PATIENCE_MS);
+      this.#look.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
   }
 
   #changed(): void {
@@ -107,7 +118,7 @@ export class Running {
   }
 }
 
-/** Starts the program, which logs to stderr unless `args` say otherwise; it is killed after the test. */
+/** Starts the program, which logs to stderr and ends soon unless `args` say otherwise; it is killed after the test. */
 export function start(
   t: TestContext,
   args: readonly string[],
@@ -117,7 +128,11 @@ export function start(
   const [command = '', ...before] = [...prefix, ...PROGRAM];
   const child = spawn(command, [...before, '--syslog', 'stderr', ...args], {
     cwd: ROOT,
-    env: environment({ SMTPF_MILTER_SPOOL: join(directory(t), 'spool'), ...variables }),
+    env: environment({
+      SMTPF_MILTER_SPOOL: join(directory(t), 'spool'),
+      SMTPF_MILTER_GRACE: '0.1',
+      ...variables,
+    }),
   });
   t.after(() => child.kill('SIGKILL'));
   return new Running(child);
