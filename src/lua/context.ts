@@ -5,7 +5,7 @@
  * Every callback runs in a thread of its own, so that it can be left behind at any point. One callback at a time.
  */
 import type { Continuation, LuaState } from 'fengari';
-import { describeError, positionOf, tracebackOf } from './diagnosis.ts';
+import { type Account, accountOf, describeError, positionOf, tracebackOf } from './diagnosis.ts';
 import {
   endedUncatchably,
   lauxlib,
@@ -34,12 +34,6 @@ export type Outcome<T> =
   | ({ readonly kind: 'failed' } & Account)
   | ({ readonly kind: 'overBudget'; readonly what: Budget } & Account)
   | { readonly kind: 'cancelled' };
-
-interface Account {
-  readonly message: string;
-  readonly where: string;
-  readonly traceback: string;
-}
 
 export interface ContextOptions {
   readonly template: Template;
@@ -395,11 +389,6 @@ export class LuaContext implements Host {
 /** Every context's count hook. */
 function countHook(L: LuaState): void {
   (L.l_G.host as LuaContext).tick(L);
-}
-
-function accountOf(L: LuaState, reason: string): Account {
-  const where = positionOf(L);
-  return { message: where === '' ? reason : `${where}: ${reason}`, where, traceback: tracebackOf(L) };
 }
 
 function internalError(error: unknown): Ended {

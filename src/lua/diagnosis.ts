@@ -11,6 +11,19 @@ const BOTTOM_LEVELS = 11;
 /** A script can give a function any name. */
 const NAME_LENGTH = 80;
 
+/** What is told of a callback that did not end well. Latin1 text; `where` is `file:line`, or '' outside of Lua code. */
+export interface Account {
+  readonly message: string;
+  readonly where: string;
+  readonly traceback: string;
+}
+
+/** Why L is about to be ended, with the line it is at. */
+export function accountOf(L: LuaState, reason: string): Account {
+  const where = positionOf(L);
+  return { message: where === '' ? reason : `${where}: ${reason}`, where, traceback: tracebackOf(L) };
+}
+
 /** `file:line` of the innermost Lua function, '' when there is none. */
 export function positionOf(L: LuaState): string {
   const ar = new lua.lua_Debug();

@@ -134,11 +134,11 @@ const sourceCures: SourceCure[] = [
 
 function loadCured(): typeof fengari {
   const prototype = Module.prototype as unknown as {
-    _compile(content: string, filename: string): unknown;
+    _compile(content: string, filename: string, ...rest: unknown[]): unknown;
   };
   const compile = prototype._compile;
   const applied = new Set<SourceCure>();
-  prototype._compile = function (content, filename) {
+  prototype._compile = function (content, filename, ...rest) {
     let text = content;
     for (const cure of sourceCures) {
       if (basename(filename) !== cure.file || !filename.includes('fengari')) continue;
@@ -146,7 +146,7 @@ function loadCured(): typeof fengari {
       text = text.replace(cure.from, () => cure.to);
       applied.add(cure);
     }
-    return compile.call(this, text, filename);
+    return compile.call(this, text, filename, ...rest);
   };
   let loaded: typeof fengari;
   try {
@@ -181,6 +181,18 @@ export const internals: Internals = {
  * itself, which would keep the variables of a finished session alive and hand one closure to two contexts.
  */
 Object.defineProperty(internals.lfunc.Proto.prototype, 'cache', { get: () => null, set: () => {} });
+
+/**
+ * An addition, no cure: a thread remembers the frame of the function it began with, which fengari drops when it returns.
+ * So the line that a callback has returned from is known without a hook on every line.
+ */
+const { luaE_extendCI } = internals.lstate;
+internals.lstate.luaE_extendCI = (L) => {
+  const outermost = L.ci === L.base_ci;
+  const frame = luaE_extendCI(L);
+  if (outermost) L.outermost = frame;
+  return frame;
+};
 
 /**
  * The status of an error that no Lua code can catch: fengari's own for "not a Lua error". `lua_resume` does not look
