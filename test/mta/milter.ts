@@ -21,6 +21,15 @@ export function writePolicy(path: string, lua: string): void {
   renameSync(`${path}.new`, path);
 }
 
+export interface MilterOptions {
+  readonly at: MilterAddress;
+  /** Path of the policy file. */
+  readonly script: string;
+  /** Directory for the files of do_dot. */
+  readonly spool: string;
+  readonly onError: OnError;
+}
+
 /** Options in the environment would change what is tested. */
 function withoutOptions(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(
@@ -42,14 +51,14 @@ export class Milter {
   }
 
   /** Starts the server on both transports; resolves when it says that it listens. */
-  static async start(at: MilterAddress, script: string, onError: OnError): Promise<Milter> {
+  static async start({ at, script, spool, onError }: MilterOptions): Promise<Milter> {
     const child = spawn(
       process.execPath,
       [
         ...['--import', 'tsx', MAIN, 'serve'],
         ...['--listen', `inet:127.0.0.1:${at.tcpPort}`, '--listen', `unix:${at.unixPath}`],
         ...['--socket-mode', '0666', '--script', script, '--on-error', onError],
-        ...['--syslog', 'stderr', '--grace', '5'],
+        ...['--spool', spool, '--syslog', 'stderr', '--grace', '5'],
       ],
       { env: withoutOptions(process.env), stdio: ['ignore', 'pipe', 'pipe'] },
     );
@@ -85,5 +94,10 @@ export class Milter {
     const [code, signal] = await withinLimit(this.#exit, `the milter ends\n${this.log()}`);
     if (code !== 0)
       throw new Error(`the milter ended with exit code ${code}, signal ${signal}\n${this.log()}`);
+  }
+  /** Ends it with SIGKILL: nothing of it can tidy up. */
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await withinLimit(this.#exit, 'the milter is killed');
   }
 }

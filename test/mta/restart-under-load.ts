@@ -3,6 +3,7 @@
  * one that did not is not delivered: the mail servers are configured to defer mail while the filter is away.
  */
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { withinLimit } from './deadline.ts';
 import { stuffDots } from './dialogue.ts';
@@ -27,7 +28,12 @@ function smtp.do_dot(path)
 end
 `;
 
-export async function restartUnderLoad(bench: Workbench, transport: Transport): Promise<void> {
+/** `end` ends our server, in good order or not. */
+export async function restartUnderLoad(
+  bench: Workbench,
+  transport: Transport,
+  end: () => Promise<void>,
+): Promise<void> {
   const { server, sink } = bench.started();
   const port = server.smtpPorts[transport];
   const outcomes = new EventEmitter();
@@ -36,7 +42,7 @@ export async function restartUnderLoad(bench: Workbench, transport: Transport): 
   const wrong: string[] = [];
   let sent = 0;
   let sending = true;
-  const run = `load-${transport}-${process.pid}-`;
+  const run = `load${randomBytes(6).toString('hex')}-`;
 
   async function sendOn(): Promise<void> {
     while (sending) {
@@ -58,7 +64,7 @@ export async function restartUnderLoad(bench: Workbench, transport: Transport): 
   try {
     for (let n = 0; n < RESTARTS; n++) {
       await more(accepted, BETWEEN, 'a message is accepted');
-      await bench.stopMilter();
+      await end();
       await more(deferred, SENDERS, 'a message is deferred while the milter is away');
       await bench.startMilter('continue', POLICY);
     }

@@ -1,6 +1,6 @@
 /** The suite of one mail server: started once, all cases over both transports, and at the end nothing left over. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -70,7 +70,10 @@ export function defineSuite({ name, unavailable, start, cases }: Suite): void {
       });
     }
     for (const transport of TRANSPORTS) {
-      test(`milter restarted under load, over ${transport}`, () => restartUnderLoad(bench, transport));
+      test(`milter restarted under load, over ${transport}`, () =>
+        restartUnderLoad(bench, transport, () => bench.stopMilter()));
+      test(`milter killed under load, over ${transport}`, () =>
+        restartUnderLoad(bench, transport, () => bench.killMilter()));
     }
     test('nothing is queued, and nothing arrived that no case expected', () => bench.expectNothingLeft());
   });
@@ -89,6 +92,7 @@ function defineCase(bench: Workbench, mailCase: MailCase): void {
 export class Workbench {
   readonly #name: MtaName;
   readonly #policies = mkdtempSync(join(tmpdir(), 'smtpf-milter-policy-'));
+  readonly #spool = mkdtempSync(join(tmpdir(), 'smtpf-milter-spool-'));
   #milterDirectory = '';
   #address: MilterAddress | undefined;
   #server: MailServer | undefined;
@@ -113,11 +117,27 @@ export class Workbench {
   async startMilter(onError: OnError, lua = ''): Promise<void> {
     assert.ok(this.#address);
     writePolicy(this.script, lua);
-    this.#milter = await Milter.start(this.#address, this.script, onError);
+    const leftBehind = readdirSync(this.#spool);
+    this.#milter = await Milter.start({
+      at: this.#address,
+      script: this.script,
+      spool: this.#spool,
+      onError,
+    });
+    const kept = readdirSync(this.#spool).filter((name) => leftBehind.includes(name));
+    assert.deepEqual(kept, [], 'files of a killed milter are swept at start');
   }
 
   async stopMilter(): Promise<void> {
-    await this.#milter?.stop();
+    const milter = this.#milter;
+    this.#milter = undefined;
+    if (!milter) return;
+    await milter.stop();
+    assert.deepEqual(readdirSync(this.#spool), [], 'no message file outlives its callback');
+  }
+
+  async killMilter(): Promise<void> {
+    await this.#milter?.kill();
     this.#milter = undefined;
   }
 
@@ -147,5 +167,6 @@ export class Workbench {
     await this.#sink?.stop();
     removeServerDirectory(this.#milterDirectory);
     rmSync(this.#policies, { recursive: true, force: true });
+    rmSync(this.#spool, { recursive: true, force: true });
   }
 }
