@@ -55,6 +55,9 @@ declare module 'fengari' {
     callstatus: number;
     func: TValue;
     previous: CallInfo | null;
+    /** Of a Lua function: its instructions, and the index of the next one. */
+    l_code: readonly unknown[] | null;
+    l_savedpc: number;
   }
 
   /** A string object: shared freely between states, never changed but for its cached table key. */
@@ -69,6 +72,9 @@ declare module 'fengari' {
     k: TValue[];
     /** Functions defined inside. */
     p: Proto[];
+    /** Instructions, and the source line of each. */
+    code: readonly unknown[];
+    lineinfo: readonly number[];
     cache: unknown;
     upvalues: unknown[];
     source: TString | null;
@@ -105,7 +111,7 @@ declare module 'fengari' {
       luaH_new(L: LuaState): LuaTable;
       luaH_getint(table: LuaTable, key: number): TValue;
     };
-    lstate: { lua_newstate(): LuaState };
+    lstate: { lua_newstate(): LuaState; luaE_extendCI(L: LuaState): CallInfo };
     ldo: { luaD_throw(L: LuaState, status: number): never };
     lfunc: { Proto: { prototype: object } };
     lstring: {
@@ -142,6 +148,8 @@ declare module 'fengari' {
     hookmask: number;
     basehookcount: number;
     hookcount: number;
+    /** Ours: the frame of the function that the thread began with, see engine.ts. */
+    outermost?: CallInfo;
   }
 
   export interface Lua {
@@ -151,6 +159,8 @@ declare module 'fengari' {
     LUA_ERRSYNTAX: 3;
     LUA_ERRMEM: 4;
     LUA_MULTRET: -1;
+    LUA_OPEQ: number;
+    LUA_OPLT: number;
     LUA_MASKCOUNT: number;
     LUA_MASKLINE: number;
     LUA_REGISTRYINDEX: number;
@@ -171,10 +181,12 @@ declare module 'fengari' {
     lua_call(L: LuaState, nargs: number, nresults: number): void;
     lua_callk(L: LuaState, nargs: number, nresults: number, context: unknown, k: Continuation): void;
     lua_checkstack(L: LuaState, n: number): boolean;
+    lua_compare(L: LuaState, a: number, b: number, op: number): boolean | number;
     lua_concat(L: LuaState, n: number): void;
     lua_createtable(L: LuaState, narr?: number, nrec?: number): void;
     lua_error(L: LuaState): never;
     lua_getfield(L: LuaState, index: number, key: LuaString): number;
+    lua_geti(L: LuaState, index: number, n: number): number;
     lua_getglobal(L: LuaState, name: LuaString): number;
     lua_getinfo(L: LuaState, what: LuaString, ar: LuaDebug): number;
     lua_getmetatable(L: LuaState, index: number): boolean;
@@ -240,6 +252,7 @@ declare module 'fengari' {
     lua_resume(L: LuaState, from: LuaState | null, nargs: number): number;
     lua_rotate(L: LuaState, index: number, n: number): void;
     lua_setfield(L: LuaState, index: number, key: LuaString): void;
+    lua_seti(L: LuaState, index: number, n: number): void;
     lua_setglobal(L: LuaState, name: LuaString): void;
     lua_sethook(
       L: LuaState,
@@ -289,6 +302,7 @@ declare module 'fengari' {
     luaL_checktype(L: LuaState, arg: number, type: number): void;
     luaL_checkudata(L: LuaState, arg: number, name: LuaString): Record<string, unknown>;
     luaL_error(L: LuaState, format: LuaString, ...args: unknown[]): never;
+    luaL_getmetafield(L: LuaState, index: number, name: LuaString): number;
     luaL_getmetatable(L: LuaState, name: LuaString): number;
     luaL_getsubtable(L: LuaState, index: number, name: LuaString): boolean;
     luaL_len(L: LuaState, index: number): number;

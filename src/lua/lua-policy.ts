@@ -12,7 +12,7 @@ import type { Edits } from './smtp/edits.ts';
 import { bindMacros } from './smtp/macro.ts';
 import { setAuth, setConnectFields, setTls } from './smtp/session-fields.ts';
 import type { CallbackName, FieldValue, SmtpTable } from './smtp/table.ts';
-import { type Reading, readVerdict } from './smtp/verdict.ts';
+import { CONTINUE as GO_ON, type Reading, readVerdict } from './smtp/verdict.ts';
 
 /** What is done about mail when the script fails. */
 export type OnError = 'continue' | 'tempfail' | 'reject' | 'accept';
@@ -40,7 +40,30 @@ export interface PolicySettings {
   /** Time until a callback must have ended, in milliseconds; at end of message, where the MTA can be told to wait. */
   readonly deadlineMs: number;
   readonly endOfMessageDeadlineMs: number;
+  readonly observer?: PolicyObserver | undefined;
 }
+
+/** One callback as it went. */
+export interface CallRecord {
+  /** As the script spells it: `smtp.do_rcpt`. */
+  readonly name: string;
+  readonly event: PolicyEvent;
+  readonly verdict: Verdict;
+  /** `file:line` it returned from; '' when that is not in the script's own file. */
+  readonly where: string;
+  /** What was wrong, when the verdict is the --on-error action. */
+  readonly failure?: string | undefined;
+  /** Ids of session or transaction, and queue, as in log lines. */
+  readonly ids: string;
+  readonly milliseconds: number;
+}
+
+/** Is told of each callback: for commands that show a policy at work. */
+export interface PolicyObserver {
+  called(call: CallRecord): void;
+}
+
+type EventOf<Kind extends PolicyEvent['kind']> = Extract<PolicyEvent, { kind: Kind }>;
 
 const CONTINUE: Verdict = { kind: 'continue' };
 
@@ -49,7 +72,7 @@ export function onErrorVerdict(onError: OnError): Verdict {
 }
 
 /** One address in plain text; the empty string where the MTA knows none. */
-function addressOf(client: Extract<PolicyEvent, { kind: 'connect' }>['client']): string {
+function addressOf(client: EventOf<'connect'>['client']): string {
   switch (client.family) {
     case 'unknown':
       return '';
@@ -111,29 +134,29 @@ export class LuaPolicy implements Policy {
       case 'helo':
         setTls(this.#table, this.#session.macros);
         this.#table.setSession('helo', event.name);
-        return this.#call('helo', (L) => pushText(L, event.name));
+        return this.#call('helo', event, (L) => pushText(L, event.name));
       case 'mail':
         this.#beginTransaction(event.address, event.params);
-        return this.#call('mail', (L) => pushText(L, event.address) + pushParams(L, event.params));
+        return this.#call('mail', event, (L) => pushText(L, event.address) + pushParams(L, event.params));
       case 'rcpt':
         return this.#rcpt(event);
       case 'data':
-        return this.#call('data', () => 0);
+        return this.#call('data', event, () => 0);
       case 'headers':
-        return this.#headers(event.lines);
+        return this.#headers(event);
       case 'chunk':
-        return this.#chunk(event.bytes);
+        return this.#chunk(event);
       case 'endOfMessage':
-        return this.#endOfMessage();
+        return this.#endOfMessage(event);
       case 'unknown':
-        return this.#call('unknown', (L) => pushText(L, event.line));
+        return this.#call('unknown', event, (L) => pushText(L, event.line));
       case 'reset':
         return then(
-          this.#call('rset', () => 0),
+          this.#call('rset', event, () => 0),
           () => this.#endTransaction(),
         );
       case 'close':
-        return this.#call('close', () => 0);
+        return this.#call('close', event, () => 0);
       default:
         return event satisfies never;
     }
@@ -183,13 +206,13 @@ export class LuaPolicy implements Policy {
       : CONTINUE;
   }
 
-  #connect(event: Extract<PolicyEvent, { kind: 'connect' }>): Verdict | Promise<Verdict> {
+  #connect(event: EventOf<'connect'>): Verdict | Promise<Verdict> {
     const ip = addressOf(event.client);
     const ptr = event.hostname.startsWith('[') ? '' : event.hostname;
     this.#table.setSession('ip', ip);
     this.#table.setSession('ptr', ptr);
     setConnectFields(this.#table, event.client, this.#session.macros);
-    return this.#call('connect', (L) => pushText(L, ip) + pushText(L, ptr));
+    return this.#call('connect', event, (L) => pushText(L, ip) + pushText(L, ptr));
   }
 
   #beginTransaction(sender: string, params: readonly string[]): void {
@@ -206,10 +229,11 @@ export class LuaPolicy implements Policy {
     setAuth(this.#table, macros);
   }
 
-  #rcpt({ address, params }: Extract<PolicyEvent, { kind: 'mail' | 'rcpt' }>): Verdict | Promise<Verdict> {
+  #rcpt(event: EventOf<'mail' | 'rcpt'>): Verdict | Promise<Verdict> {
+    const { address, params } = event;
     this.#table.addRecipient(address, (L) => pushParams(L, params));
     return then(
-      this.#call('rcpt', (L) => pushText(L, address) + pushParams(L, params)),
+      this.#call('rcpt', event, (L) => pushText(L, address) + pushParams(L, params)),
       (verdict) => {
         if (verdict.kind === 'reply') this.#table.judgeRecipient(verdict.code, verdict.lines.join('\n'));
         else if (verdict.kind === 'reject' || verdict.kind === 'tempfail') {
@@ -230,7 +254,8 @@ export class LuaPolicy implements Policy {
     return CONTINUE;
   }
 
-  #headers(lines: readonly string[]): Verdict | Promise<Verdict> {
+  #headers(event: EventOf<'headers'>): Verdict | Promise<Verdict> {
+    const { lines } = event;
     for (const line of lines) this.#messageBytes += line.length + 2;
     this.#messageBytes += 2;
     if (this.needs.body !== 'none' && this.#table.spellings('dot').length > 0) {
@@ -238,25 +263,27 @@ export class LuaPolicy implements Policy {
       const head = lines.length > 0 ? `${lines.join('\r\n')}\r\n\r\n` : '\r\n';
       this.#file.append(Buffer.from(head, 'latin1'));
     }
-    return this.#call('headers', (L) => pushLines(L, lines));
+    return this.#call('headers', event, (L) => pushLines(L, lines));
   }
 
-  #chunk(bytes: Buffer): Verdict | Promise<Verdict> {
+  #chunk(event: EventOf<'chunk'>): Verdict | Promise<Verdict> {
+    const { bytes } = event;
     this.#messageBytes += bytes.length;
     const written = this.#file?.append(bytes);
-    if (written) return written.then(() => this.#callChunk(bytes));
-    return this.#callChunk(bytes);
+    if (written) return written.then(() => this.#callChunk(event));
+    return this.#callChunk(event);
   }
 
-  #callChunk(bytes: Buffer): Verdict | Promise<Verdict> {
-    return this.#call('chunk', (L) => {
+  #callChunk(event: EventOf<'chunk'>): Verdict | Promise<Verdict> {
+    const { bytes } = event;
+    return this.#call('chunk', event, (L) => {
       lua.lua_pushstring(L, bytes);
       lua.lua_pushinteger(L, bytes.length);
       return 2;
     });
   }
 
-  #endOfMessage(): Verdict | Promise<Verdict> {
+  #endOfMessage(event: EventOf<'endOfMessage'>): Verdict | Promise<Verdict> {
     const file = this.#file;
     if (!file) return CONTINUE;
     this.#table.setTransaction('size', this.#messageBytes);
@@ -267,7 +294,7 @@ export class LuaPolicy implements Policy {
     };
     const callDot = () =>
       then(
-        this.#call('dot', (L) => pushText(L, file.path)),
+        this.#call('dot', event, (L) => pushText(L, file.path)),
         (verdict) => {
           file.remove();
           return verdict;
@@ -282,51 +309,68 @@ export class LuaPolicy implements Policy {
   }
 
   /** Runs a callback, if the script defines it; `push` puts the arguments on the stack and returns their number. */
-  #call(callback: CallbackName, push: (L: LuaState) => number): Verdict | Promise<Verdict> {
+  #call(
+    callback: CallbackName,
+    event: PolicyEvent,
+    push: (L: LuaState) => number,
+  ): Verdict | Promise<Verdict> {
     this.#noteQueueId();
     const name = this.#table.findCallback(callback);
     if (name === undefined) return CONTINUE;
-    const { deadlineMs, endOfMessageDeadlineMs } = this.#settings;
+    const { deadlineMs, endOfMessageDeadlineMs, observer } = this.#settings;
+    const began = observer ? performance.now() : 0;
+    let where = '';
     const outcome = this.#context.call(
       (L) => {
         this.#table.takeCallback(L);
         return push(L);
       },
-      readVerdict,
+      (L, count) => {
+        const reading = readVerdict(L, count);
+        if (reading !== GO_ON || observer) where = this.#context.script.returnPosition(L);
+        return reading;
+      },
       { deadlineMs: callback === 'dot' ? endOfMessageDeadlineMs : deadlineMs },
     );
-    const conclude = (settled: Outcome<Reading>) => this.#conclude(`smtp.${name}`, settled);
+    const conclude = (settled: Outcome<Reading>): Verdict => {
+      const { verdict, failure } = this.#judge(settled);
+      const call = { name: `smtp.${name}`, where, event, verdict, failure };
+      this.#report(call);
+      observer?.called({ ...call, ids: this.#ids(), milliseconds: performance.now() - began });
+      return verdict;
+    };
     return outcome instanceof Promise ? outcome.then(conclude) : conclude(outcome);
   }
 
-  #conclude(name: string, outcome: Outcome<Reading>): Verdict {
-    const { log, onError } = this.#settings;
+  /** The verdict that an outcome comes to, and what was wrong with it, if anything. */
+  #judge(outcome: Outcome<Reading>): { verdict: Verdict; failure?: string } {
+    const { onError } = this.#settings;
     switch (outcome.kind) {
       case 'done': {
-        if (outcome.value.kind === 'wrong') {
-          log.error(`${this.#ids()}: ${name} ${outcome.value.complaint}`);
-          return onErrorVerdict(onError);
-        }
-        return this.#log(name, outcome.value.verdict);
+        const reading = outcome.value;
+        if (reading.kind === 'verdict') return { verdict: reading.verdict };
+        return { verdict: onErrorVerdict(onError), failure: reading.complaint };
       }
       case 'failed':
       case 'overBudget':
-        log.error(`${this.#ids()}: ${name}: ${accountOf(outcome)}`);
-        return onErrorVerdict(onError);
+        return { verdict: onErrorVerdict(onError), failure: accountOf(outcome) };
       case 'cancelled':
-        log.debug(`${this.#ids()}: ${name} cancelled`);
-        return CONTINUE;
+        return { verdict: CONTINUE };
       default:
         return outcome satisfies never;
     }
   }
 
-  #log(name: string, verdict: Verdict): Verdict {
-    if (verdict.kind !== 'continue') {
+  /** One line for each verdict that stops mail, and for each failure. */
+  #report({ name, where, verdict, failure }: Omit<CallRecord, 'ids' | 'milliseconds'>): void {
+    const { log } = this.#settings;
+    if (failure !== undefined) {
+      log.error(`${this.#ids()}: ${where === '' ? '' : `${where}: `}${name}: ${failure}`);
+    } else if (verdict.kind !== 'continue') {
       const what = verdict.kind === 'reply' ? `${verdict.code} ${verdict.lines.join(' / ')}` : verdict.kind;
-      this.#settings.log.info(`${this.#ids()}: ${name}: ${what} (script ${this.#context.script.hash})`);
+      const line = where === '' ? '' : ` at ${where}`;
+      log.info(`${this.#ids()}: ${name}: ${what}${line} (script ${this.#context.script.hash})`);
     }
-    return verdict;
   }
 
   /** Postfix makes the queue id only after the first recipient. */

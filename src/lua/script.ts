@@ -15,6 +15,8 @@ export class Script {
   /** First 12 hexadecimal digits of the source's SHA-256. */
   readonly hash: string;
   #names: ReadonlySet<string> | undefined;
+  /** By their instructions. */
+  #functions: ReadonlyMap<readonly unknown[], Proto> | undefined;
 
   constructor(proto: Proto, path: string, hash: string) {
     this.proto = proto;
@@ -32,6 +34,18 @@ export class Script {
     return this.#names;
   }
 
+  /**
+   * `file:line` that the function which a thread began with has returned from; a function called in a `return` statement
+   * has taken its place. '' when that one is not of this file.
+   */
+  returnPosition(thread: LuaState): string {
+    const frame = thread.outermost;
+    if (frame?.l_code === undefined || frame.l_code === null) return '';
+    this.#functions ??= new Map(functionsIn(this.proto).map((proto) => [proto.code, proto]));
+    const line = this.#functions.get(frame.l_code)?.lineinfo[frame.l_savedpc - 1];
+    return line === undefined ? '' : `${this.path}:${line}`;
+  }
+
   /** Pushes the main chunk as a function with L's own globals. */
   push(L: LuaState): void {
     const { lobject } = internals;
@@ -43,6 +57,10 @@ export class Script {
     lua.lua_checkstack(L, 1);
     L.stack[L.top++] = new lobject.TValue(internals.tags.LUA_TLCL, closure);
   }
+}
+
+function functionsIn(proto: Proto): Proto[] {
+  return [proto, ...proto.p.flatMap(functionsIn)];
 }
 
 function collectStrings(proto: Proto, into: Set<string>): void {

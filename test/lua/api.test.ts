@@ -227,7 +227,7 @@ test('what lets the mail go on, and what is a script error', async (t) => {
     assert.ok(reply.text.startsWith(expected), `${text}: ${reply.text}`);
   }
   for (const text of errors) assert.equal((await mta.mail(`<${text}>`)).letter, 't', text);
-  assert.equal(server.log.lines.filter((line) => /smtp\.do_mail returned/.test(line)).length, errors.length);
+  assert.equal(server.log.lines.filter((line) => /smtp\.do_mail: returned/.test(line)).length, errors.length);
   await mta.quit();
 });
 
@@ -447,4 +447,30 @@ test('nothing of JavaScript can be reached by default', async (t) => {
   // os.exit ends the callback: the on-error action (continue) is as good a proof as the empty list.
   if (letter !== 'c') assert.equal(text.trim(), '550 5.0.0 found:');
   await mta.quit();
+});
+
+test('a refusal is logged with the line it was returned from, a wrong result too', async (t) => {
+  const server = await start(
+    t,
+    `function smtp.do_mail(s)
+       if s == "plain" then
+         return 550, "no"
+       end
+       local function helper()
+         return 451, "later"
+       end
+       if s == "tail" then
+         return helper()
+       end
+       return 999
+     end`,
+  );
+  const mta = await Mta.open(server);
+  await mta.connect('192.0.2.7');
+  for (const sender of ['plain', 'tail', 'wrong']) await mta.mail(`<${sender}>`);
+  await mta.quit();
+  const lines = server.log.lines.join('\n');
+  assert.match(lines, /smtp\.do_mail: 550 no at \S*smtpf\.lua:3 /);
+  assert.match(lines, /smtp\.do_mail: 451 later at \S*smtpf\.lua:6 /);
+  assert.match(lines, /smtpf\.lua:11: smtp\.do_mail: returned reply code 999/);
 });

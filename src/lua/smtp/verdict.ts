@@ -16,7 +16,8 @@ export type Reading =
   | { readonly kind: 'verdict'; readonly verdict: Verdict }
   | { readonly kind: 'wrong'; readonly complaint: string };
 
-const CONTINUE: Reading = { kind: 'verdict', verdict: { kind: 'continue' } };
+/** What most callbacks return. */
+export const CONTINUE: Reading = { kind: 'verdict', verdict: { kind: 'continue' } };
 const ACCEPT: Reading = { kind: 'verdict', verdict: { kind: 'accept' } };
 const DISCARD: Reading = { kind: 'verdict', verdict: { kind: 'discard' } };
 const SKIP: Reading = { kind: 'verdict', verdict: { kind: 'skip' } };
