@@ -69,6 +69,11 @@ describe('cures of fengari', () => {
     assert.equal(outcome.kind, 'overBudget');
   });
 
+  it('ends a callback that has caught an error in the same stretch before', async () => {
+    const outcome = await evaluate(contextOf('pcall(error, "x") while true do end', { cpuMs: 2 }));
+    assert.equal(outcome.kind, 'overBudget');
+  });
+
   it('shares no closure between states that run one compiled script', () => {
     const script = compile(Buffer.from('function f() return 1 end'), 'x');
     const functions = [0, 1].map(() => {
