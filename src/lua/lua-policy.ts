@@ -219,6 +219,8 @@ export class LuaPolicy implements Policy {
     this.#transactions += 1;
     this.#transactionId = `${this.#session.id}.${this.#transactions}`;
     this.#messageBytes = 0;
+    this.#edits = new Edits();
+    this.#accepted = false;
     const declared = params
       .map((param) => /^SIZE=(\d{1,15})$/i.exec(param)?.[1])
       .find((size) => size !== undefined);

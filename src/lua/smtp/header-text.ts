@@ -73,8 +73,14 @@ function isBlank(char: string | undefined): boolean {
 
 function decoded(text: string): string {
   if (!text.includes('=?')) return text;
-  return unescapeBytes(decodeWords(escapeBytes(text))).replace(/[\r\n\0]/g, ' ');
+  // In a Q word decodeWords would take an escaped byte for a character.
+  const words = text.replace(Q_WORD, (word) =>
+    word.replace(/[\x80-\xff]/g, (byte) => `=${byte.charCodeAt(0).toString(16).toUpperCase()}`),
+  );
+  return unescapeBytes(decodeWords(escapeBytes(words))).replace(/[\r\n\0]/g, ' ');
 }
+
+const Q_WORD = /=\?[^?\s]+\?[Qq]\?[^?]*\?=/g;
 
 function escapeBytes(latin1: string): string {
   return latin1.replace(/[\x80-\xff]/g, (byte) => String.fromCharCode(0xdc00 + byte.charCodeAt(0)));
@@ -110,17 +116,17 @@ class Shield {
 
   /** The list with a stand-in for each piece that the parser is not to look into. */
   shield(list: string): string {
-    let out = '';
+    const out: string[] = [];
     let inAngle = false;
     let inGroup = false;
     for (let i = 0; i < list.length; ) {
       const char = list.charAt(i);
-      const end = endOfPiece(list, i, inAngle, out.endsWith('@'));
+      const end = endOfPiece(list, i, inAngle, list[i - 1] === '@');
       if (end > i) {
         const raw = list.slice(i, end);
         i = end;
-        if (char !== '(') out += this.#hide(raw, char === '"' ? unquoted(raw) : raw);
-        else if (!inAngle) out += `(${this.#hide(raw, unquoted(raw))})`;
+        if (char !== '(') out.push(this.#hide(raw, char === '"' ? unquoted(raw) : raw));
+        else if (!inAngle) out.push('(', this.#hide(raw, unquoted(raw)), ')');
         continue;
       }
       i += 1;
@@ -129,13 +135,13 @@ class Shield {
       else if (char === ';') inGroup = false;
       if (char === ':' && !inAngle) {
         // Groups do not nest; the parser would follow them to any depth.
-        out += inGroup ? ' ' : char;
+        out.push(inGroup ? ' ' : char);
         inGroup = true;
       } else if (!(inAngle && isBlank(char))) {
-        out += char;
+        out.push(char);
       }
     }
-    return out;
+    return out.join('');
   }
 
   /** `text` with the pieces in the place of their stand-ins. */
@@ -161,7 +167,7 @@ function endOfPiece(list: string, start: number, inAngle: boolean, afterAt: bool
     case '(':
       return endOfComment(list, start);
     case '[':
-      return afterAt ? list.indexOf(']', start) + 1 || start : start;
+      return afterAt ? start + list.slice(start, start + MAX_LITERAL).indexOf(']') + 1 : start;
     case '=': {
       if (inAngle) return start;
       ENCODED_WORD.lastIndex = start;
@@ -172,6 +178,8 @@ function endOfPiece(list: string, start: number, inAngle: boolean, afterAt: bool
   }
 }
 
+/** More than any address in brackets needs: far ahead is not looked, or a list of them would take long. */
+const MAX_LITERAL = 80;
 const ENCODED_WORD = /=\?[^?\s]+\?[QqBb]\?[^?]*\?=/y;
 
 /** A string without its second quote goes to the end. */
