@@ -8,7 +8,7 @@ import type { Needs, Policy, PolicyEvent, SessionInfo, Verdict } from '../milter
 import type { LuaContext, Outcome } from './context.ts';
 import { ascii, bytesOf, lua } from './engine.ts';
 import { bindSession } from './smtp/edit-link.ts';
-import type { Edits } from './smtp/edits.ts';
+import { Edits } from './smtp/edits.ts';
 import { bindMacros } from './smtp/macro.ts';
 import { setAuth, setConnectFields, setTls } from './smtp/session-fields.ts';
 import type { CallbackName, FieldValue, SmtpTable } from './smtp/table.ts';
