@@ -142,8 +142,8 @@ function sendmailSocket(bound: BoundAddress): string {
   switch (bound.kind) {
     case 'inet4':
       return `inet:${bound.port}@${reachable(bound.address)}`;
-    case 'inet6': // In brackets Sendmail takes it for an address and asks no name server.
-      return `inet6:${bound.port}@[${reachable(bound.address)}]`;
+    case 'inet6': // Sendmail: finds nobody behind an address in brackets (8.17.1).
+      return `inet6:${bound.port}@${reachable(bound.address)}`;
     case 'unix':
       return `unix:${bound.path}`;
   }

@@ -93,8 +93,8 @@ const LINES: readonly (readonly [BoundAddress, string, string, string])[] = [
     'inet:8895@127.0.0.1',
   ],
   [{ kind: 'inet4', address: '0.0.0.0', port: 7 }, 'inet:7@0.0.0.0', 'inet:127.0.0.1:7', 'inet:7@127.0.0.1'],
-  [{ kind: 'inet6', address: '::1', port: 8895 }, 'inet6:8895@::1', 'inet:[::1]:8895', 'inet6:8895@[::1]'],
-  [{ kind: 'inet6', address: '::', port: 8895 }, 'inet6:8895@::', 'inet:[::1]:8895', 'inet6:8895@[::1]'],
+  [{ kind: 'inet6', address: '::1', port: 8895 }, 'inet6:8895@::1', 'inet:[::1]:8895', 'inet6:8895@::1'],
+  [{ kind: 'inet6', address: '::', port: 8895 }, 'inet6:8895@::', 'inet:[::1]:8895', 'inet6:8895@::1'],
   [
     { kind: 'unix', path: '/run/smtpf/milter.sock' },
     'unix:/run/smtpf/milter.sock',
