@@ -53,14 +53,16 @@ const endless: Record<string, string> = {
        for i = 1, 200 do coroutine.wrap(crowd)(n - 1) end
      end
      while true do crowd(5) end`,
+  'a loop where nothing can be suspended':
+    'while true do pcall(barred, function() while true do end end) end',
   'a coroutine where nothing can be suspended':
-    'local m = { __tostring = function() coroutine.wrap(function() while true do end end)() end } while true do pcall(tostring, setmetatable({}, m)) end',
-  'pcall where nothing can be suspended': `local m = { __tostring = function()
+    'while true do pcall(barred, function() coroutine.wrap(function() while true do end end)() end) end',
+  'pcall where nothing can be suspended': `barred(function()
        while true do pcall(function() while true do xpcall(error, function() while true do end end) end end) end
-     end }
-     while true do pcall(tostring, setmetatable({}, m)) end`,
+     end)`,
   'work of the host where nothing can be suspended':
-    'local m = { __tostring = function() while true do pcall(work, 1e9) end end } while true do pcall(tostring, setmetatable({}, m)) end',
+    'while true do pcall(barred, function() while true do pcall(work, 1e9) end end) end',
+  'recursion where nothing can be suspended': 'local function f() barred(f) end while true do pcall(f) end',
   'a coroutine in a sort comparison':
     'while true do pcall(table.sort, { 3, 2, 1 }, function() coroutine.wrap(function() while true do end end)() end) end',
   'an iterator': 'for _ in function() return 1 end do end',
@@ -114,7 +116,7 @@ describe('the end of a callback', () => {
       `function f()
          for i = 1, 3 do
            xpcall(function()
-             pcall(table.sort, { 2, 1 }, function() while true do end end)
+             pcall(barred, function() while true do end end)
              mark(1)
            end, function() mark(2) end)
            mark(3)
@@ -281,6 +283,8 @@ describe('memory', () => {
     coroutines: 'local t = {} while true do t[#t + 1] = coroutine.create(print) end',
     'a table grown in a sort comparison':
       'local t = {} pcall(table.sort, { 3, 2, 1 }, function() for i = 1, 1e9 do t[i] = { i } end end)',
+    'a table grown where nothing can be suspended':
+      'local t = {} pcall(barred, function() for i = 1, 1e9 do t[i] = { i } end end)',
   };
   for (const [name, source] of Object.entries(hungry)) {
     it(`is bounded for ${name}`, async () => {
