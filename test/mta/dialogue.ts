@@ -1,8 +1,10 @@
 /** One SMTP session of a case: takes its steps in order and compares every reply. */
 import assert from 'node:assert/strict';
+import { until } from './deadline.ts';
 import type { Expected, Pattern, Step } from './mail-case.ts';
 import type { MailServer, MtaName } from './mail-server.ts';
 import { SmtpClient } from './smtp-client.ts';
+import type { Call } from './trace.ts';
 
 /** What the steps of a case need besides the connection. */
 export interface Stage {
@@ -11,6 +13,8 @@ export interface Stage {
   readonly port: number;
   /** Fills in the marks of the case. */
   fill(text: string): string;
+  /** What the policy has traced so far. */
+  calls(): readonly Call[];
   /** Puts another policy in place. */
   install(lua: string | undefined): void;
 }
@@ -66,6 +70,13 @@ export class Dialogue {
         return;
       case 'policy':
         return this.#stage.install(step.lua);
+      case 'called':
+        if (this.#stage.server.name !== step.on) return;
+        await until(
+          () => (this.#stage.calls().some(({ name }) => name === step.name) ? true : undefined),
+          () => `smtp.${step.name}()`,
+        );
+        return;
       case 'submit':
         assert.ok(this.#stage.server.submit, 'this mail server takes no local submission');
         return this.#stage.server.submit(step.args, this.#stage.fill(step.content).replaceAll('\r\n', '\n'));

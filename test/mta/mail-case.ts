@@ -29,6 +29,8 @@ export type Step =
   | { readonly kind: 'tls' }
   /** Replaces the policy file, or removes it where `lua` is undefined; as the first step of a session, before it connects. */
   | { readonly kind: 'policy'; readonly lua: string | undefined }
+  /** Waits until the policy has been called so; on one mail server only where the other is late by design. */
+  | { readonly kind: 'called'; readonly name: string; readonly on: MtaName }
   /** Hands a message to the server's sendmail(1): nothing is said over SMTP. */
   | { readonly kind: 'submit'; readonly args: readonly string[]; readonly content: string };
 export type Say = Extract<Step, { kind: 'say' }>;

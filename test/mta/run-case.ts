@@ -36,18 +36,19 @@ export async function runCase(bench: Bench, mailCase: MailCase, transport: Trans
   const transcript: string[] = [];
   try {
     install(mailCase.policy);
+    const calls = () => readTrace(join(directory, 'trace'));
     const host = mailCase.ipv6 ? '::1' : '127.0.0.1';
-    const stage = { server, host, port: server.smtpPorts[transport], fill, install };
+    const stage = { server, host, port: server.smtpPorts[transport], fill, install, calls };
     if (mailCase.atOnce) {
       await Promise.all(mailCase.sessions.map((steps) => new Dialogue(stage, transcript).take(steps)));
     } else {
       for (const steps of mailCase.sessions) await new Dialogue(stage, transcript).take(steps);
     }
-    const calls = await tracedCalls(join(directory, 'trace'), mailCase.calls);
+    const traced = await tracedCalls(join(directory, 'trace'), mailCase.calls);
     const delivered = await bench.sink.claim(mark, mailCase.arrives.length);
     expectArrivals(delivered, mailCase.arrives, fill);
     const log = () => milter.logSince(logStart);
-    await mailCase.check?.({ mta: server.name, transport, mark, calls, delivered, log, directory });
+    await mailCase.check?.({ mta: server.name, transport, mark, calls: traced, delivered, log, directory });
   } catch (error) {
     const context = [
       `--- SMTP\n${transcript.join('\n')}`,
