@@ -281,6 +281,18 @@ describe('signals', { concurrency: 3 }, () => {
   });
 });
 
+test('a bug of ours that nobody catches: logged with its stack, the socket removed, exit code 70', async (t) => {
+  const path = join(directory(t), 'milter.sock');
+  const planted = join(directory(t), 'planted.mjs');
+  writeFileSync(planted, "process.on('SIGUSR2', () => { throw new Error('planted'); });\n");
+  const milter = start(t, ['--listen', `unix:${path}`], { NODE_OPTIONS: `--import=${planted}` });
+  await milter.ready();
+  milter.child.kill('SIGUSR2');
+  assert.equal(await milter.ended(), 70);
+  assert.match(milter.stderr, /error .*internal error, ending: Error: planted.* at /);
+  assert.equal(existsSync(path), false);
+});
+
 describe('too much', { concurrency: 2 }, () => {
   test('connections above --max-connections are refused, the others go on', async (t) => {
     const milter = start(t, [...LOOPBACK, '--max-connections', '2']);
