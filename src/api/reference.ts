@@ -1,0 +1,96 @@
+/** The API as a reference for people, in Markdown. */
+import type { ApiClass, ApiFunction, Callback, Chapter, Constant, Entry, Field, Parameter } from './entry.ts';
+
+/** Chapters under headings of the given level. */
+export function formatReference(chapters: readonly Chapter[], level: number): string {
+  return chapters.map((chapter) => formatChapter(chapter, level)).join('\n');
+}
+
+function formatChapter({ title, doc, entries }: Chapter, level: number): string {
+  const parts = [`${'#'.repeat(level)} ${title}\n`, `${doc}\n`];
+  const fields = entries.filter((entry): entry is Field => entry.kind === 'field');
+  if (fields.length > 0) parts.push(formatFields(fields));
+  const constants = entries.filter((entry): entry is Constant => entry.kind === 'constant');
+  if (constants.length > 0) parts.push(formatConstants(constants));
+  for (const entry of entries) {
+    const text = formatEntry(entry, level + 1);
+    if (text !== '') parts.push(text);
+  }
+  return parts.join('\n');
+}
+
+function formatEntry(entry: Entry, level: number): string {
+  switch (entry.kind) {
+    case 'callback':
+      return formatCallback(entry, level);
+    case 'function':
+      return formatFunction(entry, level);
+    case 'class':
+      return formatClass(entry, level);
+    case 'field':
+    case 'constant':
+      return '';
+    default:
+      return entry satisfies never;
+  }
+}
+
+function formatCallback({ name, alias, params, answers, doc, mta }: Callback, level: number): string {
+  const call = `${name}(${params.map((param) => param.name).join(', ')})`;
+  const lines = [`${'#'.repeat(level)} ${call}\n`, `${doc}\n`, ...formatParams(params)];
+  if (!answers) lines.push('Its results are ignored.\n');
+  if (mta !== undefined) lines.push(`*At the MTAs:* ${mta}\n`);
+  lines.push(`Also looked for as \`${alias}\`.\n`);
+  return lines.join('\n');
+}
+
+function formatFunction(entry: ApiFunction, level: number): string {
+  const { name, aliases, params, results, doc, waits, example, overloads } = entry;
+  const required = params.filter(({ optional }) => optional !== true).map((param) => param.name);
+  const optional = params.filter((param) => param.optional === true).map((param) => param.name);
+  const list = `${required.join(', ')}${optional.map((param, i) => `[${i > 0 || required.length > 0 ? ', ' : ''}${param}`).join('')}${']'.repeat(optional.length)}`;
+  const lines = [
+    `${'#'.repeat(level)} ${name}(${list})\n`,
+    `${doc}${waits ? ' It waits.' : ''}\n`,
+    ...formatParams(params),
+  ];
+  if (overloads !== undefined) {
+    lines.push(
+      `Also as ${overloads.map((form) => `\`${name}${form.replace(/^fun/, '').replace(/:.*$/, '')}\``).join(', ')}.\n`,
+    );
+  }
+  if (results.length > 0) {
+    const texts = results.map(
+      (result) =>
+        `${result.name === undefined ? '' : `\`${result.name}\`: `}${result.doc} (\`${result.type}\`)`,
+    );
+    lines.push(`Returns ${texts.join('; ')}.\n`);
+  }
+  if (aliases !== undefined)
+    lines.push(`Also called ${aliases.map((alias) => `\`${alias}\``).join(', ')}.\n`);
+  if (example !== undefined) lines.push(`\`\`\`lua\n${example}\n\`\`\`\n`);
+  return lines.join('\n');
+}
+
+function formatParams(params: readonly Parameter[]): string[] {
+  if (params.length === 0) return [];
+  return [`${params.map(({ name, type, doc }) => `- \`${name}\` (\`${type}\`): ${doc}`).join('\n')}\n`];
+}
+
+function formatClass({ name, fields, doc }: ApiClass, level: number): string {
+  if (fields.length === 0) return '';
+  const rows = fields.map((field) => `- \`${field.name}\` (\`${field.type}\`): ${field.doc}`);
+  return `${'#'.repeat(level)} ${name}\n\n${doc}.\n\n${rows.join('\n')}\n`;
+}
+
+function formatFields(fields: readonly Field[]): string {
+  const rows = fields.map(
+    ({ name, type, doc }) => `| \`${name}\` | \`${type.replaceAll('|', '\\|')}\` | ${doc} |`,
+  );
+  return `| field | type | what it holds |\n| --- | --- | --- |\n${rows.join('\n')}\n`;
+}
+
+function formatConstants(constants: readonly Constant[]): string {
+  const rows = constants.map(({ name, value, doc }) => `| \`${name}\` | ${value} | ${doc ?? ''} |`);
+  return `| constant | value | meaning |\n| --- | --- | --- |\n${rows.join('\n')}\n`;
+}
