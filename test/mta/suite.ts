@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { CHANGES } from './cases/changes.ts';
 import { CLIENTS } from './cases/clients.ts';
 import { CONTENT } from './cases/content.ts';
 import { REPLY_TEXTS } from './cases/reply-texts.ts';
@@ -31,6 +32,7 @@ const CASES: readonly MailCase[] = [
   ...CLIENTS,
   ...VERDICTS,
   ...CONTENT,
+  ...CHANGES,
   ...REPLY_TEXTS,
   ...SCRIPT_FAULTS,
 ];
