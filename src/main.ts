@@ -3,8 +3,9 @@
 import { readFileSync } from 'node:fs';
 import yargs, { type Argv } from 'yargs';
 import { EXIT, OperatorError } from './operator-error.ts';
+import { OPTION_TABLE, type Options } from './option-table.ts';
 import { BadValue, nearest, onOff } from './option-values.ts';
-import { type GivenOptions, OPTION_TABLE, type Options, resolveOptions } from './options.ts';
+import { type GivenOptions, resolveOptions } from './options.ts';
 
 type Arguments = Readonly<Record<string, unknown>>;
 

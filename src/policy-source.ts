@@ -16,7 +16,8 @@ import { Template } from './lua/template.ts';
 import { Spool } from './message-file.ts';
 import { SMFIF } from './milter/constants.ts';
 import type { PolicyFactory } from './milter/policy.ts';
-import { type ActionName, type Options, packagePathOf } from './options.ts';
+import type { ActionName, Options } from './option-table.ts';
+import { packagePathOf } from './options.ts';
 import type { LogSink } from './syslog/log-sink.ts';
 import { syslogLibrary } from './syslog/lua-syslog.ts';
 

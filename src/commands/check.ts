@@ -1,7 +1,8 @@
 /** `smtpf-milter check FILE`: says whether a script runs, and which callbacks it defines. */
 import { Logger } from '../log.ts';
 import { EXIT } from '../operator-error.ts';
-import { type Options, packagePathOf } from '../options.ts';
+import type { Options } from '../option-table.ts';
+import { packagePathOf } from '../options.ts';
 import { openPolicySource } from '../policy-source.ts';
 import { StderrSink } from '../syslog/stderr-sink.ts';
 

@@ -5,7 +5,7 @@ import { bindAll, type Listener } from '../listener.ts';
 import { Logger } from '../log.ts';
 import { DEFAULT_MESSAGE_LIMITS } from '../milter/session.ts';
 import { EXIT } from '../operator-error.ts';
-import type { Options } from '../options.ts';
+import type { Options } from '../option-table.ts';
 import { openPolicySource, type PolicySource, type ScriptReport } from '../policy-source.ts';
 import { dropPrivileges, lookUpGroup, lookUpIdentity } from '../privileges.ts';
 import { Server } from '../server.ts';

@@ -4,7 +4,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { OperatorError } from '../../src/operator-error.ts';
-import { OPTION_TABLE, packagePathOf, resolveOptions } from '../../src/options.ts';
+import { OPTION_TABLE } from '../../src/option-table.ts';
+import { packagePathOf, resolveOptions } from '../../src/options.ts';
 import { directory, run } from './program.ts';
 
 const given = (...pairs: [string, ...string[]][]) => new Map(pairs.map(([name, ...texts]) => [name, texts]));
