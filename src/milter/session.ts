@@ -95,6 +95,8 @@ class Transaction {
   readonly skipped = new Set<Stage>();
   /** A verdict that waits for an event which takes a reply. */
   held: Verdict | undefined;
+  /** The policy is told nothing of its end. */
+  unseen = false;
 }
 
 export class Session {
@@ -222,12 +224,15 @@ export class Session {
         break;
       case 'macro':
         if (command.stage !== SMFIC.MAIL || !this.#agreed(SMFIP.NOMAIL)) return NOTHING;
-        return this.#endTransaction();
+        ended = this.#endTransaction();
+        // When nobody is told there is no `again` at which the stale ones would go.
+        if (ended.length === 0) this.macros.clearTransaction();
+        break;
       default:
         return NOTHING;
     }
-    // These three clear what comes after them; their own macros have come already and must stay.
-    this.#staleMacros = 'none';
+    // CONNECT, HELO and MAIL clear what comes after them; their own macros have come already and must stay.
+    if (command.kind !== 'macro' || ended.length === 0) this.#staleMacros = 'none';
     return ended;
   }
 
@@ -408,6 +413,7 @@ export class Session {
         break;
       case 'transaction':
         steps.push(...this.#endTransaction());
+        if (stage !== 'endOfMessage') this.#repeat(effective);
         break;
       case 'command':
         break;
@@ -459,12 +465,20 @@ export class Session {
     this.#heloVerdict = stage === 'helo';
   }
 
+  /** An MTA says nothing more of a message that is decided. Whoever does gets the same reply until ABORT or MAIL. */
+  #repeat(verdict: Verdict): void {
+    this.#transaction = new Transaction();
+    this.#transaction.held = verdict;
+    this.#transaction.unseen = true;
+  }
+
   #endTransaction(): readonly Step[] {
+    // With a verdict for the whole session the policy has seen nothing of its messages.
+    const unseen = this.#transaction?.unseen === true || this.#sessionVerdict !== undefined;
     if (!this.#transaction) return NOTHING;
     this.#transaction = undefined;
     this.#staleMacros = 'transaction';
-    // With a verdict for the whole session the policy has seen nothing of it.
-    return this.#sessionVerdict ? NOTHING : [TELL_RESET];
+    return unseen ? NOTHING : [TELL_RESET];
   }
 
   #agreed(bit: number): boolean {

@@ -65,7 +65,11 @@ class Reference {
         : reply === 'reject' || reply === 'tempfail' || reply === 'replyCode'
           ? 'MLNB'
           : '';
-    if (ends.includes(letter)) this.close();
+    if (ends.includes(letter)) {
+      // Whoever goes on gets replies, as at the beginning of a message.
+      this.close();
+      this.open = true;
+    }
   }
 
   /** What the command does to the SMTP session; before its reply. */

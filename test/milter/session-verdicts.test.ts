@@ -366,3 +366,20 @@ test('a verdict on the session: nothing is asked in place of a DATA event that t
     'O | helo? c | d | d | close!',
   );
 });
+
+describe('an MTA that goes on with a message that is decided gets the same reply, and the policy is not asked', () => {
+  for (const letter of ['a', 'r', 't', 'y', 'd']) {
+    test(letter, () => {
+      const { trace } = play('O C H M R T L N B E M R', { offer: NO_BITS, verdicts: { mail: `${letter}c` } });
+      const repeated = Array(6).fill(letter).join(' | ');
+      assert.equal(
+        trace,
+        `O | connect? c | helo? c | mail? ${letter} reset! | ${repeated} | mail? c | rcpt? c | reset! close!`,
+      );
+    });
+  }
+  test('until an abort', () => {
+    const { trace } = play('O C H M R R A R', { verdicts: { rcpt: 'a' } });
+    assert.equal(trace, 'O | connect? c | helo? c | mail? c | rcpt? a reset! | a |  | X | close!');
+  });
+});
