@@ -11,7 +11,8 @@
 --     203.0.113.0/24     451 4.7.1 come back later
 --
 -- Empty lines, and those that begin with '#', are left out. The most specific line counts, whatever the order: above,
--- 198.51.100.25 is let in. Who is in no line is let in. An edit of the table counts from the next connection on.
+-- 198.51.100.25 is let in. Who is in no line is let in. An edit of the table counts from the next connection on. A line
+-- that cannot be read is left out, and named in the log when a client comes that it may be about.
 --
 -- The client is told at MAIL: of a refusal at connect, Sendmail would not pass on the text.
 
@@ -110,21 +111,38 @@ local function parse_action(action)
   return false
 end
 
+-- The number before the first '.' or ':' of a network rules out most lines of a long table, unless the network is so
+-- wide that this number is not fixed.
+local BASE = { ["."] = 10, [":"] = 16 }
+local FIXED = { ["."] = 8, [":"] = 16 } -- Bits of the number.
+
+-- What the number is in lines that may cover the address. IPv4 addresses are written as IPv6 (::ffff:192.0.2.7) too.
+local function first_numbers(address)
+  if #address == 2 then return { ["."] = address[1] >> 8, [":"] = 0 } end
+  return { [":"] = address[1] }
+end
+
 -- The action of the most specific line that covers the address, or nil.
 local function find_action(lines, address)
   local best, best_bits = nil, -1
+  local first_number = first_numbers(address)
   local number = 0
   for line in (lines .. "\n"):gmatch("([^\n]*)\n") do
     number = number + 1
     local network, action = line:match("^%s*([%x:./]+)%s+(%S.*)$")
-    local parsed = network and parse_network(network)
-    if parsed then
-      if parsed.bits > best_bits and contains(parsed, address) then
-        best, best_bits = { number = number, action = action }, parsed.bits
+    local wrong = not network and line:find("^%s*[^%s#]")
+    if network then
+      local first, mark, length = network:match("^(%x*)([.:])[%x:.]*/?(%d*)")
+      local fits = mark and (tonumber(first, BASE[mark]) or 0) == first_number[mark]
+      if fits or not mark or length ~= "" and tonumber(length) < FIXED[mark] then
+        local parsed = parse_network(network)
+        wrong = not parsed
+        if parsed and parsed.bits > best_bits and contains(parsed, address) then
+          best, best_bits = { number = number, action = action }, parsed.bits
+        end
       end
-    elseif line:find("^%s*[^%s#]") then
-      warn("%s:%d: left out, not an address or network and an action: %s", TABLE, number, line)
     end
+    if wrong then warn("%s:%d: left out, not an address or network and an action: %s", TABLE, number, line) end
   end
   return best
 end

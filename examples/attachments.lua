@@ -29,11 +29,12 @@ for extension in ([[
   REFUSED[extension] = true
 end
 
--- Limits that no honest message comes near. One that goes beyond is refused, since examining it might never end.
-local MAX_PARTS = 1000
+-- Limits that no honest message comes near. One that goes beyond is refused, as it may be made to take more time than
+-- the server gives a script.
+local MAX_PARTS = 500
 local MAX_DEPTH = 20 -- Multiparts inside of each other.
-local MAX_HEADER_LINES = 20000 -- Of all parts together.
-local MAX_FIELD = 65536 -- Bytes of a Content-Type or Content-Disposition.
+local MAX_HEADER_LINES = 10000 -- Of all parts together.
+local MAX_FIELD = 8192 -- Bytes of a Content-Type or Content-Disposition.
 local MAX_LINE = 65536 -- Bytes of a line in a header.
 
 -- Reading the message file -------------------------------------------------
@@ -97,12 +98,10 @@ end
 -- If the line is one of the boundaries: its number, and whether it closes the multipart.
 local function match_boundary(line, boundaries)
   if line:sub(1, 2) ~= "--" then return nil end
-  local level
-  for i, boundary in ipairs(boundaries) do
-    -- What follows a boundary in its line is ignored, so one may look like the beginning of another.
-    if line:sub(1, #boundary) == boundary and (not level or #boundary > #boundaries[level]) then level = i end
+  for level, boundary in ipairs(boundaries) do
+    -- Whatever else follows a boundary in its line is ignored.
+    if line:sub(1, #boundary) == boundary then return level, line:find("^%-%-%s*$", #boundary + 1) ~= nil end
   end
-  return level, level and line:find("^%-%-%s*$", #boundaries[level] + 1) ~= nil
 end
 
 -- Goes on to the next boundary line; results as above.
@@ -135,6 +134,13 @@ local function skip_body(reader, boundaries)
   end
 end
 
+-- A boundary of a multipart ends those inside of it. Its own stays even when it is closed: some programs read on.
+local function leave_inner(boundaries, level)
+  for i = #boundaries, level + 1, -1 do
+    boundaries[i] = nil
+  end
+end
+
 -- Headers of a part --------------------------------------------------------
 
 local WANTED = { ["content-type"] = true, ["content-disposition"] = true }
@@ -158,10 +164,6 @@ local function read_headers(reader, boundaries)
       if pieces then
         pieces[#pieces + 1] = line
         size = size + #line
-        if size > MAX_FIELD then
-          reader.problem = "a header is too long"
-          break
-        end
       end
     else
       local name, value = line:match("^([%w-]+)[ \t]*:(.*)$")
@@ -171,6 +173,10 @@ local function read_headers(reader, boundaries)
         pieces, size = { value }, #value
         fields[#fields + 1] = { name, pieces }
       end
+    end
+    if pieces and size > MAX_FIELD then
+      reader.problem = "a header is too long"
+      return {}
     end
   end
   for _, field in ipairs(fields) do
@@ -182,7 +188,7 @@ end
 -- Parameters of a header ---------------------------------------------------
 
 -- Patterns here never begin with a repetition that is not bound to a place: on text made for it, each position would be
--- tried to the end, and a header of 64 KiB would take minutes.
+-- tried to the end.
 
 -- Text in quotes that begins at `at`, and the position behind it. A missing quote at the end is forgiven.
 local function read_quoted(value, at)
@@ -224,15 +230,11 @@ local function split(value)
   end
 end
 
+-- Of "charset'language'text" all remains: what stands in front of a name does not change its end.
 local function percent_decode(text)
   return (text:gsub("%%(%x%x)", function(digits)
     return string.char(tonumber(digits, 16))
   end))
-end
-
--- Text of "charset'language'text", decoded. The charset does not matter: see extension_of().
-local function decode_extended(text)
-  return percent_decode(text:match("^[^']*'[^']*'(.*)$") or text)
 end
 
 -- All parameters of a header as { name, value }, those in pieces and with percents put together and decoded.
@@ -241,7 +243,7 @@ local function parameters(header)
   local divided = {} -- Of parameters in pieces: name -> number of piece -> text.
   for _, piece in ipairs(split(header)) do
     local equals = piece:find("=", 1, true)
-    local before = equals and piece:sub(1, equals - 1):match("^.*[^%s*]%**")
+    local before = equals and piece:sub(1, equals - 1):match("^.*%S")
     if before then
       local name = (before:match("^.*%s(.*)$") or before):lower()
       local value = piece:sub(equals + 1):match("^%s*(.*)$")
@@ -249,10 +251,9 @@ local function parameters(header)
       if base then
         number = tonumber(number)
         divided[base] = divided[base] or {}
-        if star == "*" then value = number == 0 and decode_extended(value) or percent_decode(value) end
-        divided[base][number] = value
+        divided[base][number] = star == "*" and percent_decode(value) or value
       elseif name:sub(-1) == "*" then
-        found[#found + 1] = { name:sub(1, -2), decode_extended(value) }
+        found[#found + 1] = { name:sub(1, -2), percent_decode(value) }
       else
         found[#found + 1] = { name, value }
       end
@@ -296,21 +297,20 @@ local function decode_q(text)
   end))
 end
 
--- Decodes the encoded words of RFC 2047; blanks between two of them do not count.
+-- Decodes the encoded words of RFC 2047. Blanks between them, which do not count, remain: see extension_of().
 local function decode_words(text)
   if not text:find("=?", 1, true) then return text end
-  return (text:gsub("%?=%s+=%?", "?==?"):gsub("=%?[^?]*%?([BbQq])%?([^?]*)%?=", function(encoding, encoded)
+  return (text:gsub("=%?[^?]*%?([BbQq])%?([^?]*)%?=", function(encoding, encoded)
     return encoding:upper() == "B" and decode_base64(encoded) or decode_q(encoded)
   end))
 end
 
--- The end of a name that is refused, or nil. Names are bytes: ASCII is the same in all charsets of mail, if the zero
--- bytes of UTF-16 are left out. Windows leaves out blanks and dots at the end of a name.
+-- The end of a name if it is refused, or nil. Names are bytes: letters and dots are the same in all charsets of mail,
+-- but for the zero bytes in UTF-16, which are left out as are blanks. Windows leaves out dots at the end of a name.
 local function extension_of(name)
-  local bytes = decode_words(name):gsub("%c", "")
-  local trimmed = bytes:match("^.*[^%s.]") or ""
-  local extension = trimmed:match("^.*%.(.*)$")
-  extension = extension and extension:lower()
+  local trimmed = decode_words(name):match("^.*[^%s%c.]") or ""
+  local after_dot = trimmed:match("^.*%.(.*)$")
+  local extension = after_dot and after_dot:lower():gsub("[^%w-]", "")
   return REFUSED[extension] and extension
 end
 
@@ -332,7 +332,8 @@ local function examine_part(fields, boundaries)
         if boundary then boundaries[#boundaries + 1] = "--" .. boundary end
       end
     end
-    if header == "content-type" and value:lower():find("^%s*message/[rg][fl][co]") then encloses = true end
+    local kind = header == "content-type" and value:lower():match("^%s*message/(%w*)")
+    if kind == "rfc822" or kind == "global" then encloses = true end
   end
   return nil, nil, encloses
 end
@@ -349,18 +350,15 @@ local function find_refused(reader)
       reader.problem = "too many multiparts inside of each other"
       return nil
     end
-    if level or not encloses then
-      if not level then
-        level, closes = skip_body(reader, boundaries)
-      end
-      while level and closes do
-        table.move(boundaries, #boundaries + 1, 2 * #boundaries - level, level + 1)
-        level, closes = skip_body(reader, boundaries)
-      end
+    if not level and not encloses then
+      level, closes = skip_body(reader, boundaries)
       if not level then return nil end
-      for i = #boundaries, level + 1, -1 do
-        boundaries[i] = nil
-      end
+    end
+    while level do
+      leave_inner(boundaries, level)
+      if not closes then break end
+      level, closes = skip_body(reader, boundaries)
+      if not level then return nil end
     end
   end
   reader.problem = "too many parts"

@@ -7,11 +7,12 @@
 -- mail comes from as well, and say both = true.
 --
 -- Addresses are compared without regard to case, quotes ("all-staff"@example.com), what follows a '+'
--- (all-staff+monday@example.com) and other spellings that reach the same mailbox. Bounces have no sender, so they come in from the networks alone.
+-- (all-staff+monday@example.com) and other spellings that reach the same mailbox. Bounces have no sender, so they come
+-- in from the networks alone.
 
 -- Configuration ------------------------------------------------------------
 
--- All these are one domain to our MTA. The lists below are written with the first. An address without a domain is in it.
+-- All these are one domain to our MTA, that of addresses without one too. The lists below are written with the first.
 local DOMAINS = { "example.com", "mail.example.com", "localhost" }
 
 -- Character that begins an address extension (recipient_delimiter of Postfix); "" if there are none.

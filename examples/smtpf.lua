@@ -28,7 +28,7 @@ end
 
 -- What came from the network is quoted, so that an odd byte or a blank can be seen.
 local function quoted(text)
-  return text and string.format("%q", text) or "nil"
+  return text and string.format("%q", text):gsub("\n", "n") or "nil"
 end
 
 local function quoted_list(array)
