@@ -24,7 +24,15 @@ if (files.length === 0) {
   process.exit(1);
 }
 
-const runner = ['--import', 'tsx', '--enable-source-maps', '--test', '--test-reporter=spec'];
+// Two at a time: most of the time they wait for mail servers.
+const runner = [
+  '--import',
+  'tsx',
+  '--enable-source-maps',
+  '--test',
+  '--test-reporter=spec',
+  '--test-concurrency=2',
+];
 const child = spawn(
   process.execPath,
   [...runner, '--test-timeout=900000', ...options, ...files.map((file) => relative(ROOT, file))],
