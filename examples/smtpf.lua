@@ -66,7 +66,7 @@ function smtp.do_rcpt(recipient, parameters)
   return smtp.code.ok
 end
 
--- DATA: all recipients are known. Sendmail and Postfix call this when the first one has been accepted.
+-- DATA: all recipients have been named, and at least one was accepted.
 function smtp.do_data()
   log("data helo=%s sender=%s", quoted(smtp.sess.helo), quoted(smtp.tran.sender))
   return smtp.code.ok
