@@ -50,6 +50,8 @@ export interface TestServer {
   readonly scriptPath: string;
   readonly policies: PolicySource;
   writeScript(source: string | Buffer): void;
+  /** Waits until all connections have ended and what belongs to them is freed. */
+  whenIdle(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -97,6 +99,9 @@ export async function startServer(
     scriptPath,
     policies,
     writeScript: (source) => writeFileSync(scriptPath, source),
+    whenIdle: async () => {
+      while (open.size > 0) await Promise.all([...open].map((connection) => connection.closed));
+    },
     close: async () => {
       server.close();
       for (const connection of open) connection.destroy();
