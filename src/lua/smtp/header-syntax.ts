@@ -47,7 +47,7 @@ export function fieldOfLine(line: string): HeaderField | Complaint {
 
 function checkedField(name: string, text: string): HeaderField | Complaint {
   if (text.includes('\0')) return { complaint: 'NUL byte in a header' };
-  const value = text.replaceAll('\r\n', '\n');
+  const value = withShortLines(text.replaceAll('\r\n', '\n'), MAX_LINE_BYTES - name.length - 1);
   if (value.includes('\r')) return { complaint: 'CR without LF in a header' };
   if (name.length + value.length > MAX_HEADER_BYTES) {
     return { complaint: `header of more than ${MAX_HEADER_BYTES} bytes` };
@@ -60,6 +60,32 @@ function checkedField(name: string, text: string): HeaderField | Complaint {
     if (line.length > MAX_LINE_BYTES) return TOO_LONG;
   }
   return { name, value };
+}
+
+/**
+ * Folds lines that are too long before a blank, which unfolding gives back: a value that a script took from the message,
+ * where it stood on several lines, must not be refused. The first line has `room` bytes.
+ */
+function withShortLines(value: string, room: number): string {
+  if (value.length <= room) return value;
+  const lines = value
+    .split('\n')
+    .flatMap((line, index) => foldLine(line, index === 0 ? room : MAX_LINE_BYTES));
+  return lines.join('\n');
+}
+
+function foldLine(line: string, room: number): string[] {
+  const parts: string[] = [];
+  let rest = line;
+  for (let space = room; rest.length > space; space = MAX_LINE_BYTES) {
+    const head = rest.slice(0, space + 1);
+    const blank = Math.max(head.lastIndexOf(' '), head.lastIndexOf('\t'));
+    // A fold must leave something on both lines.
+    if (blank <= 0 || !/[^ \t]/.test(rest.slice(0, blank)) || !/[^ \t]/.test(rest.slice(blank))) break;
+    parts.push(rest.slice(0, blank));
+    rest = rest.slice(blank);
+  }
+  return [...parts, rest];
 }
 
 const TOO_LONG: Complaint = { complaint: `header line of more than ${MAX_LINE_BYTES} bytes` };
