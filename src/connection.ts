@@ -13,7 +13,8 @@ import { FrameDecoder } from './milter/frame-decoder.ts';
 import type { Policy, PolicyEvent, PolicyFactory, SessionInfo, Verdict } from './milter/policy.ts';
 import { ProtocolError } from './milter/protocol-error.ts';
 import type { Reply } from './milter/reply.ts';
-import { type MessageLimits, Session, type Step } from './milter/session.ts';
+import { Session, type Step } from './milter/session.ts';
+import type { MessageLimits } from './milter/transaction.ts';
 
 /** All in milliseconds. */
 export interface ConnectionTimeouts {

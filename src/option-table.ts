@@ -214,6 +214,27 @@ export const OPTION_TABLE = {
     seconds(0.05, 7200),
     'Seconds a callback may take at end of message, where the MTA is told to wait; both MTAs wait 5 min',
   ),
+  maxRecipients: value(
+    'Protocol:',
+    'max-recipients',
+    '20000',
+    wholeNumber(1, 10_000_000),
+    'Recipients of a message; more are deferred with 452 4.5.3',
+  ),
+  maxHeaderBytes: value(
+    'Protocol:',
+    'max-header-mb',
+    '4',
+    megabytes(1, 1024),
+    'Headers of a message, in MiB; a message with more is refused with 552 5.3.4',
+  ),
+  maxBodyBytes: value(
+    'Protocol:',
+    'max-body-mb',
+    '0',
+    megabytes(0, 1_048_576),
+    'Body of a message, in MiB; a message with more is refused with 552 5.3.4. 0: as much as the MTA takes',
+  ),
   idleTimeoutMs: value(
     'Protocol:',
     'idle-timeout',

@@ -6,6 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import type { MessageLimits } from './milter/transaction.ts';
 import { EXIT, OperatorError, systemReason } from './operator-error.ts';
 import { absolutePath, lastOf, OPTION_TABLE, type OptionDefinition, type Options } from './option-table.ts';
 import { BadValue, nearest } from './option-values.ts';
@@ -141,6 +142,9 @@ function readAll(given: ReadonlyMap<string, Given>): Options {
     macros: of(table.macros),
     deadlineMs: of(table.deadlineMs),
     endOfMessageDeadlineMs: of(table.endOfMessageDeadlineMs),
+    maxRecipients: of(table.maxRecipients),
+    maxHeaderBytes: of(table.maxHeaderBytes),
+    maxBodyBytes: of(table.maxBodyBytes),
     idleTimeoutMs: of(table.idleTimeoutMs),
     cpuMs: of(table.cpuMs),
     memoryBytes: of(table.memoryBytes),
@@ -193,4 +197,13 @@ export function packagePathOf(options: Options): string {
   return (
     options.packagePath ?? places.flatMap((place) => [`${place}/?.lua`, `${place}/?/init.lua`]).join(';')
   );
+}
+
+/** Bounds of a message. */
+export function messageLimitsOf({ maxHeaderBytes, maxBodyBytes, maxRecipients }: Options): MessageLimits {
+  return {
+    headerBytes: maxHeaderBytes,
+    bodyBytes: maxBodyBytes === 0 ? Number.POSITIVE_INFINITY : maxBodyBytes,
+    recipients: maxRecipients,
+  };
 }

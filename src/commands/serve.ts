@@ -3,9 +3,9 @@ import { Connection, type ConnectionTimeouts } from '../connection.ts';
 import { formatListenAddress, mainCfLine, sendmailMcLine } from '../listen-address.ts';
 import { bindAll, type Listener } from '../listener.ts';
 import { Logger } from '../log.ts';
-import { DEFAULT_MESSAGE_LIMITS } from '../milter/session.ts';
 import { EXIT } from '../operator-error.ts';
 import type { Options } from '../option-table.ts';
+import { messageLimitsOf } from '../options.ts';
 import { openPolicySource, type PolicySource, type ScriptReport } from '../policy-source.ts';
 import { dropPrivileges, lookUpGroup, lookUpIdentity } from '../privileges.ts';
 import { Server } from '../server.ts';
@@ -72,7 +72,7 @@ async function run(
 
   const nextSessionId = sessionIds();
   const timeouts = { ...TIMEOUTS, idleMs: options.idleTimeoutMs };
-  const settings = { policies, log, timeouts, limits: DEFAULT_MESSAGE_LIMITS, nextSessionId };
+  const settings = { policies, log, timeouts, limits: messageLimitsOf(options), nextSessionId };
   const server = new Server(listeners, {
     maxConnections: options.maxConnections,
     serve: (socket) => new Connection(socket, settings),

@@ -27,7 +27,8 @@ import { type Agreement, hasDataEvent, negotiate } from './negotiation.ts';
 import type { Needs, PolicyEvent, Verdict } from './policy.ts';
 import { ProtocolError } from './protocol-error.ts';
 import type { Modification, Reply } from './reply.ts';
-import { formatReply } from './reply-text.ts';
+import { DEFAULT_MESSAGE_LIMITS, type MessageLimits, Transaction } from './transaction.ts';
+import { NO_REPLY, replyTo, type Stage, scopeOf, withoutLeadingSpace } from './verdict-effect.ts';
 
 export type Step =
   | { readonly kind: 'send'; readonly reply: Reply }
@@ -44,32 +45,6 @@ export type Step =
   /** Something the operator should read: the script's reply was changed to fit the protocol. */
   | { readonly kind: 'warn'; readonly message: string };
 
-/** Bounds of one message: longer headers refuse it, more recipients are deferred. */
-export interface MessageLimits {
-  readonly headerBytes: number;
-  readonly recipients: number;
-}
-
-export const DEFAULT_MESSAGE_LIMITS: MessageLimits = { headerBytes: 4 * 1024 * 1024, recipients: 20_000 };
-
-/** What a final reply other than `continue` puts an end to. */
-type Scope = 'session' | 'transaction' | 'command';
-
-/** Events that take a reply, and the bit that says they take none. */
-const NO_REPLY = {
-  connect: SMFIP.NR_CONN,
-  helo: SMFIP.NR_HELO,
-  mail: SMFIP.NR_MAIL,
-  rcpt: SMFIP.NR_RCPT,
-  data: SMFIP.NR_DATA,
-  header: SMFIP.NR_HDR,
-  headers: SMFIP.NR_EOH,
-  chunk: SMFIP.NR_BODY,
-  endOfMessage: 0,
-  unknown: SMFIP.NR_UNKN,
-} as const;
-type Stage = keyof typeof NO_REPLY;
-
 type ContentCommand = Extract<Command, { kind: 'header' | 'endOfHeaders' | 'body' | 'endOfMessage' }>;
 
 /** Commands that do not begin an SMTP session after QUIT_NC. */
@@ -81,23 +56,6 @@ const CONTINUE: Verdict = { kind: 'continue' };
 const SEND_CONTINUE: readonly Step[] = [{ kind: 'send', reply: { kind: 'continue' } }];
 const TELL_RESET: Step = { kind: 'tell', event: { kind: 'reset' } };
 const TELL_CLOSE: Step = { kind: 'tell', event: { kind: 'close' } };
-
-/** One message, from MAIL to whatever ends it; a new one is a new object. */
-class Transaction {
-  readonly headerLines: string[] = [];
-  headerBytes = 0;
-  recipients = 0;
-  dataAsked = false;
-  /** Header, body or end has come: the envelope is complete. */
-  contentBegun = false;
-  headersAsked = false;
-  /** The policy wants no more events of these kinds. */
-  readonly skipped = new Set<Stage>();
-  /** A verdict that waits for an event which takes a reply. */
-  held: Verdict | undefined;
-  /** The policy is told nothing of its end. */
-  unseen = false;
-}
 
 export class Session {
   readonly macros = new Macros();
@@ -320,6 +278,7 @@ export class Session {
       case 'endOfHeaders':
         return this.#give(CONTINUE, 'headers');
       case 'body':
+        transaction.countBody(command.bytes.length, this.#limits);
         return this.#ask('chunk', { kind: 'chunk', bytes: command.bytes });
       case 'endOfMessage':
         if (command.bytes.length > 0 && this.#asks('chunk')) {
@@ -337,16 +296,10 @@ export class Session {
   }
 
   #header(name: string, value: string, transaction: Transaction): readonly Step[] {
-    if (this.#needs.headers !== 'none' && !transaction.held) {
+    if (this.#needs.headers !== 'none') {
       const colon = this.#agreed(SMFIP.HDR_LEADSPC) ? ':' : ': ';
       const text = value.includes('\n') ? value.replace(/\r?\n/g, '\r\n') : value;
-      transaction.headerBytes += name.length + text.length + 4;
-      if (transaction.headerBytes > this.#limits.headerBytes) {
-        const lines = ['Message header too large'];
-        transaction.held = { kind: 'reply', code: 552, enhanced: '5.3.4', lines };
-      } else {
-        transaction.headerLines.push(name + colon + text);
-      }
+      transaction.addHeader(name + colon + text, this.#limits);
     }
     return this.#give(CONTINUE, 'header');
   }
@@ -396,7 +349,9 @@ export class Session {
     if (effective.kind === 'continue' && stage !== 'endOfMessage') return SEND_CONTINUE;
 
     const steps: Step[] = [];
-    const reply = this.#replyTo(effective, stage, steps);
+    const { reply, warnings } = replyTo(effective, stage, this.#agreed(SMFIP.SKIP));
+    for (const message of warnings) steps.push({ kind: 'warn', message });
+    if (effective.kind === 'skip') this.#transaction?.skipped.add(stage);
     if (stage === 'endOfMessage' && (effective.kind === 'continue' || effective.kind === 'accept')) {
       const wholeValues = this.#agreed(SMFIP.HDR_LEADSPC);
       for (const modification of effective.modifications ?? []) {
@@ -419,37 +374,6 @@ export class Session {
         break;
     }
     return steps;
-  }
-
-  /** The reply that has the verdict's effect at this stage on either MTA. */
-  #replyTo(verdict: Verdict, stage: Stage, steps: Step[]): Reply {
-    switch (verdict.kind) {
-      case 'continue':
-        return { kind: 'continue' };
-      case 'accept':
-        // At an unknown command there is nothing to accept.
-        return stage === 'unknown' ? { kind: 'continue' } : { kind: 'accept' };
-      case 'discard':
-        // Sendmail: at CONNECT it would switch the filter off and deliver. Postfix: logs and ignores it. Each message of
-        // the session is discarded at its MAIL instead.
-        if (stage === 'connect' || stage === 'helo' || stage === 'unknown') return { kind: 'continue' };
-        return { kind: 'discard' };
-      case 'skip':
-        this.#transaction?.skipped.add(stage);
-        // Sendmail: outside the body SKIP leaves out the body or bypasses the filter. Here it is never needed: the
-        // policy is simply not asked again.
-        return stage === 'chunk' && this.#agreed(SMFIP.SKIP) ? { kind: 'skip' } : { kind: 'continue' };
-      case 'reject':
-      case 'tempfail':
-        return { kind: verdict.kind };
-      case 'reply': {
-        const { text, warnings } = formatReply(verdict.code, verdict.lines, verdict.enhanced);
-        for (const message of warnings) steps.push({ kind: 'warn', message });
-        return { kind: 'replyCode', text };
-      }
-      default:
-        return verdict satisfies never;
-    }
   }
 
   #hold(verdict: Verdict, stage: Stage): void {
@@ -483,36 +407,5 @@ export class Session {
 
   #agreed(bit: number): boolean {
     return this.#agreement !== undefined && (this.#agreement.protocol & bit) !== 0;
-  }
-}
-
-/** Source: milter-protocol tables of Sendmail's and Postfix's effect of each reply at each event. */
-function scopeOf(verdict: Verdict, stage: Stage): Scope {
-  if (stage === 'endOfMessage') return 'transaction';
-  if (verdict.kind === 'continue' || verdict.kind === 'skip') return 'command';
-  const whole = verdict.kind === 'accept' || verdict.kind === 'discard';
-  switch (stage) {
-    case 'connect':
-    case 'helo':
-      return 'session';
-    case 'rcpt':
-    case 'data':
-      return whole ? 'transaction' : 'command';
-    case 'unknown':
-      return 'command';
-    default:
-      return 'transaction';
-  }
-}
-
-/** For an MTA that puts a space behind the colon itself. An empty value would delete: it stays as it is. */
-function withoutLeadingSpace(modification: Modification): Modification {
-  switch (modification.kind) {
-    case 'addHeader':
-    case 'insertHeader':
-    case 'changeHeader':
-      return { ...modification, value: modification.value.replace(/^ (?!$)/, '') };
-    default:
-      return modification;
   }
 }

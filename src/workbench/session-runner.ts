@@ -5,7 +5,8 @@
 import type { Command } from '../milter/command.ts';
 import type { Policy, PolicyFactory } from '../milter/policy.ts';
 import type { Modification, Reply } from '../milter/reply.ts';
-import { DEFAULT_MESSAGE_LIMITS, Session, type Step } from '../milter/session.ts';
+import { Session, type Step } from '../milter/session.ts';
+import { DEFAULT_MESSAGE_LIMITS } from '../milter/transaction.ts';
 
 /** What came back for a command: no reply where none was due. */
 export interface Answer {

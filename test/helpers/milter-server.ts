@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Connection } from '../../src/connection.ts';
 import { Logger } from '../../src/log.ts';
-import { DEFAULT_MESSAGE_LIMITS } from '../../src/milter/session.ts';
+import { DEFAULT_MESSAGE_LIMITS } from '../../src/milter/transaction.ts';
 import { type GivenOptions, resolveOptions } from '../../src/options.ts';
 import { openPolicySource, type PolicySource } from '../../src/policy-source.ts';
 import type { LogSink } from '../../src/syslog/log-sink.ts';

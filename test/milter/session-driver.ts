@@ -13,6 +13,7 @@ import type { Command } from '../../src/milter/command.ts';
 import type { Needs, PolicyEvent, Verdict } from '../../src/milter/policy.ts';
 import { ProtocolError } from '../../src/milter/protocol-error.ts';
 import { Session, type Step } from '../../src/milter/session.ts';
+import type { MessageLimits } from '../../src/milter/transaction.ts';
 
 export const EVERYTHING: Needs = {
   connect: 'verdict',
@@ -123,7 +124,7 @@ export interface Play {
   readonly verdicts?: Verdicts;
   /** Verdict letter for an event, before `verdicts` is looked at. */
   readonly decide?: (event: PolicyEvent) => string | undefined;
-  readonly limits?: { readonly headerBytes: number; readonly recipients: number };
+  readonly limits?: MessageLimits;
   /** Looks in while the policy has the event. */
   readonly onEvent?: (event: PolicyEvent, session: Session) => void;
 }

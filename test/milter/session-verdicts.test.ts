@@ -302,7 +302,7 @@ describe('modifications', () => {
 });
 
 describe('limits', () => {
-  const limits = { headerBytes: 100, recipients: 2 };
+  const limits = { headerBytes: 100, bodyBytes: 10_000, recipients: 2 };
 
   test('recipients above the limit are deferred without asking; the message goes on', () => {
     const { trace, steps } = play('O C H M R R R R T N E M R', { limits });
@@ -381,5 +381,24 @@ describe('an MTA that goes on with a message that is decided gets the same reply
   test('until an abort', () => {
     const { trace } = play('O C H M R R A R', { verdicts: { rcpt: 'a' } });
     assert.equal(trace, 'O | connect? c | helo? c | mail? c | rcpt? a reset! | a |  | X | close!');
+  });
+});
+
+test('a body over the bound is refused at the end of the message, and the policy sees no more of it', () => {
+  const session = new Session(
+    { ...NOTHING, mail: 'data', body: 'verdict' },
+    { headerBytes: 1000, bodyBytes: 10, recipients: 10 },
+  );
+  session.receive({ kind: 'negotiate', version: 6, actions: 0x1ff, protocol: 0x1fffff });
+  session.receive({ kind: 'connect', hostname: 'x', client: { family: 'unknown' } });
+  session.receive({ kind: 'mail', address: '<a@b>', params: [] });
+  const asked = session.receive({ kind: 'body', bytes: Buffer.alloc(10) });
+  assert.equal(asked.at(-1)?.kind, 'ask');
+  session.answer({ kind: 'continue' });
+  assert.deepEqual(session.receive({ kind: 'body', bytes: Buffer.alloc(1) }), []);
+  const steps = session.receive({ kind: 'endOfMessage', bytes: Buffer.alloc(0) });
+  assert.deepEqual(steps[0], {
+    kind: 'send',
+    reply: { kind: 'replyCode', text: '552 5.3.4 Message too large' },
   });
 });

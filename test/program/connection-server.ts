@@ -4,7 +4,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { Connection, type ConnectionTimeouts } from '../../src/connection.ts';
 import { Logger } from '../../src/log.ts';
 import type { Needs, Policy, PolicyEvent, SessionInfo, Verdict } from '../../src/milter/policy.ts';
-import { DEFAULT_MESSAGE_LIMITS, type MessageLimits } from '../../src/milter/session.ts';
+import { DEFAULT_MESSAGE_LIMITS, type MessageLimits } from '../../src/milter/transaction.ts';
 import type { LogRecord } from '../../src/syslog/message.ts';
 
 export const EVERYTHING: Needs = {

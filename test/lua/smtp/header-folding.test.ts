@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { fieldOf, fieldOfLine } from '../../../src/lua/smtp/header-syntax.ts';
+import { fieldOf } from '../../../src/lua/smtp/header-syntax.ts';
 
 const valueOf = (field: ReturnType<typeof fieldOf>): string => {
   assert.ok('value' in field, JSON.stringify(field));
