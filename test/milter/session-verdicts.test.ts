@@ -392,6 +392,7 @@ test('a body over the bound is refused at the end of the message, and the policy
   session.receive({ kind: 'negotiate', version: 6, actions: 0x1ff, protocol: 0x1fffff });
   session.receive({ kind: 'connect', hostname: 'x', client: { family: 'unknown' } });
   session.receive({ kind: 'mail', address: '<a@b>', params: [] });
+  session.answer({ kind: 'continue' });
   const asked = session.receive({ kind: 'body', bytes: Buffer.alloc(10) });
   assert.equal(asked.at(-1)?.kind, 'ask');
   session.answer({ kind: 'continue' });
