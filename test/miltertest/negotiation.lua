@@ -1,0 +1,11 @@
+-- What is asked for, and old versions.
+local conn = open()
+done("negotiate", mt.negotiate(conn, nil, nil, nil))
+expect("no reply to a header", mt.test_option(conn, SMFIP_NR_HDR))
+expect("no reply to the end of headers", mt.test_option(conn, SMFIP_NR_EOH))
+expect("no reply to a chunk", mt.test_option(conn, SMFIP_NR_BODY))
+expect("a reply to connect", not mt.test_option(conn, SMFIP_NR_CONN))
+expect("headers are wanted", not mt.test_option(conn, SMFIP_NOHDRS))
+expect("body is wanted", not mt.test_option(conn, SMFIP_NOBODY))
+expect("leading space is wanted", mt.test_option(conn, SMFIP_HDR_LEADSPC))
+done("disconnect", mt.disconnect(conn))

@@ -1,0 +1,11 @@
+-- Nothing of one message shows in the next, with and without an abort between them.
+local conn = open_session()
+send_message(conn, "<one@b.example>")
+said(conn, "to one@b.example id nil lines 3")
+send_message(conn, "<two@b.example>")
+said(conn, "to two@b.example id nil lines 3")
+done("abort", mt.abort(conn))
+done("abort", mt.abort(conn))
+send_message(conn, "<three@b.example>")
+said(conn, "to three@b.example id nil lines 3")
+done("disconnect", mt.disconnect(conn))
