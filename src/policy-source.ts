@@ -1,10 +1,13 @@
 /** What the commands need of the Lua side: policies for connections, and an account of the script as it is now. */
 import { Dns } from './dns/dns.ts';
+import type { RecordSource } from './dns/records.ts';
 import type { Logger } from './log.ts';
 import { dnsLibrary } from './lua/dns-library.ts';
 import { javaScriptInstaller } from './lua/javascript.ts';
 import { libraries } from './lua/lib/libraries.ts';
+import type { LineWatcher } from './lua/line-hook.ts';
 import { LuaPolicies } from './lua/lua-policies.ts';
+import type { PolicyObserver } from './lua/lua-policy.ts';
 import { ScriptFile } from './lua/script.ts';
 import { openActions } from './lua/smtp/actions.ts';
 import { openBody } from './lua/smtp/body-library.ts';
@@ -12,7 +15,7 @@ import { openHeader } from './lua/smtp/header-library.ts';
 import { openMacro } from './lua/smtp/macro.ts';
 import { openSmtp } from './lua/smtp/table.ts';
 import { installWaiting } from './lua/smtp/waiting.ts';
-import { Template } from './lua/template.ts';
+import { type Library, Template } from './lua/template.ts';
 import { Spool } from './message-file.ts';
 import { SMFIF } from './milter/constants.ts';
 import type { PolicyFactory } from './milter/policy.ts';
@@ -46,6 +49,14 @@ export interface PolicySourceSettings {
   readonly sink: LogSink;
   /** The private directory for message files; what an earlier run has left in it is removed. */
   readonly spool: string;
+  /** What stands in the place of the DNS; undefined for the DNS itself. */
+  readonly records?: RecordSource | undefined;
+  /** Put in place after everything else that a script sees. */
+  readonly additions?: readonly Library[];
+  readonly observer?: PolicyObserver | undefined;
+  readonly lineWatcher?: LineWatcher | undefined;
+  /** The script at `options.script` where several sources share it, compiled once. */
+  readonly file?: ScriptFile;
 }
 
 /** SMFIF_ bits by the names that --actions knows. */
@@ -59,13 +70,14 @@ const ACTION_BITS: Readonly<Record<ActionName, number>> = {
   quarantine: SMFIF.QUARANTINE,
 };
 
-export function openPolicySource({ options, log, sink, spool }: PolicySourceSettings): PolicySource {
+export function openPolicySource(settings: PolicySourceSettings): PolicySource {
+  const { options, log, sink, spool } = settings;
   const messages = new Spool(spool);
   if (spool !== '') {
     const removed = messages.sweep();
     if (removed > 0) log.notice(`${removed} message files of an earlier run removed from ${spool}`);
   }
-  const policies = new LuaPolicies(new ScriptFile(options.script), {
+  const policies = new LuaPolicies(settings.file ?? new ScriptFile(options.script), {
     template: new Template([
       ...libraries,
       { name: 'syslog', open: syslogLibrary(sink) },
@@ -77,9 +89,12 @@ export function openPolicySource({ options, log, sink, spool }: PolicySourceSett
       { install: installWaiting },
       {
         name: 'dns',
-        open: dnsLibrary(new Dns({ servers: options.dnsServer, timeoutMs: options.dnsTimeoutMs })),
+        open: dnsLibrary(
+          settings.records ?? new Dns({ servers: options.dnsServer, timeoutMs: options.dnsTimeoutMs }),
+        ),
       },
       ...(options.allowJs ? [{ install: javaScriptInstaller(options.script) }] : []),
+      ...(settings.additions ?? []),
     ]),
     limits: {
       cpuMs: options.cpuMs,
@@ -97,6 +112,8 @@ export function openPolicySource({ options, log, sink, spool }: PolicySourceSett
     createMessageFile: () => messages.create(),
     deadlineMs: options.deadlineMs,
     endOfMessageDeadlineMs: options.endOfMessageDeadlineMs,
+    observer: settings.observer,
+    lineWatcher: settings.lineWatcher,
   });
   return {
     open: (session) => policies.open(session),

@@ -12,6 +12,8 @@ declare module 'fengari' {
   export interface LuaDebug {
     source: LuaString;
     short_src: LuaString;
+    /** LUA_HOOKLINE, LUA_HOOKCOUNT. */
+    event: number;
     currentline: number;
     name: LuaString | null;
     namewhat: LuaString;
@@ -75,6 +77,8 @@ declare module 'fengari' {
     /** Instructions, and the source line of each. */
     code: readonly unknown[];
     lineinfo: readonly number[];
+    /** Line of its `function`; 0 for a main chunk. */
+    linedefined: number;
     cache: unknown;
     upvalues: unknown[];
     source: TString | null;
@@ -163,6 +167,7 @@ declare module 'fengari' {
     LUA_OPLT: number;
     LUA_MASKCOUNT: number;
     LUA_MASKLINE: number;
+    LUA_HOOKLINE: number;
     LUA_REGISTRYINDEX: number;
     LUA_RIDX_GLOBALS: number;
     LUA_TNONE: -1;

@@ -5,6 +5,7 @@ import type { Policy, PolicyFactory, SessionInfo } from '../milter/policy.ts';
 import { BrokenPolicy } from './broken-policy.ts';
 import { LuaContext, type Outcome } from './context.ts';
 import type { Limits } from './host.ts';
+import type { LineWatcher } from './line-hook.ts';
 import { accountOf, LuaPolicy, type PolicySettings } from './lua-policy.ts';
 import { needsOf } from './needs.ts';
 import type { CurrentScript, Script, ScriptFailure, ScriptFile } from './script.ts';
@@ -22,6 +23,7 @@ export interface LuaPoliciesSettings extends PolicySettings {
   readonly actions?: number;
   /** Whether the MTA may be asked for macros by a list; some peers cannot read one. */
   readonly asksForMacros: boolean;
+  readonly lineWatcher?: LineWatcher | undefined;
 }
 
 /** What a script is found to define. All texts are latin1. */
@@ -81,10 +83,19 @@ export class LuaPolicies implements PolicyFactory {
   }
 
   #prepare(script: Script, sessionId: string): { context: LuaContext; table: SmtpTable } {
-    const { template, limits, allowExecute, packagePath, log } = this.#settings;
+    const { template, limits, allowExecute, packagePath, lineWatcher, log } = this.#settings;
     const print = (line: Uint8Array): void =>
       log.info(`${sessionId}: ${Buffer.from(line.buffer, line.byteOffset, line.length).toString('latin1')}`);
-    const context = new LuaContext({ template, script, limits, allowExecute, packagePath, sessionId, print });
+    const context = new LuaContext({
+      template,
+      script,
+      limits,
+      allowExecute,
+      packagePath,
+      sessionId,
+      lineWatcher,
+      print,
+    });
     if (context.state === null) throw new Error('a new Lua context has no state');
     const table = new SmtpTable(context.state);
     table.setSession('id', sessionId);

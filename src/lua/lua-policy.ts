@@ -5,6 +5,7 @@
  */
 import type { LuaState } from 'fengari';
 import type { Needs, Policy, PolicyEvent, SessionInfo, Verdict } from '../milter/policy.ts';
+import type { Modification } from '../milter/reply.ts';
 import type { LuaContext, Outcome } from './context.ts';
 import { ascii, bytesOf, lua } from './engine.ts';
 import { bindSession } from './smtp/edit-link.ts';
@@ -53,6 +54,8 @@ export interface CallRecord {
   readonly where: string;
   /** What was wrong, when the verdict is the --on-error action. */
   readonly failure?: string | undefined;
+  /** The changes to the message that are asked for so far. */
+  readonly edits: readonly Modification[];
   /** Ids of session or transaction, and queue, as in log lines. */
   readonly ids: string;
   readonly milliseconds: number;
@@ -338,7 +341,10 @@ export class LuaPolicy implements Policy {
       const { verdict, failure } = this.#judge(settled);
       const call = { name: `smtp.${name}`, where, event, verdict, failure };
       this.#report(call);
-      observer?.called({ ...call, ids: this.#ids(), milliseconds: performance.now() - began });
+      if (observer) {
+        const edits = this.#edits?.compile() ?? [];
+        observer.called({ ...call, edits, ids: this.#ids(), milliseconds: performance.now() - began });
+      }
       return verdict;
     };
     return outcome instanceof Promise ? outcome.then(conclude) : conclude(outcome);
@@ -364,7 +370,7 @@ export class LuaPolicy implements Policy {
   }
 
   /** One line for each verdict that stops mail, and for each failure. */
-  #report({ name, where, verdict, failure }: Omit<CallRecord, 'ids' | 'milliseconds'>): void {
+  #report({ name, where, verdict, failure }: Omit<CallRecord, 'edits' | 'ids' | 'milliseconds'>): void {
     const { log } = this.#settings;
     if (failure !== undefined) {
       log.error(`${this.#ids()}: ${where === '' ? '' : `${where}: `}${name}: ${failure}`);
