@@ -23,6 +23,7 @@ import {
   type Suspension,
 } from './host.ts';
 import { setPackagePath } from './lib/package.ts';
+import { type LineWatcher, setHooks } from './line-hook.ts';
 import { DEADLINE, Meter, type Overrun } from './meter.ts';
 import type { Script } from './script.ts';
 import { CANNOT_WAIT, finishWait, Slice, Wait } from './suspension.ts';
@@ -46,6 +47,7 @@ export interface ContextOptions {
   readonly packagePath?: string;
   /** Id of the SMTP session, for log lines. */
   readonly sessionId?: string;
+  readonly lineWatcher?: LineWatcher | undefined;
 }
 
 export interface CallOptions {
@@ -105,8 +107,7 @@ export class LuaContext implements Host {
     const L = options.template.clone();
     L.l_G.host = this;
     lua.lua_atnativeerror(L, nativeErrorHandler);
-    // Threads inherit the hook from the thread that makes them.
-    lua.lua_sethook(L, countHook, lua.LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
+    setHooks(L, countHook, HOOK_INSTRUCTIONS, options.lineWatcher);
     if (options.packagePath !== undefined) setPackagePath(L);
     this.#main = L;
   }
