@@ -224,6 +224,7 @@ export class LuaContext implements Host {
     if (this.#steps < CHARGE_STEPS) return;
     this.#steps = 0;
     this.#check(L);
+    if (this.#meter.sliceOver) L.hookcount = 1; // Others have their turn at the next instruction.
   }
 
   giveWay(L: LuaState, context: unknown, resume: Continuation): void {

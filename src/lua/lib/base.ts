@@ -7,19 +7,43 @@ import { ascii, lauxlib, lua } from '../engine.ts';
 import { argumentError, pushInteger, raise } from './arguments.ts';
 import { ByteBuilder } from './budget.ts';
 import { writeConsole } from './console.ts';
+import { type Call, runSteps, type Steps } from './steps.ts';
 
 const TAB = 9;
 const NEWLINE = 10;
 
+/** Calls a metamethod or `tostring` on one value, for one result. */
+const CONVERT: Call = { args: 1, results: 1 };
+const PAIRS: Call = { args: 1, results: 3 };
+
+function tostring(L: LuaState): number {
+  lauxlib.luaL_checkany(L, 1);
+  if (lauxlib.luaL_getmetafield(L, 1, ascii('__tostring')) !== lua.LUA_TNIL) return runSteps(L, convert(L));
+  lauxlib.luaL_tolstring(L, 1);
+  return 1;
+}
+
+/** Calls the metamethod on top of the stack with argument 1. */
+function* convert(L: LuaState): Steps {
+  lua.lua_pushvalue(L, 1);
+  yield CONVERT;
+  if (!lua.lua_isstring(L, -1)) raise(L, "'__tostring' must return a string");
+  return 1;
+}
+
 /** One line to the log: the arguments by `tostring`, with tabs between them. */
 function print(L: LuaState): number {
+  return runSteps(L, printLine(L));
+}
+
+function* printLine(L: LuaState): Steps {
   const count = lua.lua_gettop(L);
   const line = new ByteBuilder(L);
   lua.lua_getglobal(L, ascii('tostring'));
   for (let arg = 1; arg <= count; arg++) {
     lua.lua_pushvalue(L, -1);
     lua.lua_pushvalue(L, arg);
-    lua.lua_call(L, 1, 1);
+    yield CONVERT;
     const text = lua.lua_tostring(L, -1) ?? raise(L, "'tostring' must return a string to 'print'");
     if (arg > 1) line.addByte(TAB);
     line.addBytes(text);
@@ -28,6 +52,29 @@ function print(L: LuaState): number {
   line.addByte(NEWLINE);
   writeConsole(L, line.bytes());
   return 0;
+}
+
+function next(L: LuaState): number {
+  lauxlib.luaL_checktype(L, 1, lua.LUA_TTABLE);
+  lua.lua_settop(L, 2);
+  if (lua.lua_next(L, 1)) return 2;
+  lua.lua_pushnil(L);
+  return 1;
+}
+
+function pairs(L: LuaState): number {
+  lauxlib.luaL_checkany(L, 1);
+  if (lauxlib.luaL_getmetafield(L, 1, ascii('__pairs')) !== lua.LUA_TNIL) return runSteps(L, customPairs(L));
+  lua.lua_pushcfunction(L, next);
+  lua.lua_pushvalue(L, 1);
+  lua.lua_pushnil(L);
+  return 3;
+}
+
+function* customPairs(L: LuaState): Steps {
+  lua.lua_pushvalue(L, 1);
+  yield PAIRS;
+  return 3;
 }
 
 const GC_OPTIONS = [
@@ -89,7 +136,7 @@ function tonumber(L: LuaState): number {
 
 /** Digits in `base` with spaces around and a sign, or null. */
 function parseInteger(text: string, base: number): number | null {
-  const parts = /^[ \f\n\r\t\v]*(-?)([0-9A-Za-z]+)[ \f\n\r\t\v]*$/.exec(text);
+  const parts = /^[ \f\n\r\t\v]*([+-]?)([0-9A-Za-z]+)[ \f\n\r\t\v]*$/.exec(text);
   if (parts?.[2] === undefined) return null;
   let value = 0;
   for (const letter of parts[2]) {
@@ -103,6 +150,6 @@ function parseInteger(text: string, base: number): number | null {
 /** Puts these functions in the place of fengari's in the global table. */
 export function installBase(L: LuaState): void {
   lua.lua_pushglobaltable(L);
-  lauxlib.luaL_setfuncs(L, { collectgarbage, print, tonumber }, 0);
+  lauxlib.luaL_setfuncs(L, { collectgarbage, next, pairs, print, tonumber, tostring }, 0);
   lua.lua_pop(L, 1);
 }

@@ -168,7 +168,8 @@ function withPrecision(digits: string, precision: number): string {
 function addDecimal(L: LuaState, out: ByteBuilder, spec: Specification, arg: number): void {
   const value = checkInteger(L, arg);
   const sign = value < 0 ? '-' : positiveSign(spec);
-  const digits = Math.abs(value) < 1e21 ? String(Math.abs(value)) : BigInt(Math.abs(value)).toString();
+  const size = Math.abs(value);
+  const digits = Number.isSafeInteger(size) ? String(size) : BigInt(size).toString();
   addNumber(out, spec, sign, withPrecision(digits, spec.precision), spec.zero && spec.precision < 0);
 }
 

@@ -150,10 +150,23 @@ function chooseDefault(L: LuaState, key: LuaString, mode: OpenMode): number {
       checkStream(L, 1);
       lua.lua_pushvalue(L, 1);
     }
+    flushReplaced(L, key);
     lua.lua_setfield(L, REGISTRY, key);
   }
   lua.lua_getfield(L, REGISTRY, key);
   return 1;
+}
+
+/** Writes what the default file `key` still holds: in C Lua the collector closes it when nothing refers to it any more. */
+function flushReplaced(L: LuaState, key: LuaString): void {
+  lua.lua_getfield(L, REGISTRY, key);
+  const handle = handleAt(L, -1);
+  try {
+    if (handle !== null) streamOf(handle)?.flush();
+  } catch (error) {
+    errnoOf(error); // The collector has nobody to tell either.
+  }
+  lua.lua_pop(L, 1);
 }
 
 function io_input(L: LuaState): number {

@@ -11,6 +11,8 @@ import { luaopen_io } from './io.ts';
 import { luaopen_os } from './os.ts';
 import { luaopen_package } from './package.ts';
 import { luaopen_string } from './string.ts';
+import { luaopen_table } from './table.ts';
+import { luaopen_utf8 } from './utf8.ts';
 
 export const libraries: readonly Library[] = [
   { name: '_G', open: lualib.luaopen_base },
@@ -18,11 +20,11 @@ export const libraries: readonly Library[] = [
   { install: installGuard },
   { name: 'package', open: luaopen_package },
   { name: 'coroutine', open: openCoroutine },
-  { name: 'table', open: lualib.luaopen_table },
+  { name: 'table', open: luaopen_table },
   { name: 'io', open: luaopen_io },
   { name: 'os', open: luaopen_os },
   { name: 'string', open: luaopen_string },
   { name: 'math', open: lualib.luaopen_math },
-  { name: 'utf8', open: lualib.luaopen_utf8 },
+  { name: 'utf8', open: luaopen_utf8 },
   { name: 'debug', open: luaopen_debug },
 ];

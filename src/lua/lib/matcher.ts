@@ -46,7 +46,9 @@ export class Matcher {
   readonly #anchored: boolean;
   readonly #points: number[] = [];
   #depth = 0;
+  /** In the middle of a match; #resumeAt: before the one that begins there. */
   #paused = false;
+  #resumeAt: number | null = null;
   #index = 0;
   #at = 0;
 
@@ -61,21 +63,26 @@ export class Matcher {
    * @throws PatternError
    */
   search(from: number): Progress {
-    let progress: Progress;
+    let progress: Progress = 'failed';
+    let next = this.#resumeAt ?? from;
+    this.#resumeAt = null;
     if (this.#paused) {
       this.#paused = false;
       progress = this.#retreat() ?? this.#run(this.#index + 1, this.#at);
-    } else {
-      const start = this.#nextStart(from);
+      if (progress !== 'failed' || this.#anchored) return progress;
+      next = this.start + 1;
+    }
+    for (;;) {
+      if (this.fuel < 0) {
+        this.#resumeAt = next;
+        return 'paused';
+      }
+      const start = this.#nextStart(next);
       if (start < 0) return 'failed';
       progress = this.#match(start);
+      if (progress !== 'failed' || this.#anchored) return progress;
+      next = start + 1;
     }
-    while (progress === 'failed' && !this.#anchored) {
-      const start = this.#nextStart(this.start + 1);
-      if (start < 0) break;
-      progress = this.#match(start);
-    }
-    return progress;
   }
 
   /** The first place at `from` or behind it where a match can begin, or -1. */

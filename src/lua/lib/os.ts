@@ -4,7 +4,7 @@
 import { closeSync, renameSync, rmdirSync, unlinkSync } from 'node:fs';
 import type { LuaState } from 'fengari';
 import { ascii, lauxlib, lua } from '../engine.ts';
-import { checkCString, checkInteger, pushInteger, pushLibrary, raise } from './arguments.ts';
+import { checkCString, checkInteger, cString, pushInteger, pushLibrary, raise } from './arguments.ts';
 import { ByteBuilder } from './budget.ts';
 import { type BrokenTime, breakTime, localTime, timeText } from './calendar.ts';
 import { createTemporary } from './device.ts';
@@ -16,8 +16,9 @@ const CONVERSIONS = 'aAbBcCdDeFgGhHIjmMnprRStTuUVwWxXyYzZ%';
 const WITH_E = 'cCxXyY';
 const WITH_O = 'deHImMSuUVwWy';
 const PERCENT = 0x25;
-/** A year beyond this many does not fit in C's struct tm. */
-const LAST_YEAR = 2 ** 31 - 1 + 1900;
+const TABLE = Buffer.from('*t');
+/** Fields of a date table lie within plus and minus this (L_MAXDATEFIELD of loslib.c). */
+const MAX_FIELD = 0x3fffffff;
 /** Times a Date can hold, in seconds; beyond them no time zone is known. */
 const LAST_TIME = 8.64e12;
 
@@ -53,7 +54,7 @@ function os_date(L: LuaState): number {
   const utc = format[0] === 0x21;
   if (utc) format = format.subarray(1);
   const broken = breakTime(time, utc);
-  if (format[0] === 0x2a && format[1] === 0x74) {
+  if (cString(format).equals(TABLE)) {
     lua.lua_createtable(L, 0, 9);
     setTimeFields(L, broken);
     return 1;
@@ -79,7 +80,7 @@ function conversion(L: LuaState, format: Uint8Array, at: number): string {
   if ((letter === 'E' && WITH_E.includes(second)) || (letter === 'O' && WITH_O.includes(second))) {
     return letter + second;
   }
-  const rest = Buffer.from(format.subarray(at));
+  const rest = cString(format.subarray(at));
   return lauxlib.luaL_argerror(
     L,
     1,
@@ -87,8 +88,8 @@ function conversion(L: LuaState, format: Uint8Array, at: number): string {
   );
 }
 
-/** Field `name` of the table on top of the stack as a number, less `base`; `absent` when there is none. */
-function timeField(L: LuaState, name: string, absent: number | null, base: number): number {
+/** Field `name` of the table on top of the stack; `absent` when there is none, or an error. */
+function timeField(L: LuaState, name: string, absent: number | null): number {
   const type = lua.lua_getfield(L, -1, ascii(name));
   const value = lua.lua_isnumber(L, -1) ? lua.lua_tonumber(L, -1) : Number.NaN;
   lua.lua_pop(L, 1);
@@ -96,7 +97,7 @@ function timeField(L: LuaState, name: string, absent: number | null, base: numbe
     if (type !== lua.LUA_TNIL) return raise(L, `field '${name}' is not an integer`);
     return absent ?? raise(L, `field '${name}' missing in date table`);
   }
-  if (Math.abs(value) > LAST_YEAR || (base === 0 && Math.abs(value) > 0x7fffffff)) {
+  if (Math.abs(value) > MAX_FIELD) {
     return raise(L, `field '${name}' is out-of-bound`);
   }
   return value;
@@ -109,12 +110,12 @@ function os_time(L: LuaState): number {
   }
   lauxlib.luaL_checktype(L, 1, lua.LUA_TTABLE);
   lua.lua_settop(L, 1);
-  const second = timeField(L, 'sec', 0, 0);
-  const minute = timeField(L, 'min', 0, 0);
-  const hour = timeField(L, 'hour', 12, 0);
-  const day = timeField(L, 'day', null, 0);
-  const month = timeField(L, 'month', null, 1);
-  const year = timeField(L, 'year', null, 1900);
+  const second = timeField(L, 'sec', 0);
+  const minute = timeField(L, 'min', 0);
+  const hour = timeField(L, 'hour', 12);
+  const day = timeField(L, 'day', null);
+  const month = timeField(L, 'month', null);
+  const year = timeField(L, 'year', null);
   const daylight = lua.lua_getfield(L, 1, ascii('isdst')) === lua.LUA_TNIL ? null : lua.lua_toboolean(L, -1);
   lua.lua_pop(L, 1);
   const time = localTime(year, month, day, hour, minute, second, daylight);

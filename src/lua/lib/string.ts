@@ -14,8 +14,8 @@ import { string_pack, string_packsize, string_unpack } from './pack.ts';
 import { string_find, string_gmatch, string_match } from './search.ts';
 import { string_gsub } from './substitute.ts';
 
-/** A string in C Lua is never longer than this. */
-const MAX_LENGTH = 2 ** 63;
+/** No result of string.rep is longer in C Lua (MAXSIZE of lstrlib.c). */
+const MAX_LENGTH = 0x7fffffff;
 
 /** A position from 1, negative ones counted from the end. */
 function absolute(position: number, length: number): number {
@@ -96,7 +96,7 @@ function string_rep(L: LuaState): number {
     return 1;
   }
   const unit = text.length + separator.length;
-  if (unit * count >= MAX_LENGTH) return raise(L, 'resulting string too large');
+  if (unit > MAX_LENGTH / count) return raise(L, 'resulting string too large');
   const total = unit * count - separator.length;
   checkLength(L, total);
   hostOf(L).charge(L, total >> 3);

@@ -20,25 +20,31 @@ interface ZoneFile {
   readonly types: readonly ZoneTime[];
 }
 
+/** The ends of what a Date can hold, in seconds. */
+const LAST_TIME = 8.64e12;
+/** How many of a file's last changes show what its zone does today. */
+const RECENT = 4;
 const ZONE_FOLDER = '/usr/share/zoneinfo/';
 
 let loaded: { readonly name: string | undefined; readonly file: ZoneFile | null } | undefined;
 
 /** What holds at `time`, in seconds since the epoch. */
 export function zoneAt(time: number): ZoneTime {
-  const offset = -new Date(time * 1000).getTimezoneOffset() * 60;
   const file = zoneFile();
-  if (file !== null) {
+  if (file !== null && time < (file.transitions.at(-1) ?? Number.POSITIVE_INFINITY)) {
     const type = typeAt(file, time);
-    if (type !== undefined && type.offset === offset) return type;
-    // Behind the last transition of the file its rule goes on: take the type with the offset that JavaScript knows.
-    for (let i = file.typeOf.length - 1; i >= Math.max(file.typeOf.length - 4, 0); i--) {
-      const recent = file.types[file.typeOf[i] ?? 0];
-      if (recent?.offset === offset) return recent;
-    }
+    if (type !== undefined) return type;
+  }
+  const date = new Date(Math.max(-LAST_TIME, Math.min(LAST_TIME, time)) * 1000);
+  const offset = -date.getTimezoneOffset() * 60;
+  // Behind the last change that the file lists its rule goes on: the type with the offset that JavaScript knows.
+  const recent = file?.typeOf.slice(-RECENT).reverse() ?? [];
+  for (const index of recent) {
+    const type = file?.types[index];
+    if (type?.offset === offset) return type;
   }
   if (offset === 0) return { offset, abbreviation: 'UTC', daylight: false };
-  return { offset, abbreviation: shortName(time), daylight: offset !== standardOffset(time) };
+  return { offset, abbreviation: shortName(date), daylight: offset !== standardOffset(date) };
 }
 
 function typeAt(file: ZoneFile, time: number): ZoneTime | undefined {
@@ -54,18 +60,16 @@ function typeAt(file: ZoneFile, time: number): ZoneTime | undefined {
 }
 
 /** The smaller of the offsets in winter and summer. */
-function standardOffset(time: number): number {
-  const year = new Date(time * 1000).getFullYear();
+function standardOffset(date: Date): number {
+  const year = date.getFullYear();
   const january = -new Date(year, 0, 1).getTimezoneOffset() * 60;
   const july = -new Date(year, 6, 1).getTimezoneOffset() * 60;
   return Math.min(january, july);
 }
 
-function shortName(time: number): string {
+function shortName(date: Date): string {
   const format = new Intl.DateTimeFormat('en-GB', { timeZoneName: 'short' });
-  return (
-    format.formatToParts(new Date(time * 1000)).find((part) => part.type === 'timeZoneName')?.value ?? ''
-  );
+  return format.formatToParts(date).find((part) => part.type === 'timeZoneName')?.value ?? '';
 }
 
 function zoneFile(): ZoneFile | null {
