@@ -2,6 +2,7 @@
  * One call of a look-up function: the questions it asks have its time between them, end when nobody wants to know any
  * more, and are counted.
  */
+import { setMaxListeners } from 'node:events';
 import { questionName } from './name.ts';
 import {
   type Answer,
@@ -51,6 +52,7 @@ export class Inquiry {
     this.#allowance = allowance;
     this.#cancelled = cancelled;
     this.#deadline = performance.now() + timeoutMs;
+    setMaxListeners(0, cancelled); // All jobs of a session listen to one signal.
   }
 
   /** The records of a name, as a script wrote it: bytes in latin1. Never rejects. */

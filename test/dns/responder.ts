@@ -55,6 +55,8 @@ export class Responder {
   readonly #tcp: Server;
   readonly questions: Question[] = [];
   readonly #waiting = new Set<() => void>();
+  /** Answer SERVFAIL to a question that was left unanswered. */
+  readonly #unanswered: (() => void)[] = [];
 
   private constructor(behaviour: Behaviour, udp: Socket, tcp: Server) {
     this.#behaviour = behaviour;
@@ -122,8 +124,10 @@ export class Responder {
     }
   }
 
+  /** Whom it left without an answer is told at last: a resolver that went on waiting would keep the test from ending. */
   close(): void {
-    this.#udp.close();
+    for (const answer of this.#unanswered) answer();
+    setImmediate(() => this.#udp.close());
     this.#tcp.close();
   }
 
@@ -141,7 +145,9 @@ export class Responder {
     const question = { name, type, tcp, before };
     this.questions.push(question);
     const reaction = this.#behaviour(question);
-    if (reaction !== null) {
+    if (reaction === null) {
+      this.#unanswered.push(() => send(answerTo(message.subarray(0, at + 5), { rcode: 2 })));
+    } else {
       const answer = answerTo(message.subarray(0, at + 5), reaction);
       if (reaction.delayMs === undefined) send(answer);
       else setTimeout(send, reaction.delayMs, answer);
