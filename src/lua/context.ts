@@ -74,6 +74,7 @@ export class LuaContext implements Host {
   readonly limits: Limits;
   readonly openFiles: Set<Closable> = new Set();
   readonly dependents: Set<Closable> = new Set();
+  readonly belongings: Map<object, unknown> = new Map();
   writtenBytes = 0;
   readonly allowExecute: boolean;
   readonly packagePath: string;

@@ -38,7 +38,7 @@ import { parseAddress, pointerName } from '../dns/name.ts';
 import { type Answer, type RecordSource, type Records, type RecordType, unknown } from '../dns/records.ts';
 import { checkAddress, checkText, checkZone, optCodes, optTimeout } from './dns-arguments.ts';
 import { ascii, lauxlib, lua } from './engine.ts';
-import { type Closable, type Host, hostOf } from './host.ts';
+import { type Closable, type Host, hostOf, PerState } from './host.ts';
 import { argumentError, pushLibrary } from './lib/arguments.ts';
 import { pushArray, pushLatin1, pushNumber } from './values.ts';
 
@@ -84,7 +84,7 @@ class Job {
 
 /** Makes the opener of the library. All states of a template share its functions. */
 export function dnsLibrary(source: RecordSource): LuaFunction {
-  const sessions = new WeakMap<Host, Session>();
+  const sessions = new PerState<Session>();
   const operations = new Map<unknown, Operation>();
 
   function sessionOf(host: Host): Session {

@@ -41,6 +41,8 @@ export interface Suspension {
 }
 
 export interface Host {
+  /** For PerState alone. */
+  readonly belongings: Map<object, unknown>;
   /** smtp.sess.id: stands in front of the script's log messages; empty where no session is. */
   readonly sessionId: string;
   readonly limits: Limits;
@@ -95,6 +97,26 @@ export interface Host {
   stringMade(L: LuaState, bytes: number): void;
   /** Called by the engine for a JavaScript exception that is neither memory nor stack: our bug or the engine's. */
   nativeError(L: LuaState, error: unknown): void;
+}
+
+/**
+ * What a library keeps for each Lua state.
+ *
+ * A WeakMap of hosts would do, but V8's collection of young objects takes the values of a WeakMap for reachable, so each
+ * finished session stayed in memory until the next full collection, and the short collections had to copy it all.
+ */
+export class PerState<T> {
+  get(host: Host): T | undefined {
+    return host.belongings.get(this) as T | undefined;
+  }
+
+  set(host: Host, value: T): void {
+    host.belongings.set(this, value);
+  }
+
+  delete(host: Host): void {
+    host.belongings.delete(this);
+  }
 }
 
 export function hostOf(L: LuaState): Host {

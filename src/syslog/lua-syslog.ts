@@ -6,7 +6,7 @@
  */
 import type { LuaFunction, LuaState } from 'fengari';
 import { ascii, latin1Of, lauxlib, lua } from '../lua/engine.ts';
-import { type Host, hostOf } from '../lua/host.ts';
+import { hostOf, PerState } from '../lua/host.ts';
 import type { LogSink } from './log-sink.ts';
 import type { LogRecord } from './message.ts';
 import { StderrSink } from './stderr-sink.ts';
@@ -84,7 +84,7 @@ const DEFAULTS: Settings = { ident: 'smtpf', options: LOG_PID, facility: LOG_MAI
  * @param stderr where they go besides when openlog() was given LOG_PERROR
  */
 export function syslogLibrary(sink: LogSink, stderr: LogSink = new StderrSink()): LuaFunction {
-  const settings = new WeakMap<Host, Settings>();
+  const settings = new PerState<Settings>();
 
   function write(L: LuaState, level: number, messageArg: number): number {
     const bytes = lauxlib.luaL_checkstring(L, messageArg);

@@ -1,8 +1,8 @@
 /**
  * Standard output and error of a policy: whole lines to the log, by way of its host.
  */
-import type { GlobalState, LuaState } from 'fengari';
-import { type Closable, hostOf } from '../host.ts';
+import type { LuaState } from 'fengari';
+import { type Closable, hostOf, PerState } from '../host.ts';
 
 /** A line that grows beyond this many bytes is handed over in pieces. */
 const LONGEST_LINE = 16_384;
@@ -37,7 +37,7 @@ class UnfinishedLine implements Closable {
   }
 }
 
-const unfinished = new WeakMap<GlobalState, UnfinishedLine>();
+const unfinished = new PerState<UnfinishedLine>();
 
 /** Writes bytes to the script's console; each line goes to the log when it is complete. */
 export function writeConsole(L: LuaState, bytes: Uint8Array): void {
@@ -45,15 +45,15 @@ export function writeConsole(L: LuaState, bytes: Uint8Array): void {
   let start = 0;
   for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, start)) {
     const line = bytes.subarray(start, end);
-    const begun = unfinished.get(L.l_G);
+    const begun = unfinished.get(host);
     host.print(begun === undefined ? line : begun.end(line));
     start = end + 1;
   }
   if (start === bytes.length) return;
-  let begun = unfinished.get(L.l_G);
+  let begun = unfinished.get(host);
   if (begun === undefined) {
     begun = new UnfinishedLine(L);
-    unfinished.set(L.l_G, begun);
+    unfinished.set(host, begun);
     host.openFiles.add(begun);
   }
   begun.add(bytes.subarray(start));
@@ -61,5 +61,5 @@ export function writeConsole(L: LuaState, bytes: Uint8Array): void {
 
 /** Hands over an unfinished line of the console now. */
 export function flushConsole(L: LuaState): void {
-  unfinished.get(L.l_G)?.close();
+  unfinished.get(hostOf(L))?.close();
 }

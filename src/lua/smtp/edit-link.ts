@@ -4,7 +4,7 @@
 import type { LuaState } from 'fengari';
 import { SMFIF } from '../../milter/constants.ts';
 import { bytesOf, lauxlib, lua } from '../engine.ts';
-import { type Host, hostOf } from '../host.ts';
+import { type Host, hostOf, PerState } from '../host.ts';
 import type { Edits } from './edits.ts';
 
 /** The session behind a Lua state. */
@@ -15,7 +15,7 @@ export interface EditLink {
   grantedActions(): number;
 }
 
-const links = new WeakMap<Host, EditLink>();
+const links = new PerState<EditLink>();
 
 /** Lets the edit functions of a Lua state reach its session; without it they find no message. */
 export function bindSession(host: Host, link: EditLink): void {

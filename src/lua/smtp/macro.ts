@@ -5,10 +5,10 @@ import type { LuaState } from 'fengari';
 import type { MacroReader } from '../../milter/policy.ts';
 import type { SymbolList } from '../../milter/reply.ts';
 import { ascii, latin1Of, lauxlib, lua } from '../engine.ts';
-import { type Host, hostOf } from '../host.ts';
+import { type Host, hostOf, PerState } from '../host.ts';
 import { pushOptional } from '../values.ts';
 
-const readers = new WeakMap<Host, MacroReader>();
+const readers = new PerState<MacroReader>();
 
 /** Says where the macros of a context come from. */
 export function bindMacros(host: Host, reader: MacroReader): void {
