@@ -83,9 +83,12 @@ export class LuaPolicies implements PolicyFactory {
   }
 
   #prepare(script: Script, sessionId: string): { context: LuaContext; table: SmtpTable } {
-    const { template, limits, allowExecute, packagePath, lineWatcher, log } = this.#settings;
-    const print = (line: Uint8Array): void =>
-      log.info(`${sessionId}: ${Buffer.from(line.buffer, line.byteOffset, line.length).toString('latin1')}`);
+    const { template, limits, allowExecute, packagePath, lineWatcher, log, observer } = this.#settings;
+    const print = (line: Uint8Array): void => {
+      const text = Buffer.from(line.buffer, line.byteOffset, line.length).toString('latin1');
+      if (observer?.printed) observer.printed(text);
+      else log.info(`${sessionId}: ${text}`);
+    };
     const context = new LuaContext({
       template,
       script,

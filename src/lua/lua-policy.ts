@@ -61,9 +61,12 @@ export interface CallRecord {
   readonly milliseconds: number;
 }
 
-/** Is told of each callback: for commands that show a policy at work. */
+/** Is told what a policy does: for commands that show one at work. */
 export interface PolicyObserver {
+  /** A callback has ended. */
   called(call: CallRecord): void;
+  /** A line of `print` or io.write, which then does not go to the log. Text is latin1. */
+  printed?(line: string): void;
 }
 
 type EventOf<Kind extends PolicyEvent['kind']> = Extract<PolicyEvent, { kind: Kind }>;
