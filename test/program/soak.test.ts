@@ -15,7 +15,7 @@ import { Mta } from '../helpers/mta.ts';
 setFlagsFromString('--expose-gc');
 const collect: () => void = runInNewContext('gc');
 
-const SESSIONS = Number(process.env['SOAK_SESSIONS'] ?? 20_000);
+const SESSIONS = Number(process.env.SOAK_SESSIONS ?? 20_000);
 const AT_A_TIME = 40;
 const IDLE_SESSIONS = 1000;
 
@@ -109,7 +109,7 @@ async function standing(): Promise<Standing> {
 }
 
 test(`${SESSIONS} sessions of mixed outcomes with random drops leave nothing behind`, async (t) => {
-  const seed = Number(process.env['SOAK_SEED'] ?? Date.now() % 2 ** 31);
+  const seed = Number(process.env.SOAK_SEED ?? Date.now() % 2 ** 31);
   t.diagnostic(`seed ${seed}`);
   const server = await startServer({ source: POLICY }, { 'log-level': 'error' });
   t.after(() => server.close());

@@ -3,14 +3,14 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { fieldOf } from '../../../src/lua/smtp/header-syntax.ts';
 
-const valueOf = (field: ReturnType<typeof fieldOf>): string => {
+const headerValue = (field: ReturnType<typeof fieldOf>): string => {
   assert.ok('value' in field, JSON.stringify(field));
   return field.value;
 };
 
 test('a value too long for a line is folded before blanks', () => {
   const text = 'word '.repeat(1000).trim();
-  const value = valueOf(fieldOf('Subject', text));
+  const value = headerValue(fieldOf('Subject', text));
   assert.equal(value.replaceAll('\n', ''), ` ${text}`);
   const lines = `Subject:${value}`.split('\n');
   assert.equal(lines.length, 6);
