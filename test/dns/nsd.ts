@@ -116,8 +116,9 @@ ${zones.join('')}`,
     const ended = once(child, 'exit').then(([code]) => {
       throw new Error(`nsd ended with ${code}: ${output}`);
     });
-    await Promise.race([ended, answers(port)]);
-    ended.catch(() => {});
+    const over = new AbortController();
+    ended.catch(() => over.abort());
+    await Promise.race([ended, answers(port, over.signal)]);
     return new Nsd(directory, port, child);
   }
 
@@ -131,7 +132,7 @@ ${zones.join('')}`,
 }
 
 /** Asks for the SOA of `example` until there is an answer. */
-async function answers(port: number): Promise<void> {
+async function answers(port: number, over: AbortSignal): Promise<void> {
   const socket = createSocket('udp4');
   socket.on('error', () => {});
   const question = Buffer.from(
@@ -139,7 +140,7 @@ async function answers(port: number): Promise<void> {
     'hex',
   );
   const answered = once(socket, 'message').then(() => true);
-  for (;;) {
+  while (!over.aborted) {
     socket.send(question, port, '127.0.0.1');
     if (await Promise.race([answered, delay(20, false)])) break;
   }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { networkInterfaces } from 'node:os';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { Dns } from '../../src/dns/dns.ts';
 import type { RecordType } from '../../src/dns/records.ts';
@@ -253,4 +254,17 @@ test('a thousand questions at once are all answered', async (t) => {
   const dns = dnsOf(5000, responder);
   const answers = await Promise.all(Array.from({ length: 1000 }, (_, i) => ask(dns, 'A', `n${i}.test`)));
   assert.deepEqual(new Set(answers.map(String)), new Set(['192.0.2.1']));
+});
+
+const withoutIpv6 = Object.values(networkInterfaces()).some((all) =>
+  all?.some(({ address }) => address === '::1'),
+)
+  ? false
+  : 'this machine has no ::1';
+
+test('a server is asked over IPv6', { skip: withoutIpv6 }, async (t) => {
+  const responder = await Responder.start(ONE, '::1');
+  t.after(() => responder.close());
+  assert.equal(responder.server, `[::1]:${responder.port}`);
+  assert.deepEqual(await ask(dnsOf(2000, responder), 'A', 'x.test'), ['192.0.2.1']);
 });

@@ -64,14 +64,14 @@ export class Responder {
     this.#tcp = tcp;
   }
 
-  static async start(behaviour: Behaviour): Promise<Responder> {
+  static async start(behaviour: Behaviour, host: '127.0.0.1' | '::1' = '127.0.0.1'): Promise<Responder> {
     for (;;) {
-      const tcp = createServer().listen(0, '127.0.0.1');
+      const tcp = createServer().listen(0, host);
       await once(tcp, 'listening');
       const address = tcp.address();
       const port = typeof address === 'object' && address !== null ? address.port : 0;
-      const udp = createSocket({ type: 'udp4', recvBufferSize: 4 << 20 });
-      udp.bind(port, '127.0.0.1');
+      const udp = createSocket({ type: host === '::1' ? 'udp6' : 'udp4', recvBufferSize: 4 << 20 });
+      udp.bind(port, host);
       const bound = await Promise.race([
         once(udp, 'listening').then(() => true),
         once(udp, 'error').then(() => false),
@@ -108,7 +108,8 @@ export class Responder {
 
   /** As `--dns-server` takes it. */
   get server(): string {
-    return `127.0.0.1:${this.port}`;
+    const { address, family } = this.#udp.address();
+    return family === 'IPv6' ? `[${address}]:${this.port}` : `${address}:${this.port}`;
   }
 
   asked(name: string): number {
