@@ -62,6 +62,7 @@ export class TestPolicy implements Policy {
 /** One accepted connection, from the server's side. */
 export interface Accepted {
   readonly socket: Socket;
+  readonly remotePort: number | undefined;
   readonly connection: Connection;
   /** Each buffer given to the socket's write(). */
   readonly writes: Buffer[];
@@ -89,6 +90,7 @@ export class TestServer {
 
   static async start(settings: TestServerSettings = {}): Promise<TestServer> {
     const server = createServer({ noDelay: true });
+    server.setMaxListeners(0); // One waits for each connection that is being made.
     const self = new TestServer(server);
     server.on('connection', (socket) => self.#serve(socket, settings));
     server.listen(0, '127.0.0.1');
@@ -101,11 +103,14 @@ export class TestServer {
   }
 
   async connect(): Promise<Mta> {
-    const before = this.accepted.length;
     const socket = connect({ port: this.port, host: '127.0.0.1', noDelay: true });
     await once(socket, 'connect');
-    if (this.accepted.length === before) await once(this.#server, 'connection');
-    return new Mta(socket, this.accepted.at(-1) as Accepted);
+    const { localPort } = socket;
+    for (;;) {
+      const peer = this.accepted.find(({ remotePort }) => remotePort === localPort);
+      if (peer) return new Mta(socket, peer);
+      await once(this.#server, 'connection');
+    }
   }
 
   /** Ends everything; every policy must have been disposed of then, once. */
@@ -158,7 +163,7 @@ export class TestServer {
       limits: more.limits ?? DEFAULT_MESSAGE_LIMITS,
       nextSessionId: () => `s${++this.#sessions}`,
     });
-    this.accepted.push({ socket, connection, writes });
+    this.accepted.push({ socket, remotePort: socket.remotePort, connection, writes });
   }
 }
 
