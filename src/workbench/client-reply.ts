@@ -26,38 +26,48 @@ export function replyLines({ code, enhanced, lines }: ClientReply): string[] {
   return lines.map((line, index) => `${code}${index === lines.length - 1 ? ' ' : '-'}${prefix}${line}`);
 }
 
-/** The refusal that a filter's reply is; undefined for replies that let the command pass. */
+/** Whether the MTA hangs up after this reply of a filter. */
+export function closesSession(mta: MtaKind, { code }: ClientReply): boolean {
+  return code === 421 || (code === 521 && mta === 'postfix');
+}
+
+/**
+ * The refusal that a filter's reply is; undefined for replies that let the command pass.
+ * @param path address of MAIL or RCPT with its angle brackets
+ */
 export function refusalOf(
   mta: MtaKind,
   stage: ClientStage,
   reply: Reply | undefined,
-  address: string,
+  path: string,
 ): ClientReply | undefined {
   switch (reply?.kind) {
     case 'reject':
-      return addressed(
-        mta,
-        stage,
-        plain(mta === 'sendmail' && stage === 'content' ? 554 : 550, '5.7.1', 'Command rejected'),
-        address,
-      );
+      return addressed(mta, stage, rejection(mta, stage), path);
     case 'tempfail':
       return mta === 'postfix'
         ? plain(451, '4.7.1', 'Service unavailable - try again later')
         : plain(451, '4.3.2', 'Please try again later');
     case 'replyCode':
-      return addressed(mta, stage, parseReply(reply.text), address);
+      return addressed(mta, stage, parseReply(reply.text), path);
     default:
       return undefined;
   }
 }
 
+function rejection(mta: MtaKind, stage: ClientStage): ClientReply {
+  if (mta === 'sendmail' && stage === 'content') return plain(554, '5.7.1', 'Command rejected');
+  if (mta === 'sendmail' && (stage === 'connect' || stage === 'helo'))
+    return plain(550, '5.0.0', 'Command rejected');
+  return plain(550, '5.7.1', 'Command rejected');
+}
+
 /** Sendmail puts the address before the first line of some replies. */
-function addressed(mta: MtaKind, stage: ClientStage, reply: ClientReply, address: string): ClientReply {
+function addressed(mta: MtaKind, stage: ClientStage, reply: ClientReply, path: string): ClientReply {
   const named = (stage === 'mail' || stage === 'rcpt') && [450, 550, 553].includes(reply.code);
   if (mta !== 'sendmail' || !named) return reply;
   const [first = '', ...rest] = reply.lines;
-  return { ...reply, lines: [`${address}... ${first}`, ...rest] };
+  return { ...reply, lines: [`${path}... ${first}`, ...rest] };
 }
 
 /** Reads the text of SMFIR_REPLYCODE: every line carries the code and the same enhanced code, `%` is doubled. */

@@ -6,13 +6,19 @@
 import { mailboxOf } from '../milter/envelope-address.ts';
 import type { Modification } from '../milter/reply.ts';
 import type { MtaKind } from './client-reply.ts';
-import type { MailHeader, MailMessage } from './mail-message.ts';
+import { HeaderSlots } from './header-slots.ts';
+import { type MailHeader, type MailMessage, withLineEnds } from './mail-message.ts';
 
 /** Addresses are without angle brackets. */
 export interface Envelope {
   readonly sender: string;
   readonly senderParams: readonly string[];
-  readonly recipients: readonly { readonly address: string; readonly params: readonly string[] }[];
+  readonly recipients: readonly EnvelopeRecipient[];
+}
+
+export interface EnvelopeRecipient {
+  readonly address: string;
+  readonly params: readonly string[];
 }
 
 export interface Changed {
@@ -21,28 +27,31 @@ export interface Changed {
   readonly quarantine: string | undefined;
 }
 
+/**
+ * @param message as the filter was shown it
+ * @param missing headers that Sendmail adds when it sends the message on
+ */
 export function applyModifications(
   mta: MtaKind,
   envelope: Envelope,
   message: MailMessage,
   modifications: readonly Modification[],
+  missing: readonly MailHeader[] = [],
 ): Changed {
   let { sender, senderParams } = envelope;
-  let recipients = [...envelope.recipients];
-  const headers = new Headers(mta, message.headers);
+  const recipients = new Recipients(mta, envelope.recipients);
+  const headers = new HeaderSlots(mta, message.headers, missing);
   const bodies: Buffer[] = [];
   let replaced = false;
   let quarantine: string | undefined;
   for (const change of modifications) {
     switch (change.kind) {
       case 'addRecipient':
-        recipients.push({ address: mailboxOf(change.address), params: words(change.params) });
+        recipients.add(mailboxOf(change.address), words(change.params));
         break;
-      case 'deleteRecipient': {
-        const gone = mailboxOf(change.address);
-        recipients = recipients.filter(({ address }) => address !== gone);
+      case 'deleteRecipient':
+        recipients.delete(mailboxOf(change.address));
         break;
-      }
       case 'changeSender':
         sender = mailboxOf(change.address);
         if (change.params !== undefined) senderParams = words(change.params);
@@ -67,66 +76,52 @@ export function applyModifications(
         change satisfies never;
     }
   }
+  const body = replaced
+    ? Buffer.from(withLineEnds(Buffer.concat(bodies).toString('latin1')), 'latin1')
+    : message.body;
   return {
-    envelope: { sender, senderParams, recipients },
-    message: { headers: headers.list(), body: replaced ? Buffer.concat(bodies) : message.body },
+    envelope: { sender, senderParams, recipients: recipients.list },
+    message: { headers: sentOn(mta, headers.list()), body },
     quarantine,
   };
 }
 
+/** Sendmail takes out what is none of the recipients' business when it sends a message on, Postfix when it comes. */
+function sentOn(mta: MtaKind, headers: MailHeader[]): MailHeader[] {
+  if (mta === 'postfix') return headers;
+  return headers
+    .filter(({ name }) => !/^(return-path|content-length)$/i.test(name))
+    .map((header) => (/^(resent-)?bcc$/i.test(header.name) ? { name: header.name, value: '' } : header));
+}
+
+/** Both leave out who is named twice; Postfix tells added ones from the client's, and does not look at case. */
+class Recipients {
+  readonly #mta: MtaKind;
+  readonly #seen = new Set<string>();
+  list: EnvelopeRecipient[] = [];
+
+  constructor(mta: MtaKind, given: readonly EnvelopeRecipient[]) {
+    this.#mta = mta;
+    for (const { address, params } of given) this.#take('client', address, params);
+  }
+
+  add(address: string, params: readonly string[]): void {
+    this.#take('filter', address, params);
+  }
+
+  delete(address: string): void {
+    this.list = this.list.filter((recipient) => recipient.address !== address);
+    this.#seen.delete(address);
+  }
+
+  #take(from: string, address: string, params: readonly string[]): void {
+    const key = this.#mta === 'postfix' ? `${from} ${params.join(' ')} ${address.toLowerCase()}` : address;
+    if (this.#seen.has(key)) return;
+    this.#seen.add(key);
+    this.list.push({ address, params });
+  }
+}
+
 function words(params: string | undefined): string[] {
   return params === undefined ? [] : params.split(' ').filter((word) => word !== '');
-}
-
-interface Slot {
-  header: MailHeader;
-  deleted: boolean;
-}
-
-/** The header list of one MTA. The Received header that the MTA adds on top is not in it. */
-class Headers {
-  readonly #mta: MtaKind;
-  #slots: Slot[];
-
-  constructor(mta: MtaKind, headers: readonly MailHeader[]) {
-    this.#mta = mta;
-    this.#slots = headers.map((header) => ({ header, deleted: false }));
-  }
-
-  list(): MailHeader[] {
-    return this.#slots.filter(({ deleted }) => !deleted).map(({ header }) => header);
-  }
-
-  /** Postfix: at the end. Sendmail: before the first of the same name, if there is one. */
-  add({ name, value }: MailHeader): void {
-    const slot = { header: { name, value }, deleted: false };
-    const same = this.#mta === 'sendmail' ? this.#slots.findIndex((other) => isNamed(other, name)) : -1;
-    this.#slots.splice(same < 0 ? this.#slots.length : same, 0, slot);
-  }
-
-  insert(index: number, { name, value }: MailHeader): void {
-    this.#slots.splice(Math.max(0, Math.min(index, this.#slots.length)), 0, {
-      header: { name, value },
-      deleted: false,
-    });
-  }
-
-  /** Postfix forgets a deleted header at once; Sendmail goes on counting it. */
-  change(index: number, { name, value }: MailHeader): void {
-    const named = this.#slots.filter(
-      (slot) => isNamed(slot, name) && (this.#mta === 'sendmail' || !slot.deleted),
-    );
-    const slot = named[Math.max(index, 1) - 1];
-    if (!slot) {
-      if (value !== '') this.add({ name, value });
-      return;
-    }
-    slot.deleted = value === '';
-    const kept = this.#mta === 'sendmail' ? slot.header.name : name;
-    if (value !== '') slot.header = { name: kept, value };
-  }
-}
-
-function isNamed({ header }: Slot, name: string): boolean {
-  return header.name.toLowerCase() === name.toLowerCase();
 }

@@ -2,26 +2,36 @@
  * Plays Postfix or Sendmail towards a policy: an SMTP session in, the SMTP client's view and the delivered message out.
  *
  * It keeps to what the two were seen to do on the wire (Postfix 3.7, Sendmail 8.17): which macros they send and when, how
- * they write addresses, when they send ABORT, what they make of each answer.
+ * they write addresses, when they send ABORT, what they make of each answer, what they say to the client, and what they
+ * do to a message. Commands are said as an SMTP client says them, and each gives the reply that the client sees; nothing
+ * is refused here that the MTA itself would pass.
  */
 import type { Command } from '../milter/command.ts';
-import type { ClientEndpoint } from '../milter/connect.ts';
-import { SMFIC, SMFIP } from '../milter/constants.ts';
-import { type ClientReply, type ClientStage, type MtaKind, plain, refusalOf } from './client-reply.ts';
+import { SMFIC } from '../milter/constants.ts';
+import { mailboxOf } from '../milter/envelope-address.ts';
+import type { Modification } from '../milter/reply.ts';
+import { arrive, missingHeaders } from './arrival.ts';
+import { type ClientReply, closesSession, type MtaKind, plain, refusalOf } from './client-reply.ts';
 import { applyModifications, type Envelope } from './delivery.ts';
-import { type MailMessage, parseMessage } from './mail-message.ts';
-import { type Answer, type RunnerSettings, SessionRunner } from './session-runner.ts';
+import { connectCommand, FilterLink } from './filter-link.ts';
+import type { MailMessage } from './mail-message.ts';
+import { clientText, isLoopback, type MacroFacts, type MacroStage, MtaMacros } from './mta-macros.ts';
+import type { Answer, RunnerSettings } from './session-runner.ts';
+import { SmtpTransaction } from './smtp-transaction.ts';
+import { type Wording, wordingOf } from './wording.ts';
 
 /** Who connects. Text is latin1. */
 export interface SmtpClient {
+  /** An IP address, the path of a unix socket, or '' where the MTA knows none. */
   readonly ip: string;
   /** Verified name; '' for none. */
   readonly ptr: string;
   readonly port: number;
+  /** The login that the client begins with. */
   readonly auth?: { readonly user: string; readonly mech: string } | undefined;
-  /** Version of TLS, `TLSv1.3`. */
+  /** Version of TLS that the connection begins with, `TLSv1.3`. */
   readonly tls?: string | undefined;
-  /** Macros besides, by name with or without braces; they are there from CONNECT on. */
+  /** Macros that count before the MTA's own, by name with or without braces; those it never sends come with CONNECT. */
   readonly macros: ReadonlyMap<string, string>;
 }
 
@@ -30,33 +40,58 @@ export interface Delivery {
   readonly action: 'delivered' | 'discarded' | 'quarantined';
   readonly reason?: string | undefined;
   readonly envelope: Envelope;
+  /** Without the Received header that the MTA puts on top. */
   readonly message: MailMessage;
 }
 
-/** Bodies are cut as the MTAs cut them. */
-const CHUNK_BYTES = 65_535;
-const QUEUE_ID = '4FXq3T1Zk9';
+export interface MessageResult {
+  readonly reply: ClientReply;
+  /** Undefined for a message that was refused. */
+  readonly delivery: Delivery | undefined;
+  /** What the filter asked for. */
+  readonly modifications: readonly Modification[];
+}
 
-const NOT_DUE = { reply: undefined, modifications: [] } as const;
+export interface MtaSettings extends RunnerSettings {
+  /** Time for the headers that an MTA adds; undefined for the real one. */
+  readonly now?: () => Date;
+}
+
+const UNTOLD: Answer = { reply: undefined, modifications: [] };
+
+/** A refusal of the whole session, and the commands that get it. */
+interface SessionRefusal {
+  readonly reply: ClientReply;
+  readonly commands: readonly ('mail' | 'rcpt' | 'data' | 'unknown')[];
+}
 
 export class ImitatedMta {
   readonly kind: MtaKind;
-  readonly #runner: SessionRunner;
+  readonly #filter: FilterLink;
   readonly #client: SmtpClient;
-  #sender: string | undefined;
-  #senderParams: readonly string[] = [];
-  #recipients: { readonly address: string; readonly params: readonly string[] }[] = [];
-  /** A refusal that every command of the session gets. */
-  #sessionRefusal: ClientReply | undefined;
+  readonly #macros: MtaMacros;
+  readonly #say: Wording;
+  readonly #now: () => Date;
+  #auth: SmtpClient['auth'];
+  #tls: string | undefined;
+  #helo: string | undefined;
+  #transaction: SmtpTransaction | undefined;
+  #messages = 0;
+  #sessionRefusal: SessionRefusal | undefined;
   #closed = false;
-  /** The filter has accepted the session or the message: it is told nothing more of it. */
-  #sessionAccepted = false;
-  #messageDecided: 'accept' | 'discard' | undefined;
+  /** The filter has answered MAIL with `continue`. */
+  #mailContinued = false;
 
-  constructor(kind: MtaKind, client: SmtpClient, settings: RunnerSettings) {
+  constructor(kind: MtaKind, client: SmtpClient, settings: MtaSettings) {
     this.kind = kind;
     this.#client = client;
-    this.#runner = new SessionRunner(settings);
+    this.#macros = new MtaMacros(kind, client);
+    this.#filter = new FilterLink(kind, this.#macros, settings);
+    const { host } = this.#macros;
+    this.#say = wordingOf(kind, { host, client: clientText(kind, client) });
+    this.#now = settings.now ?? (() => new Date());
+    this.#auth = client.auth;
+    this.#tls = client.tls;
   }
 
   /** The connection is closed: by the client, or by a reply 421. */
@@ -66,285 +101,308 @@ export class ImitatedMta {
 
   /** Whether a MAIL has been taken and its message not ended. */
   get inTransaction(): boolean {
-    return this.#sender !== undefined;
+    return this.#transaction !== undefined;
   }
 
-  /** The greeting. */
+  /** The greeting. To be called once, first. */
   async connect(): Promise<ClientReply> {
-    await this.#runner.say({ kind: 'negotiate', version: 6, actions: 0x1ff, protocol: 0x1fffff });
+    await this.#filter.negotiate();
     const { ip, ptr, port } = this.#client;
-    const shown = this.kind === 'sendmail' && ip.includes(':') ? `IPv6:${ip}` : ip;
-    const hostname = ptr === '' ? `[${shown}]` : ptr;
-    await this.#macros(SMFIC.CONNECT, this.#connectMacros(hostname));
-    const { reply } = await this.#tell({ kind: 'connect', hostname, client: endpoint(ip, port) });
-    if (reply?.kind === 'accept') this.#sessionAccepted = true;
+    await this.#filter.macros(SMFIC.CONNECT, 'connect', this.#facts());
+    const { reply } = await this.#filter.tell(connectCommand(this.kind, ip, ptr, port));
+    if (reply?.kind === 'accept') await this.#filter.leave();
     const refusal = refusalOf(this.kind, 'connect', reply, '');
-    if (!refusal) return plain(220, undefined, 'mx.example ESMTP');
-    return this.kind === 'postfix' ? this.#postfixGreeting(refusal) : this.#sendmailGreeting(refusal);
-  }
-
-  #postfixGreeting(refusal: ClientReply): ClientReply {
-    if (refusal.code === 421) return this.#close(plain(421, '4.7.0', 'mx.example Error: refused'));
-    this.#sessionRefusal = refusal;
-    return refusal.code >= 500
-      ? plain(554, undefined, 'mx.example ESMTP not accepting connections')
-      : plain(220, undefined, 'mx.example ESMTP');
-  }
-
-  /** Sendmail: the filter's text is lost. */
-  #sendmailGreeting(refusal: ClientReply): ClientReply {
-    if (refusal.code === 421) return this.#close(plain(421, '4.7.0', 'mx.example closing connection'));
-    if (refusal.code < 500) {
-      this.#sessionRefusal = plain(451, '4.3.2', 'Please try again later');
-      return plain(220, undefined, 'mx.example ESMTP');
+    if (!refusal) return this.#say.greeting();
+    if (refusal.code === 421) return this.#close(this.#say.closingGreeting());
+    await this.#filter.leave();
+    if (this.kind === 'postfix') {
+      this.#sessionRefusal = { reply: refusal, commands: ['mail', 'unknown'] };
+    } else {
+      // The filter's text is lost.
+      this.#sessionRefusal =
+        refusal.code < 500
+          ? { reply: plain(451, '4.3.2', 'Please try again later'), commands: ['mail'] }
+          : { reply: plain(550, '5.0.0', 'Command rejected'), commands: ['mail', 'rcpt', 'data'] };
     }
-    this.#sessionRefusal = plain(550, '5.0.0', 'Command rejected');
-    return plain(554, undefined, 'mx.example ESMTP not accepting messages');
+    return refusal.code < 500 ? this.#say.greeting() : this.#say.refusingGreeting();
   }
 
+  /** EHLO or HELO. */
   async helo(name: string): Promise<ClientReply> {
-    const greeted = plain(250, undefined, 'mx.example');
-    if (this.#sessionRefusal) return greeted;
+    if (name === '') return this.#say.heloWithoutName();
+    const first = this.#helo === undefined;
+    this.#helo = name;
     if (this.kind === 'sendmail') await this.#abort();
-    await this.#macros(SMFIC.HELO, this.#tlsMacros());
-    const { reply } = await this.#tell({ kind: 'helo', name });
-    if (this.kind === 'postfix') await this.#abort();
-    if (reply?.kind === 'accept') this.#sessionAccepted = true;
-    const refusal = refusalOf(this.kind, 'helo', reply, '');
-    if (!refusal) return greeted;
-    if (refusal.code === 421) return this.#close(refusal);
-    this.#sessionRefusal = refusal;
-    return greeted;
-  }
-
-  async mail(address: string, params: readonly string[] = []): Promise<ClientReply> {
-    if (this.#sessionRefusal) return this.#sessionRefusal;
-    if (this.inTransaction) return plain(503, '5.5.1', 'Error: nested MAIL command');
-    const written = `<${address}>`;
-    const { auth } = this.#client;
-    const macros = ['{mail_addr}', address, '{mail_mailer}', 'esmtp', '{mail_host}', hostOf(address)];
-    if (this.kind === 'sendmail') macros.unshift('i', QUEUE_ID);
-    if (auth) macros.push('{auth_type}', auth.mech, '{auth_authen}', auth.user);
-    await this.#macros(SMFIC.MAIL, [...macros, ...(this.kind === 'postfix' ? this.#tlsMacros() : [])]);
-    const { reply } = await this.#tell({ kind: 'mail', address: written, params });
-    const refusal = this.#refusal('mail', reply, written);
-    if (refusal) {
-      if (this.kind === 'postfix') await this.#abort();
-      return refusal;
+    await this.#filter.macros(SMFIC.HELO, 'helo', this.#facts());
+    const { reply } = await this.#filter.tell({ kind: 'helo', name });
+    if (this.kind === 'postfix') {
+      if (!first) await this.#filter.send({ kind: 'abort' });
+      await this.#abort();
     }
-    this.#sender = address;
-    this.#senderParams = params;
-    this.#recipients = [];
-    this.#decide(reply);
-    return plain(250, '2.1.0', 'Ok');
+    if (reply?.kind === 'accept') await this.#filter.leave();
+    const refusal = refusalOf(this.kind, 'helo', reply, '');
+    if (!refusal) return this.#say.helo();
+    if (refusal.code === 421) return this.#close(refusal);
+    const withReply = reply?.kind === 'replyCode' || refusal.code >= 500;
+    if (this.kind === 'postfix') {
+      await this.#filter.leave();
+      this.#sessionRefusal = { reply: refusal, commands: ['mail', 'unknown'] };
+    } else {
+      this.#filter.fallSilent();
+      this.#sessionRefusal = {
+        reply: refusal,
+        commands: withReply ? ['mail', 'rcpt', 'data'] : ['mail'],
+      };
+    }
+    return this.#say.helo();
   }
 
+  /** STARTTLS; the client says EHLO again after it. */
+  async startTls(version: string): Promise<ClientReply> {
+    if (this.kind === 'postfix') await this.#abortAll();
+    this.#transaction = undefined;
+    this.#helo = undefined;
+    this.#tls = version;
+    return this.#say.readyForTls();
+  }
+
+  /** AUTH that succeeds. The filter is told at the next MAIL. */
+  login(user: string, mech: string): ClientReply {
+    this.#auth = { user, mech };
+    return this.#say.loggedIn();
+  }
+
+  /** @param address with or without angle brackets; '' is the null sender */
+  async mail(address: string, params: readonly string[] = []): Promise<ClientReply> {
+    const refused = this.#refusedForSession('mail');
+    if (refused) return refused;
+    if (this.inTransaction) return this.#say.nestedMail();
+    const unknown = params.find((param) => !/^(SIZE|BODY|AUTH|RET|ENVID|SMTPUTF8)(=|$)/i.test(param));
+    if (unknown !== undefined) return this.#say.unknownParameter(unknown);
+    const path = pathOf(address);
+    this.#messages += 1;
+    const transaction = new SmtpTransaction(this.kind, path, params, this.#messages);
+    this.#transaction = transaction;
+    await this.#sendMacros(SMFIC.MAIL, 'mail');
+    const { reply } = await this.#tell({ kind: 'mail', address: path, params });
+    this.#mailContinued = reply?.kind === 'continue';
+    const refusal = refusalOf(this.kind, 'mail', reply, path);
+    if (refusal) {
+      this.#transaction = undefined;
+      if (this.kind === 'postfix') await this.#filter.send({ kind: 'abort' });
+      return this.#conclude(refusal);
+    }
+    transaction.decide(reply);
+    return this.#say.senderTaken(path);
+  }
+
+  /** @param address with or without angle brackets */
   async rcpt(address: string, params: readonly string[] = []): Promise<ClientReply> {
-    if (this.#sessionRefusal && this.kind === 'sendmail') return this.#sessionRefusal;
-    if (!this.inTransaction) return plain(503, '5.5.1', 'Error: need MAIL command');
-    const written = `<${address}>`;
-    const macros = ['{rcpt_addr}', address, '{rcpt_mailer}', 'esmtp', '{rcpt_host}', hostOf(address)];
-    // Postfix makes the queue id when it has taken the first recipient.
-    if (this.kind === 'postfix' && this.#recipients.length > 0) macros.unshift('i', QUEUE_ID);
-    await this.#macros(SMFIC.RCPT, macros);
-    const { reply } = await this.#tell({ kind: 'rcpt', address: written, params });
-    const refusal = this.#refusal('rcpt', reply, written);
-    if (refusal) return refusal;
-    this.#recipients.push({ address, params });
-    this.#decide(reply);
-    return plain(250, '2.1.5', 'Ok');
+    const refused = this.#refusedForSession('rcpt');
+    if (refused) return refused;
+    const transaction = this.#transaction;
+    if (!transaction) return this.#say.rcptWithoutMail();
+    const unknown = params.find((param) => !/^(NOTIFY|ORCPT)(=|$)/i.test(param));
+    if (unknown !== undefined) return this.#say.unknownParameter(unknown);
+    const path = pathOf(address);
+    transaction.recipientAsked = mailboxOf(path);
+    await this.#sendMacros(SMFIC.RCPT, 'rcpt');
+    const { reply } = await this.#tell({ kind: 'rcpt', address: path, params });
+    const refusal = refusalOf(this.kind, 'rcpt', reply, path);
+    if (refusal) return this.#conclude(refusal);
+    transaction.recipients.push({ address: mailboxOf(path), params });
+    transaction.decide(reply);
+    return this.#say.recipientTaken(path);
   }
 
   /** DATA: 354 is the way to message(). */
   async data(): Promise<ClientReply> {
-    if (!this.inTransaction) {
-      return this.#sessionRefusal && this.kind === 'sendmail'
-        ? this.#sessionRefusal
-        : plain(503, '5.5.1', 'Error: need MAIL command');
-    }
-    if (this.#recipients.length === 0) return plain(554, '5.5.1', 'Error: no valid recipients');
-    if (this.kind === 'postfix') await this.#macros(SMFIC.DATA, ['i', QUEUE_ID]);
+    const refused = this.#refusedForSession('data');
+    if (refused) return refused;
+    const transaction = this.#transaction;
+    if (!transaction) return this.#say.dataWithoutMail();
+    if (transaction.recipients.length === 0) return this.#say.dataWithoutRcpt();
+    await this.#sendMacros(SMFIC.DATA, 'data');
     const { reply } = await this.#tell({ kind: 'data' });
-    const refusal = this.#refusal('data', reply, '');
-    if (refusal) return refusal;
-    this.#decide(reply);
-    return plain(354, undefined, 'End data with <CR><LF>.<CR><LF>');
+    const refusal = refusalOf(this.kind, 'data', reply, '');
+    if (refusal) return this.#conclude(refusal);
+    transaction.decide(reply);
+    return this.#say.goAhead();
   }
 
-  /** The message, after data() has answered 354: its bytes as the client would send them, dots not doubled. */
-  async message(
-    bytes: Buffer,
-  ): Promise<{ readonly reply: ClientReply; readonly delivery: Delivery | undefined }> {
-    const message = parseMessage(bytes);
-    const envelope = {
-      sender: this.#sender ?? '',
-      senderParams: this.#senderParams,
-      recipients: this.#recipients,
+  /** The message, after data() has answered 354: its bytes, dots not doubled; line ends may be LF. */
+  async message(bytes: Buffer): Promise<MessageResult> {
+    const transaction = this.#transaction;
+    if (!transaction) throw new Error('a message without DATA');
+    const facts = {
+      queueId: transaction.queueId,
+      host: this.#macros.host,
+      sender: transaction.sender,
+      time: this.#now(),
+      local: isLoopback(this.#client.ip),
     };
-    const answer = await this.#content(message);
-    const { reply } = answer;
-    const refusal = refusalOf(this.kind, 'content', reply, '');
-    this.#decide(reply);
-    const decided = this.#messageDecided;
-    this.#endMessage();
-    if (this.kind === 'postfix') await this.#runner.say({ kind: 'abort' });
-    if (refusal) {
-      return { reply: refusal.code === 421 ? this.#close(refusal) : refusal, delivery: undefined };
+    const arrival = arrive(this.kind, bytes, facts);
+    if (!arrival.message) {
+      const reply = closesSession(this.kind, arrival.refusal)
+        ? await this.#close(arrival.refusal)
+        : arrival.refusal;
+      return { reply, delivery: undefined, modifications: [] };
     }
-    const accepted = plain(250, '2.0.0', `Ok: queued as ${QUEUE_ID}`);
-    if (decided === 'discard')
-      return { reply: accepted, delivery: { action: 'discarded', envelope, message } };
-    const changed = applyModifications(this.kind, envelope, message, answer.modifications);
-    const { quarantine } = changed;
+    const { message } = arrival;
+    const missing = this.kind === 'sendmail' ? missingHeaders(this.kind, message.headers, facts) : [];
+    const messageId = [...message.headers, ...missing].find(({ name }) => /^message-id$/i.test(name));
+    transaction.messageId = messageId?.value.trim();
+
+    const { reply, modifications } = await this.#decideContent(transaction, message);
+    transaction.decide(reply);
+    const refusal = refusalOf(this.kind, 'content', reply, '');
+    this.#transaction = undefined;
+    this.#mailContinued = false;
+    if (this.kind === 'postfix') await this.#filter.send({ kind: 'abort' });
+    if (refusal) return { reply: await this.#conclude(refusal), delivery: undefined, modifications: [] };
     return {
-      reply: accepted,
-      delivery: {
-        action: quarantine === undefined ? 'delivered' : 'quarantined',
-        reason: quarantine,
-        envelope: changed.envelope,
-        message: changed.message,
-      },
+      reply: this.#say.messageTaken(transaction.queueId),
+      delivery: this.#deliver(transaction, message, modifications, missing),
+      modifications,
     };
   }
 
   async rset(): Promise<ClientReply> {
     await this.#abort();
-    this.#endMessage();
-    return plain(250, '2.0.0', 'Ok');
+    return this.#say.reset();
   }
 
+  noop(): ClientReply {
+    return this.#say.noop();
+  }
+
+  vrfy(address: string): ClientReply {
+    return this.#say.verified(address);
+  }
+
+  /** A MAIL or RCPT that is not well formed: the MTA answers by itself. */
+  syntax(command: 'MAIL' | 'RCPT'): ClientReply {
+    return command === 'RCPT' && !this.inTransaction
+      ? this.#say.rcptWithoutMail()
+      : this.#say.syntax(command);
+  }
+
+  /** A command that the MTA does not know. */
   async unknown(line: string): Promise<ClientReply> {
+    const refused = this.#refusedForSession('unknown');
+    if (refused) return refused;
     const shown = this.kind === 'postfix' ? (line.split(' ')[0] ?? '') : line;
-    const { reply } = await this.#tell({ kind: 'unknown', line: shown });
+    if (this.kind === 'postfix') await this.#filter.send({ kind: 'macro', stage: SMFIC.UNKNOWN, pairs: [] });
+    const { reply } = await this.#filter.tell({ kind: 'unknown', line: shown });
     const refusal = refusalOf(this.kind, 'unknown', reply, '');
-    const own = plain(500, '5.5.2', 'Error: command not recognized');
-    if (!refusal || (this.kind === 'postfix' && refusal.code >= 500)) return own;
-    return refusal.code === 421 ? this.#close(refusal) : refusal;
+    return refusal ? this.#conclude(refusal) : this.#say.unknownCommand(line);
   }
 
   async quit(): Promise<ClientReply> {
+    if (this.kind === 'sendmail') await this.#filter.send({ kind: 'quit' });
     await this.drop();
-    return plain(221, '2.0.0', 'Bye');
+    return this.#say.farewell();
   }
 
-  /** The client goes without a word. */
+  /** The client goes without a word. Harmless when repeated. */
   async drop(): Promise<void> {
+    if (this.kind === 'postfix' && !this.#closed) {
+      await this.#abortAll();
+      await this.#filter.send({ kind: 'quit' });
+    }
     this.#closed = true;
-    await this.#runner.end();
+    this.#transaction = undefined;
+    await this.#filter.leave();
   }
 
-  async #content({ headers, body }: MailMessage): Promise<Answer> {
-    for (const { name, value } of headers) {
-      const leadingSpace = (this.#runner.protocol & SMFIP.HDR_LEADSPC) !== 0;
-      const answer = await this.#tell({
-        kind: 'header',
-        name,
-        value: leadingSpace ? value : value.replace(/^ /, ''),
-      });
-      if (isFinal(answer)) return answer;
-    }
-    const end = await this.#tell({ kind: 'endOfHeaders' });
-    if (isFinal(end)) return end;
-    for (let at = 0; at < body.length; at += CHUNK_BYTES) {
-      const answer = await this.#tell({ kind: 'body', bytes: body.subarray(at, at + CHUNK_BYTES) });
-      if (answer.reply?.kind === 'skip') break;
-      if (isFinal(answer)) return answer;
-    }
-    await this.#macros(SMFIC.BODYEOB, this.kind === 'postfix' ? ['i', QUEUE_ID] : ['{msg_id}', '']);
-    return this.#tell({ kind: 'endOfMessage', bytes: Buffer.alloc(0) });
+  async #decideContent(transaction: SmtpTransaction, message: MailMessage): Promise<Answer> {
+    return transaction.decided === undefined ? this.#filter.content(message, this.#facts()) : UNTOLD;
   }
 
-  /** Tells the filter, if it is to be told. */
+  #deliver(
+    transaction: SmtpTransaction,
+    message: MailMessage,
+    modifications: readonly Modification[],
+    missing: MailMessage['headers'],
+  ): Delivery {
+    const discarded = transaction.decided === 'discard';
+    const changed = applyModifications(
+      this.kind,
+      transaction.envelope,
+      message,
+      discarded ? [] : modifications,
+      missing,
+    );
+    const { envelope, quarantine } = changed;
+    if (discarded) return { action: 'discarded', envelope, message: changed.message };
+    if (envelope.recipients.length === 0) {
+      return { action: 'discarded', reason: 'no recipient is left', envelope, message: changed.message };
+    }
+    return {
+      action: quarantine === undefined ? 'delivered' : 'quarantined',
+      reason: quarantine,
+      envelope,
+      message: changed.message,
+    };
+  }
+
+  /** Tells the filter of an event, unless it has decided the message. */
   async #tell(command: Command): Promise<Answer> {
-    const { protocol } = this.#runner;
-    const declined = (DECLINING[command.kind] ?? 0) & protocol;
-    if (declined !== 0 || this.#sessionAccepted || this.#messageDecided !== undefined) return NOT_DUE;
-    return this.#runner.say(command);
+    return this.#transaction?.decided === undefined ? this.#filter.tell(command) : UNTOLD;
   }
 
-  async #macros(stage: number, pairs: readonly string[]): Promise<void> {
-    if (this.#sessionAccepted || this.#messageDecided !== undefined) return;
-    await this.#runner.say({ kind: 'macro', stage, pairs });
+  async #sendMacros(stage: number, list: MacroStage): Promise<void> {
+    if (this.#transaction?.decided === undefined) await this.#filter.macros(stage, list, this.#facts());
   }
 
+  #facts(): MacroFacts {
+    const transaction = this.#transaction;
+    // Postfix makes the queue id when it has taken the first recipient.
+    const hasQueueId = transaction && (this.kind === 'sendmail' || transaction.recipients.length > 0);
+    return {
+      helo: this.#helo,
+      tls: this.#tls,
+      auth: this.#auth,
+      queueId: hasQueueId ? transaction.queueId : undefined,
+      sender: transaction?.sender,
+      recipient: transaction?.recipientAsked,
+      recipientCount: transaction?.recipients.length ?? 0,
+      messageId: transaction?.messageId,
+    };
+  }
+
+  /** Ends the message, if there is one. Sendmail tells only a filter that has answered MAIL with `continue`. */
   async #abort(): Promise<void> {
-    if (this.inTransaction || this.kind === 'postfix') await this.#runner.say({ kind: 'abort' });
-    this.#endMessage();
+    const isTold = this.kind === 'postfix' || this.#mailContinued;
+    if (isTold && this.inTransaction) await this.#filter.send({ kind: 'abort' });
+    this.#transaction = undefined;
+    this.#mailContinued = false;
   }
 
-  #endMessage(): void {
-    this.#sender = undefined;
-    this.#recipients = [];
-    this.#messageDecided = undefined;
+  /** Postfix: once for the message and once for the HELO. */
+  async #abortAll(): Promise<void> {
+    await this.#abort();
+    if (this.#helo !== undefined) await this.#filter.send({ kind: 'abort' });
   }
 
-  #decide(reply: Answer['reply']): void {
-    if (reply?.kind === 'accept' || reply?.kind === 'discard') this.#messageDecided = reply.kind;
+  #refusedForSession(
+    command: SessionRefusal['commands'][number],
+  ): ClientReply | Promise<ClientReply> | undefined {
+    const refusal = this.#sessionRefusal;
+    return refusal?.commands.includes(command) ? this.#conclude(refusal.reply) : undefined;
   }
 
-  #refusal(stage: ClientStage, reply: Answer['reply'], address: string): ClientReply | undefined {
-    const refusal = refusalOf(this.kind, stage, reply, address);
-    return refusal?.code === 421 ? this.#close(refusal) : refusal;
+  /** A refusal after which the MTA hangs up ends the session. */
+  async #conclude(refusal: ClientReply): Promise<ClientReply> {
+    return closesSession(this.kind, refusal) ? this.#close(refusal) : refusal;
   }
 
-  #close(reply: ClientReply): ClientReply {
-    this.#closed = true;
+  async #close(reply: ClientReply): Promise<ClientReply> {
+    await this.drop();
     return reply;
   }
-
-  #connectMacros(hostname: string): string[] {
-    const { ip, macros } = this.#client;
-    const own =
-      this.kind === 'postfix'
-        ? [
-            'j',
-            'mx.example',
-            '{daemon_name}',
-            'mx.example',
-            '{daemon_addr}',
-            '192.0.2.1',
-            'v',
-            'Postfix 3.7.11',
-          ]
-        : ['j', 'mx.example', '{daemon_name}', 'MTA', '{if_name}', 'mx.example', '{if_addr}', '192.0.2.1'];
-    const extra = [...macros].flatMap(([name, value]) => [
-      /^(.|\{.*\})$/.test(name) ? name : `{${name}}`,
-      value,
-    ]);
-    return [...own, '_', `${hostname} [${ip}]`, ...extra];
-  }
-
-  #tlsMacros(): string[] {
-    const { tls } = this.#client;
-    return tls === undefined
-      ? []
-      : ['{tls_version}', tls, '{cipher}', 'TLS_AES_256_GCM_SHA384', '{cipher_bits}', '256'];
-  }
 }
 
-/** Events that are not sent when the bit is agreed on. */
-const DECLINING: Partial<Record<Command['kind'], number>> = {
-  connect: SMFIP.NOCONNECT,
-  helo: SMFIP.NOHELO,
-  mail: SMFIP.NOMAIL,
-  rcpt: SMFIP.NORCPT,
-  data: SMFIP.NODATA,
-  header: SMFIP.NOHDRS,
-  endOfHeaders: SMFIP.NOEOH,
-  body: SMFIP.NOBODY,
-  unknown: SMFIP.NOUNKNOWN,
-};
-
-function isFinal({ reply }: Answer): boolean {
-  return reply !== undefined && reply.kind !== 'continue' && reply.kind !== 'skip';
-}
-
-function endpoint(ip: string, port: number): ClientEndpoint {
-  if (ip === '') return { family: 'unknown' };
-  if (ip.startsWith('/')) return { family: 'unix', path: ip };
-  return { family: ip.includes(':') ? 'inet6' : 'inet4', address: ip, port };
-}
-
-function hostOf(address: string): string {
-  return address.slice(address.lastIndexOf('@') + 1);
+function pathOf(address: string): string {
+  return address.startsWith('<') ? address : `<${address}>`;
 }

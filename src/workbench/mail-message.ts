@@ -14,32 +14,55 @@ export interface MailMessage {
   readonly body: Buffer;
 }
 
-/** Lines may end in LF or CRLF; a first line `From ` of an mbox is left out. */
+/** A name of printable characters, then maybe white space, then a colon: what both MTAs take for a header. */
+const HEADER = /^([!-9;-~]+)[ \t]*:/;
+
+/**
+ * Takes a message apart. Lines may end in LF or CRLF; the last one is ended if it is not; a first line `From ` of an mbox
+ * is left out. What follows the headers without an empty line is body, as both MTAs take it.
+ */
 export function parseMessage(bytes: Buffer): MailMessage {
-  const text = bytes.toString('latin1').replace(/\r?\n/g, '\r\n');
-  const lines = text.split('\r\n');
-  if (lines[0]?.startsWith('From ')) lines.shift();
+  const text = bytes.toString('latin1');
   const headers: MailHeader[] = [];
-  let line = lines.shift();
-  for (; line !== undefined && line !== ''; line = lines.shift()) {
+  let at = text.startsWith('From ') ? endOfLine(text, 0).next : 0;
+  while (at < text.length) {
+    const { end, next } = endOfLine(text, at);
+    const line = text.slice(at, end);
     const last = headers.at(-1);
     if (/^[ \t]/.test(line) && last) {
       headers[headers.length - 1] = { name: last.name, value: `${last.value}\n${line}` };
-      continue;
+    } else {
+      const [field, name] = HEADER.exec(line) ?? [];
+      if (field === undefined || name === undefined) {
+        if (line === '') at = next;
+        break;
+      }
+      headers.push({ name, value: line.slice(field.length) });
     }
-    const colon = line.indexOf(':');
-    if (colon <= 0) {
-      // No header: the body begins here, without an empty line before it, as both MTAs take it.
-      lines.unshift(line);
-      break;
-    }
-    headers.push({ name: line.slice(0, colon).trimEnd(), value: line.slice(colon + 1) });
+    at = next;
   }
-  return { headers, body: Buffer.from(lines.join('\r\n'), 'latin1') };
+  return { headers, body: Buffer.from(withLineEnds(text.slice(at)), 'latin1') };
 }
 
 /** The message with CRLF line ends. */
 export function formatMessage({ headers, body }: MailMessage): Buffer {
-  const head = headers.map(({ name, value }) => `${name}:${value.replaceAll('\n', '\r\n')}\r\n`).join('');
-  return Buffer.concat([Buffer.from(`${head}\r\n`, 'latin1'), body]);
+  return Buffer.concat([Buffer.from(`${formatHeaders(headers)}\r\n`, 'latin1'), body]);
+}
+
+/** Header lines with CRLF line ends, the empty line not included. */
+export function formatHeaders(headers: readonly MailHeader[]): string {
+  return headers.map(({ name, value }) => `${name}:${value.replaceAll('\n', '\r\n')}\r\n`).join('');
+}
+
+/** CRLF in place of LF alone, and at the end. */
+export function withLineEnds(text: string): string {
+  const lines = text.replace(/\r?\n/g, '\r\n');
+  return lines === '' || lines.endsWith('\r\n') ? lines : `${lines}\r\n`;
+}
+
+/** Where the line that begins at `start` ends, and where the next one begins. */
+function endOfLine(text: string, start: number): { readonly end: number; readonly next: number } {
+  const feed = text.indexOf('\n', start);
+  if (feed < 0) return { end: text.length, next: text.length };
+  return { end: text[feed - 1] === '\r' && feed > start ? feed - 1 : feed, next: feed + 1 };
 }

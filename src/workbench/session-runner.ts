@@ -4,7 +4,7 @@
  */
 import type { Command } from '../milter/command.ts';
 import type { Policy, PolicyFactory } from '../milter/policy.ts';
-import type { Modification, Reply } from '../milter/reply.ts';
+import type { Modification, Reply, SymbolList } from '../milter/reply.ts';
 import { Session, type Step } from '../milter/session.ts';
 import { DEFAULT_MESSAGE_LIMITS } from '../milter/transaction.ts';
 
@@ -19,6 +19,8 @@ export interface RunnerSettings {
   readonly nextSessionId: () => string;
   /** What the operator would read in the log. */
   readonly warn: (message: string) => void;
+  /** Is told each command as the filter gets it. */
+  readonly heard?: (command: Command) => void;
 }
 
 export class SessionRunner {
@@ -36,8 +38,14 @@ export class SessionRunner {
     return this.#session?.agreement?.protocol ?? 0;
   }
 
+  /** The macros that the filter has asked for. */
+  get symbols(): readonly SymbolList[] {
+    return this.#session?.agreement?.symbols ?? [];
+  }
+
   /** One command at a time. */
   async say(command: Command): Promise<Answer> {
+    this.#settings.heard?.(command);
     this.#session ??= new Session((await this.#open()).needs, DEFAULT_MESSAGE_LIMITS);
     return this.#carryOut(this.#session.receive(command));
   }
