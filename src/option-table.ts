@@ -1,5 +1,5 @@
 /** The options of the program: one table, from which command line, environment, config file and `--help` all follow. */
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseServerAddress } from './dns/server-address.ts';
 import { type ListenAddress, parseListenAddress } from './listen-address.ts';
@@ -82,6 +82,19 @@ export function lastOf<Value>(read: (text: string) => Value): (texts: readonly s
   return (texts) => read(texts.at(-1) ?? '');
 }
 
+/** `auto` is one per core that this process may use. @throws BadValue */
+function workerCount(text: string): number {
+  if (text === 'auto') return availableParallelism();
+  try {
+    return wholeNumber(0, 512)(text);
+  } catch {
+    throw new BadValue('must be auto or a whole number from 0 to 512');
+  }
+}
+
+/** An absolute path, or the empty string for `none`. @throws BadValue */
+const pathOrNone = (path: string): string => (path === 'none' ? '' : absolutePath(path));
+
 /** A path as text, made absolute. @throws BadValue */
 export const absolutePath = (path: string): string => resolve(text(path));
 
@@ -163,6 +176,13 @@ export const OPTION_TABLE = {
     'continue',
     oneOf(['continue', 'tempfail', 'reject', 'accept']),
     'What becomes of a message when the script fails: continue, tempfail, reject or accept',
+  ),
+  onBadScript: value(
+    'Policy:',
+    'on-bad-script',
+    'skip',
+    oneOf(['skip', 'last-good']),
+    'What serves new sessions when an edited script cannot run: skip (no callbacks, see --on-error), or last-good (its last version that could)',
   ),
   actions,
   packagePath: optional(
@@ -297,6 +317,53 @@ export const OPTION_TABLE = {
     'info',
     oneOf(LOG_LEVELS),
     'What is logged: error, or also warning, notice, info, debug',
+  ),
+  logFormat: value(
+    'Program:',
+    'log-format',
+    'text',
+    oneOf(['text', 'json']),
+    'Form of a log line: text, or json (one object, with the fields of each decision)',
+  ),
+  workers: value(
+    'Program:',
+    'workers',
+    'auto',
+    workerCount,
+    'Processes that serve connections, beside the one that watches over them; auto: one per core. 0: all in one process',
+  ),
+  workerTimeoutMs: value(
+    'Program:',
+    'worker-timeout',
+    '10',
+    seconds(1, 3600),
+    'Seconds after which a worker process that does not answer is replaced',
+  ),
+  control: optional(
+    'Program:',
+    'control',
+    'control.sock in the spool directory',
+    pathOrNone,
+    'Unix socket for the commands status, trace and why, with mode 0600; none: without',
+  ),
+  journal: optional(
+    'Program:',
+    'journal',
+    undefined,
+    absolutePath,
+    'File that keeps what was decided about each message, for the command why',
+  ),
+  journalBytes: value(
+    'Program:',
+    'journal-mb',
+    '16',
+    megabytes(1, 65_536),
+    'Size of the journal, in MiB; the oldest entries go',
+  ),
+  journalRedact: flag(
+    'Program:',
+    'journal-redact',
+    'Keep no names of people in the journal: of an address a digest and its domain, of an IP address its network',
   ),
   user: optional('Program:', 'user', undefined, accountName, 'User to become, once listening (needs root)'),
   group: optional(
