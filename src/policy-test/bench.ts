@@ -1,0 +1,147 @@
+/**
+ * What one test file works on: its cases, the world and the sessions of the case that runs, the policy under test.
+ */
+import { mkdirSync } from 'node:fs';
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
+import { Logger } from '../log.ts';
+import type { LineWatcher } from '../lua/line-hook.ts';
+import type { OnError } from '../lua/lua-policy.ts';
+import { ScriptFile } from '../lua/script.ts';
+import type { PolicyFactory } from '../milter/policy.ts';
+import type { Options } from '../option-table.ts';
+import { packagePathOf } from '../options.ts';
+import { openPolicySource } from '../policy-source.ts';
+import type { MtaKind } from '../workbench/client-reply.ts';
+import type { SmtpClient } from '../workbench/imitated-mta.ts';
+import { type Ears, PolicyError, TestSession } from './test-session.ts';
+import { World } from './world.ts';
+import { installDelay, installWorld } from './world-library.ts';
+
+export interface SessionSpec {
+  readonly mta: MtaKind;
+  readonly client: SmtpClient;
+  /** What --on-error would be: errors of the policy are part of the test then. */
+  readonly onError: OnError | undefined;
+}
+
+export class Bench {
+  /** Path of the test file as the operator named it. */
+  readonly path: string;
+  /** Files that the outcome depends on besides the test file: absolute paths. */
+  readonly dependencies = new Set<string>();
+  /** Of the case that runs; outside of one, what each case begins with. */
+  world = new World();
+  /** Of the case that runs. */
+  sessions: TestSession[] = [];
+  /** What the test has printed. */
+  printed: string[] = [];
+  readonly #options: Options;
+  readonly #lineWatcher: LineWatcher | undefined;
+  readonly #scripts = new Map<string, ScriptFile>();
+  #policy: string;
+  #start: { readonly world: World; readonly policy: string } | undefined;
+
+  constructor(path: string, options: Options, lineWatcher: LineWatcher | undefined) {
+    this.path = path;
+    this.#options = options;
+    this.#lineWatcher = lineWatcher;
+    this.#policy = join(dirname(path), basename(path).replace(/_test\.lua$/, '.lua'));
+  }
+
+  /** Path of the policy under test. */
+  get policy(): string {
+    return this.#policy;
+  }
+
+  /** @param path relative to the test file, or absolute */
+  setPolicy(path: string): void {
+    this.#policy = isAbsolute(path) ? path : join(dirname(this.path), path);
+  }
+
+  get inCase(): boolean {
+    return this.#start !== undefined;
+  }
+
+  /** What keeps the policy under test from being compiled; undefined if nothing does. */
+  problem(): string | undefined {
+    return this.#script().current().failure?.message;
+  }
+
+  beginCase(): void {
+    this.#start = { world: this.world, policy: this.#policy };
+    this.world = this.world.copy();
+    this.sessions = [];
+    this.printed = [];
+  }
+
+  /** Ends the sessions that are open. @throws PolicyError when smtp.close fails in one */
+  async endCase(): Promise<void> {
+    let problem: unknown;
+    for (const session of this.sessions) {
+      try {
+        await session.drop();
+      } catch (error) {
+        problem ??= error;
+      }
+    }
+    this.world.end();
+    if (this.#start) {
+      this.world = this.#start.world;
+      this.#policy = this.#start.policy;
+      this.#start = undefined;
+    }
+    if (problem !== undefined) throw problem;
+  }
+
+  /** @throws PolicyError when the policy under test cannot be compiled */
+  openSession({ mta, client, onError }: SessionSpec): TestSession {
+    const problem = this.problem();
+    if (problem !== undefined) throw new PolicyError(problem);
+    const id = `s${this.sessions.length + 1}`;
+    const session = new TestSession({
+      mta,
+      client,
+      id,
+      policies: (ears) => this.#policies(ears, id, onError ?? 'continue'),
+      now: () => new Date(this.world.now() * 1000),
+      allowsErrors: onError !== undefined,
+    });
+    this.sessions.push(session);
+    return session;
+  }
+
+  #script(): ScriptFile {
+    this.dependencies.add(resolve(this.#policy));
+    const known = this.#scripts.get(this.#policy);
+    if (known) return known;
+    const script = new ScriptFile(this.#policy);
+    this.#scripts.set(this.#policy, script);
+    return script;
+  }
+
+  #policies(ears: Ears, id: string, onError: OnError): PolicyFactory {
+    const { world } = this;
+    const options = { ...this.#options, script: this.#policy, onError };
+    const spool = join(world.directory(), 'spool', id);
+    mkdirSync(spool, { recursive: true, mode: 0o700 });
+    return openPolicySource({
+      options: { ...options, packagePath: packagePathOf({ ...options, script: resolve(this.#policy) }) },
+      log: new Logger(ears.programSink, 'debug'),
+      sink: ears.sink,
+      spool,
+      records: world.zone,
+      observer: ears,
+      lineWatcher: this.#lineWatcher,
+      file: this.#script(),
+      additions: [
+        {
+          install: installWorld(
+            () => world,
+            (file) => this.dependencies.add(resolve(file)),
+          ),
+        },
+        { install: installDelay(() => world) },
+      ],
+    });
+  }
+}

@@ -1,0 +1,219 @@
+/** Runs one test file: its main chunk, then its cases in order, each in a world of its own. */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { LuaState } from 'fengari';
+import { LuaContext, type Outcome } from '../lua/context.ts';
+import { lua } from '../lua/engine.ts';
+import { defaultLimits } from '../lua/host.ts';
+import { libraries } from '../lua/lib/libraries.ts';
+import { type Script, ScriptFile } from '../lua/script.ts';
+import { Template } from '../lua/template.ts';
+import type { Options } from '../option-table.ts';
+import { packagePathOf } from '../options.ts';
+import { replyLines } from '../workbench/client-reply.ts';
+import { Bench } from './bench.ts';
+import { Coverage, type FileCoverage } from './coverage.ts';
+import { type Failure, failureOf } from './failure.ts';
+import { testLibrary } from './test-library.ts';
+import type { StepResult } from './test-session.ts';
+import { installWorld } from './world-library.ts';
+
+export interface CaseReport {
+  readonly name: string;
+  readonly milliseconds: number;
+  /** Lines that the test has printed, in latin1. */
+  readonly printed: readonly string[];
+  readonly failure?: Failure;
+}
+
+export interface FileReport {
+  readonly file: string;
+  readonly policy: string;
+  readonly cases: readonly CaseReport[];
+  /** Why there are no cases, or no more of them. */
+  readonly broken?: string;
+  readonly milliseconds: number;
+  /** Absolute paths of what was read besides the file. */
+  readonly dependencies: readonly string[];
+  readonly coverage: readonly FileCoverage[];
+}
+
+export interface RunSettings {
+  readonly options: Options;
+  readonly coverage: boolean;
+  /** Cases whose name does not match are left out. */
+  readonly filter?: string | undefined;
+}
+
+/** CPU time of a case without what its sessions take, and time in all. */
+const CPU_MS = 10_000;
+const DEADLINE_MS = 60_000;
+
+interface Case {
+  readonly name: string;
+  /** Place of its function on the shelf. */
+  readonly place: number;
+}
+
+/** @param path as the operator named it */
+export async function runTestFile(path: string, settings: RunSettings): Promise<FileReport> {
+  const began = performance.now();
+  const coverage = settings.coverage ? new Coverage() : undefined;
+  const bench = new Bench(path, settings.options, coverage?.watch);
+  const cases: CaseReport[] = [];
+  const report = (broken: string | undefined): FileReport => ({
+    file: path,
+    policy: bench.policy,
+    cases,
+    ...(broken === undefined ? {} : { broken }),
+    milliseconds: performance.now() - began,
+    dependencies: [...bench.dependencies],
+    coverage: coverage?.report() ?? [],
+  });
+  const { script, failure } = new ScriptFile(path).current();
+  if (!script) return report(failure.message);
+  const file = new RunningFile(script, bench, settings.options);
+  try {
+    const wanted = new RegExp(settings.filter ?? '', 'iu');
+    const broken = (await file.load()) ?? bench.problem();
+    if (broken !== undefined) return report(broken);
+    if (file.cases.length === 0) return report(`${path}: no test.case in it`);
+    for (let i = 0; i < file.cases.length; i++) {
+      if (!wanted.test(file.cases[i]?.name ?? '')) continue;
+      // A case that was over a budget has taken the context with it.
+      const lost = file.usable ? undefined : await file.load();
+      if (lost !== undefined) return report(lost);
+      const found = file.cases[i];
+      if (found) cases.push(await file.run(found));
+    }
+    return report(undefined);
+  } finally {
+    file.close();
+    bench.world.end();
+  }
+}
+
+/** The Lua side of a test file. */
+class RunningFile {
+  cases: Case[] = [];
+  readonly #script: Script;
+  readonly #bench: Bench;
+  readonly #options: Options;
+  readonly #template: Template;
+  readonly #source: readonly string[];
+  #context: LuaContext | undefined;
+  /** A thread that runs nothing and holds the functions of the cases. */
+  #shelf: LuaState | undefined;
+
+  constructor(script: Script, bench: Bench, options: Options) {
+    this.#script = script;
+    this.#bench = bench;
+    this.#options = options;
+    this.#source = readFileSync(script.path, 'latin1').split(/\r?\n/);
+    const required = (file: string): void => {
+      bench.dependencies.add(resolve(file));
+    };
+    this.#template = new Template([
+      ...libraries,
+      { install: installWorld(() => bench.world, required) },
+      {
+        name: 'test',
+        open: testLibrary(
+          () => bench,
+          (L, name) => this.#addCase(L, name),
+        ),
+      },
+    ]);
+  }
+
+  get usable(): boolean {
+    return this.#context?.usable ?? false;
+  }
+
+  /** Runs the main chunk in a new context. @returns what is wrong with it, if anything */
+  async load(): Promise<string | undefined> {
+    this.close();
+    this.cases = [];
+    const options = { ...this.#options, script: resolve(this.#script.path) };
+    const context = new LuaContext({
+      template: this.#template,
+      script: this.#script,
+      limits: { ...defaultLimits, cpuMs: CPU_MS },
+      allowExecute: this.#options.allowExecute,
+      packagePath: packagePathOf(options),
+      print: (line) =>
+        this.#bench.printed.push(Buffer.from(line.buffer, line.byteOffset, line.length).toString('latin1')),
+    });
+    if (context.state === null) throw new Error('a new Lua context has no state');
+    this.#context = context;
+    this.#shelf = lua.lua_newthread(context.state);
+    lua.lua_pop(context.state, 1);
+    const outcome = await context.run({ deadlineMs: DEADLINE_MS });
+    return outcome.kind === 'done' ? undefined : outcome.kind === 'cancelled' ? 'cancelled' : outcome.message;
+  }
+
+  async run({ name, place }: Case): Promise<CaseReport> {
+    const bench = this.#bench;
+    const began = performance.now();
+    bench.beginCase();
+    const outcome = await this.#call(place);
+    let steps: readonly StepResult[][] = [];
+    let atEnd: unknown;
+    try {
+      await bench.endCase();
+    } catch (error) {
+      atEnd = error;
+    }
+    steps = bench.sessions.map((session) => session.steps);
+    const failure = failureOf(outcome, atEnd, this.#script.path, this.#source);
+    return {
+      name,
+      milliseconds: performance.now() - began,
+      printed: bench.printed,
+      ...(failure && { failure: { ...failure, transcripts: steps.map((session) => session.map(shown)) } }),
+    };
+  }
+
+  close(): void {
+    this.#context?.dispose();
+    this.#context = undefined;
+    this.#shelf = undefined;
+  }
+
+  #addCase(L: LuaState, name: string): void {
+    const shelf = this.#shelf;
+    if (!shelf) throw new Error('no file is being loaded');
+    lua.lua_checkstack(shelf, 1);
+    lua.lua_xmove(L, shelf, 1);
+    this.cases.push({ name, place: lua.lua_gettop(shelf) });
+  }
+
+  async #call(place: number): Promise<Outcome<void>> {
+    const context = this.#context;
+    const shelf = this.#shelf;
+    if (!context || !shelf) throw new Error('no file is loaded');
+    return context.call<void>(
+      (L) => {
+        lua.lua_checkstack(shelf, 1);
+        lua.lua_pushvalue(shelf, place);
+        lua.lua_xmove(shelf, L, 1);
+        return 0;
+      },
+      () => undefined,
+      { deadlineMs: DEADLINE_MS },
+    );
+  }
+}
+
+function shown({ command, reply, call, action }: StepResult): {
+  readonly command: string;
+  readonly reply: string;
+  readonly where: string;
+} {
+  const isPlain = action === 'continue' || action === 'reject' || action === 'defer';
+  return {
+    command,
+    reply: `${replyLines(reply).at(-1) ?? ''}${isPlain ? '' : ` (${action})`}`,
+    where: call?.where ?? '',
+  };
+}
