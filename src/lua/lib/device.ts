@@ -102,7 +102,7 @@ export function openTemporary(): Device {
 /** Creates a new empty file that only this user may read; the caller closes the descriptor. */
 export function createTemporary(): { name: string; descriptor: number } {
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
-  const name = `${tmpdir()}/lua_${randomBytes(9).toString('base64url')}`;
+  const name = `${tmpdir()}/lua_${randomBytes(9).toString('hex')}`;
   return { name, descriptor: openSync(name, flags, 0o600) };
 }
 

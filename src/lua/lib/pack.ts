@@ -160,6 +160,7 @@ function addFloat(out: ByteBuilder, value: number, size: number, little: boolean
 export function string_pack(L: LuaState): number {
   const format = new Format(L, lauxlib.luaL_checkstring(L, 1));
   const out = new ByteBuilder(L);
+  lua.lua_pushnil(L); // As in C, where it parts the arguments from a buffer: a missing one counts as nil.
   let arg = 1;
   while (!format.done) {
     const { kind, size, padding } = format.next(out.length);

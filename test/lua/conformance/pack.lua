@@ -1,0 +1,10 @@
+-- string.pack, packsize and unpack.
+local function hex(s) return (s:gsub(".", function(c) return ("%02x "):format(c:byte()) end)) end
+local function p(...) local ok, r = pcall(string.pack, ...) print(ok, ok and hex(r) or r) end
+local function u(f, s, ...) local t = table.pack(pcall(string.unpack, f, s, ...)) for i = 2, t.n do if math.type(t[i]) == "float" and t[i] % 1 == 0 then t[i] = string.format("%d", t[i]) end end print(table.unpack(t, 1, t.n)) end
+p("<i2 >i2 =I4", 1, 2, 3) p("b B h H i I l L j J T", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11) p(">I4", 3000000000.0) p("<i8", -5000000000.0) p(">I8", 2^53) p("<d f n", 1.5, 0.25, -1)
+p("z s1 s2 s", "abc", "de", "f", "ghi") p("c5", "abc") p("c2", "abc") p("z", "a\0b") p("s1", ("x"):rep(256)) p("i3", 8388607) p("i3", 8388608) p("I1", 256) p("I2", -1) p("b", 128) p("b", -129) p("i16", -2) p("i17", 1) p("i0", 1) p("I3", 16777215)
+p("!4 b i4", 1, 2) p("!8 b Xi8 i8", 1, 2) p("! i3", 1) p("!3 i4", 1) p("b X", 1) p("bXz", 1) p("x b x", 1) p("y", 1) p("c", "x") p("i", "x") p("i") p("i", 1.5) p("<!4 i2 i4 i8", 1, 2, 3) p("  < i2  ", 1)
+u("<i8", "\0\0\0\0\1\0\0\0") u(">I4", "\255\255\255\255") u(">i4", "\255\255\255\255") u("<I8", "\255\255\255\255\255\255\31\0") u("b B", "\255\255") u("<h >h", "\1\2\1\2") u("<i3", "\255\255\255") u("<i16", ("\255"):rep(16)) u("<I16", "\1" .. ("\0"):rep(15)) u("<i16", "\1" .. ("\0"):rep(14) .. "\1") u("<I12", ("\255"):rep(12))
+u("z", "abc\0def") u("z B", "abc\0\7") u("s1 s2", "\3abc\2\0de") u("s1", "\5abc") u("c3 c2", "abcde") u("c10", "abc") u("<d", "\0\0\0\0\0\0\248\63") u("<f", "\0\0\192\63") u("i4", "abc") u("i1", "abc", 2) u("i1", "abc", -1) u("i1", "abc", 5) u("i1", "abc", -9) u("", "abc") u("!4 b i4", "\1\0\0\0\2\0\0\0") u("y", "abc") u("z", "abc")
+print(string.packsize("<i4i8d"), string.packsize("!8 b d"), string.packsize("bhilj"), string.packsize("c10x"), string.packsize("T"), string.packsize("")) print(pcall(string.packsize, "s")) print(pcall(string.packsize, "z")) print(pcall(string.packsize, "c2147483647c2147483647"))

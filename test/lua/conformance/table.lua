@@ -1,0 +1,14 @@
+-- The table library.
+local function show(t) return table.concat(t, ",") end
+local t = {5, 2, 8, 1, 9, 3} table.sort(t) print(show(t)) table.sort(t, function(a, b) return a > b end) print(show(t)) t = {"b", "a", "C", "\200", ""} table.sort(t) print(#t, t[1] == "", t[2], t[3], t[4])
+print(pcall(table.sort, {1, "a", 2})) print(pcall(table.sort, {3, 2, 1}, 5)) do local q = {} for i = 1, 50 do q[i] = i % 7 end print(pcall(table.sort, q, function() return true end)) end
+do local q = {} local seed = 7 for i = 1, 2000 do seed = (seed * 421 + 17) % 65536 q[i] = seed end table.sort(q) for i = 2, #q do assert(q[i - 1] <= q[i]) end local calls = 0 table.sort(q, function(a, b) calls = calls + 1 return a > b end) for i = 2, #q do assert(q[i - 1] >= q[i]) end print("sorted", calls > 2000) end
+do local q = setmetatable({}, {__index = function(_, i) return 10 - i end, __len = function() return 5 end}) table.sort(q) print(rawget(q, 1), rawget(q, 5)) end
+t = {1, 2, 3} table.insert(t, 4) table.insert(t, 1, 0) table.insert(t, 3, "x") print(show(t)) print(table.remove(t), table.remove(t, 1), table.remove(t, 2), show(t)) print(table.remove({}), table.remove({}, 0), pcall(table.remove, {1, 2}, 5)) print(table.remove({1, 2}, 3))
+print(pcall(table.insert, {1}, 5, 2)) print(pcall(table.insert, {1}, 0, 2)) print(pcall(table.insert, {1})) print(pcall(table.insert, {1}, 1, 2, 3)) print(pcall(table.insert, nil, 1)) print(pcall(table.insert, {}, "x", 1))
+print(table.concat({1, 2.5, "x"}, "-"), table.concat({}, "x"), table.concat({1, 2, 3}, ",", 2), table.concat({1, 2, 3}, ",", 2, 3), table.concat({1, 2, 3}, ",", 3, 2), table.concat({[5] = "f"}, ",", 5, 5)) print(pcall(table.concat, {1, {}, 3})) print(pcall(table.concat, {1, 2}, ",", 1, 3)) print(pcall(table.concat, {}, {})) print(pcall(table.concat, 5))
+print(table.unpack({1, 2, 3})) print(table.unpack({1, 2, 3}, 2)) print(table.unpack({1, 2}, 1, 3)) print(table.unpack({}, 5, 4)) print(pcall(table.unpack, {}, 1, 1e7)) print(table.unpack(setmetatable({}, {__index = function(_, i) return i * 2 end}), 1, 3)) print(table.pack().n, table.pack(nil, nil).n, table.pack(1, 2)[2])
+print(show(table.move({1, 2, 3}, 1, 3, 2)), show(table.move({1, 2, 3}, 2, 3, 1)), show(table.move({1, 2, 3}, 1, 3, 1, {})), show(table.move({1, 2}, 1, 0, 5))) print(pcall(table.move, {}, 1, 2)) print(pcall(table.move, {}, 1, 2, 1, 5))
+do local q = {} for i = 1, 3000 do q[i] = i end table.insert(q, 1, 0) table.insert(q, 1500, "m") print(#q, q[1], q[2], q[1500], q[1501], q[3002]) print(table.remove(q, 1), table.remove(q, 1499), #q, q[1], q[3000]) table.move(q, 1, 3000, 2) print(q[1], q[2], q[3001]) print(#table.concat(q, ";")) end
+print(select("#", table.unpack({}, 1, 200))) print(pcall(table.sort, setmetatable({}, {__len = function() return "x" end})))
+print(table.concat(setmetatable({}, {__index = function(_, i) return "v" .. i end, __len = function() return 3 end}), " "))
