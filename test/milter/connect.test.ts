@@ -49,7 +49,9 @@ test('the short form is short, lower case, and the same address', () => {
       assert.equal(inet6(short), short);
       assert.equal(inet6(`IPv6:${written.toUpperCase()}`), short);
       assert.match(short, /^[0-9a-f:.]+$/);
-      assert.doesNotMatch(short, /(^|:)0[0-9a-f]|^(0:0:)|:0:0:|:0:0$/);
+      assert.doesNotMatch(short, /(^|:)0[0-9a-f]/);
+      // Of several runs of zeros only the longest is left out (RFC 5952, 4.2.3).
+      if (!short.includes('::')) assert.doesNotMatch(short, /(^|:)0:0(:|$)/);
     }),
   );
 });
