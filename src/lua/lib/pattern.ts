@@ -121,14 +121,16 @@ export function isPlain(text: Uint8Array): boolean {
   return true;
 }
 
-/** Patterns in scripts are constants, so the same bytes come again and again. */
-const compiled = new WeakMap<Uint8Array, Pattern>();
+/** Patterns in scripts are constants, so the same bytes come again and again: with an anchor taken off, or as they are. */
+const compiledWhole = new WeakMap<Uint8Array, Pattern>();
+const compiledBehindAnchor = new WeakMap<Uint8Array, Pattern>();
 
-/** The compiled form of pattern `bytes` without its first `skip` bytes (an anchor); `skip` is the same for equal `bytes`. */
-export function compilePattern(bytes: Uint8Array, skip: number): Pattern {
+/** The compiled form of pattern `bytes`; without its first byte, which is an anchor, when `anchored`. */
+export function compilePattern(bytes: Uint8Array, anchored: boolean): Pattern {
+  const compiled = anchored ? compiledBehindAnchor : compiledWhole;
   let pattern = compiled.get(bytes);
   if (pattern === undefined) {
-    pattern = new Compiler(bytes, skip).compile();
+    pattern = new Compiler(bytes, anchored ? 1 : 0).compile();
     compiled.set(bytes, pattern);
   }
   return pattern;

@@ -79,7 +79,7 @@ function search(L: LuaState, find: boolean): number {
     return 2;
   }
   const anchored = pattern[0] === ANCHOR;
-  const matcher = new Matcher(subject, compilePattern(pattern, anchored ? 1 : 0), anchored);
+  const matcher = new Matcher(subject, compilePattern(pattern, anchored), anchored);
   return finishSearch(L, { matcher, from, find });
 }
 
@@ -151,7 +151,7 @@ function resumeMatches(L: LuaState, _status: number, matches: unknown): number {
 export function string_gmatch(L: LuaState): number {
   const subject = lauxlib.luaL_checkstring(L, 1);
   const pattern = lauxlib.luaL_checkstring(L, 2);
-  lua.lua_pushlightuserdata(L, new Matches(new Matcher(subject, compilePattern(pattern, 0), false)));
+  lua.lua_pushlightuserdata(L, new Matches(new Matcher(subject, compilePattern(pattern, false), false)));
   lua.lua_pushcclosure(L, nextMatch, 1);
   return 1;
 }

@@ -42,7 +42,7 @@ class Substitution {
       argumentError(L, 3, 'string/function/table expected');
     }
     this.anchored = pattern[0] === ANCHOR;
-    this.matcher = new Matcher(subject, compilePattern(pattern, this.anchored ? 1 : 0), this.anchored);
+    this.matcher = new Matcher(subject, compilePattern(pattern, this.anchored), this.anchored);
     this.replacement =
       this.kind === LUA_TTABLE || this.kind === LUA_TFUNCTION ? null : lauxlib.luaL_checkstring(L, 3);
     this.literal = this.replacement !== null && !this.replacement.includes(ESCAPE);
