@@ -126,7 +126,7 @@ export const CALLBACKS: readonly Callback[] = [
     alias: 'smtp.do_rset',
     answers: false,
     params: [],
-    doc: 'A transaction has ended, whatever ended it: once for each MAIL. `smtp.tran` is still readable inside. What it returns is ignored.',
+    doc: 'A transaction has ended, whatever ended it: once for each MAIL. `smtp.tran` is still readable inside.',
   },
   {
     kind: 'callback',
@@ -134,7 +134,7 @@ export const CALLBACKS: readonly Callback[] = [
     alias: 'smtp.do_close',
     answers: false,
     params: [],
-    doc: 'The SMTP session has ended, in whatever way: called once. What it returns is ignored.',
+    doc: 'The SMTP session has ended, in whatever way: called once.',
   },
 ];
 

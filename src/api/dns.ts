@@ -5,14 +5,18 @@ const TIMEOUT: Parameter = {
   name: 'timeout',
   type: 'number',
   optional: true,
-  doc: 'seconds, for all look-ups of the call together',
+  doc: 'seconds, for all look-ups of the call together; each has `--dns-timeout` besides',
 };
 const ERR: Result = {
   type: 'string|nil',
   name: 'err',
   doc: 'why it could not be found out: `timeout ...`, `servfail ...`, `refused ...`, `unavailable ...`, `protocol ...`, `limit ...`',
 };
-const NAME: Parameter = { name: 'name', type: 'string', doc: 'domain name' };
+const NAME: Parameter = {
+  name: 'name',
+  type: 'string',
+  doc: 'domain name in any case, with or without final dot; bytes above 127 are UTF-8',
+};
 const IP: Parameter = { name: 'ip', type: 'string', doc: 'IPv4 or IPv6 address' };
 
 const lookUp = (
@@ -67,7 +71,11 @@ const FUNCTIONS: readonly ApiFunction[] = [
     ],
     results: [
       { type: 'string|false|nil', doc: 'the answer, `127.0.0.x`; false when it is not listed' },
-      { type: 'string|nil', name: 'text', doc: 'the list’s explanation; or why it could not be found out' },
+      {
+        type: 'string|nil',
+        name: 'text',
+        doc: 'the list’s explanation, `""` without one; or why it could not be found out',
+      },
     ],
     doc: 'Asks a block or allow list (RFC 5782). What a list answers outside of 127.0.0.0/8, and how it turns questions away, counts as “could not find out”.',
     example: 'if dns.listed(smtp.sess.ip, "zen.spamhaus.org") then return 550, "5.7.1 listed" end',
@@ -90,13 +98,13 @@ const FUNCTIONS: readonly ApiFunction[] = [
     waits: true,
     params: [{ ...TIMEOUT, doc: 'seconds to wait' }],
     results: [{ type: 'any', name: '...', doc: 'what the function returns' }],
-    doc: 'Waits for the result of a look-up that `dns.start` began.',
+    doc: 'Waits for the result of a look-up that `dns.start` began, in this callback or a later one of the session, again and again. When the time is over the look-up goes on.',
   },
 ];
 
 export const dnsChapter: Chapter = {
   title: 'DNS',
-  doc: 'Look-ups hold up this session only. “No” and “could not find out” never mix: `nil, err` means the second, and only that; `{}` or `false` is a firm no. A wrong argument raises an error. A session has 1,000 look-ups and 10 more each second; answers from the cache are free.',
+  doc: 'Look-ups hold up this session only. “No” and “could not find out” never mix: `nil, err` means the second, and only that; `{}` or `false` is a firm no: the name does not exist, has no such record, or is one that the DNS cannot hold. `must` turns the unknown into the `--on-error` action. A wrong argument raises an error. Names in results have no final dot. A session has 1,000 look-ups and 10 more each second; answers from the cache are free.',
   entries: [
     ...FUNCTIONS,
     {

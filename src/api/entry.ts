@@ -1,6 +1,6 @@
 /**
- * How the Lua API is described: once, as data. From it come the reference in docs/, the stubs for editors, the names that
- * `check` knows, and the test that a script sees these tables and nothing else.
+ * How the Lua API is described: once, as data. From it come the reference in README.md, the stubs for editors, the names
+ * that `check` knows, and the test that a script sees these tables and nothing else.
  *
  * Types are those of LuaLS annotations: `string`, `integer`, `number`, `boolean`, `table`, `string[]`, `string|nil`, or
  * the name of a class described here.
@@ -51,10 +51,18 @@ export interface ApiFunction {
   readonly example?: string;
 }
 
+/**
+ * From where on a field may hold a value: the first callback that sees it; `start` is the main chunk. One of the
+ * transaction, `mail`, is nil again when `smtp.rset` has returned.
+ */
+export type Since = 'start' | 'connect' | 'helo' | 'mail';
+
 export interface Field {
   readonly kind: 'field';
   readonly name: string;
+  /** Without `nil` where it always holds a value between its beginning and its end. */
   readonly type: string;
+  readonly since: Since;
   readonly doc: string;
 }
 
@@ -69,11 +77,25 @@ export interface Constant {
 export interface ApiClass {
   readonly kind: 'class';
   readonly name: string;
-  readonly fields: readonly Omit<Field, 'kind'>[];
+  readonly fields: readonly ClassField[];
   readonly doc: string;
 }
 
-export type Entry = Callback | ApiFunction | Field | Constant | ApiClass;
+export interface ClassField {
+  /** `[string]` and `[integer]` stand for all keys of that type. */
+  readonly name: string;
+  readonly type: string;
+  readonly doc: string;
+}
+
+/** What a policy author should know and no name tells. */
+export interface Note {
+  readonly kind: 'note';
+  readonly name: string;
+  readonly doc: string;
+}
+
+export type Entry = Callback | ApiFunction | Field | Constant | ApiClass | Note;
 
 /** A global table, or a part of one that is a chapter of the reference. */
 export interface Chapter {

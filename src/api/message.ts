@@ -31,7 +31,7 @@ const HEADER: readonly ApiFunction[] = [
       { name: 'index', type: 'integer', doc: '0 above the Received header that the MTA adds, 1 below it' },
     ],
     results: [GRANTED, REFUSED],
-    doc: 'Inserts a header. Places beyond 1 differ between the MTAs.',
+    doc: 'Inserts a header. Places beyond 1 count the headers of the message on Postfix and mean about the same on Sendmail.',
   },
   {
     kind: 'function',
@@ -39,7 +39,7 @@ const HEADER: readonly ApiFunction[] = [
     params: [
       NAME,
       { ...NTH, optional: false },
-      { name: 'value', type: 'string|nil', doc: 'nil deletes the header' },
+      { name: 'value', type: 'string|nil', doc: 'nil, which must be written, deletes the header' },
     ],
     results: [GRANTED, REFUSED],
     doc: 'Gives a header another value. Where there is none, it is added.',
@@ -49,7 +49,7 @@ const HEADER: readonly ApiFunction[] = [
     name: 'header.delete',
     params: [NAME, { ...NTH, doc: 'which of them; all without it' }],
     results: [GRANTED, REFUSED],
-    doc: 'Deletes one header of that name, or all of them.',
+    doc: 'Deletes one header of that name, or all of them; true also where there is none.',
   },
   {
     kind: 'function',
@@ -64,8 +64,12 @@ const HEADER: readonly ApiFunction[] = [
     name: 'header.find',
     params: [NAME, NTH],
     results: [
-      { type: 'integer|nil', name: 'index', doc: 'its place among all headers, nil when there is none' },
-      { type: 'string|nil', name: 'line', doc: 'the whole line, as it is' },
+      {
+        type: 'integer|nil',
+        name: 'index',
+        doc: 'its place among all headers, counted from 1; nil when there is none',
+      },
+      { type: 'string|nil', name: 'line', doc: 'the whole line, folds as CRLF and white space' },
     ],
     doc: 'Looks for a header.',
   },
@@ -87,8 +91,8 @@ const HEADER: readonly ApiFunction[] = [
     kind: 'function',
     name: 'header.addr',
     params: [NAME],
-    results: [{ type: 'header.mailbox[]', doc: 'the mailboxes, members of groups included' }],
-    doc: 'The mailboxes in a header such as From or To.',
+    results: [{ type: 'header.mailbox[]', doc: 'the mailboxes in order, members of groups included' }],
+    doc: 'The mailboxes in all headers of a name such as From or To.',
     example: 'for _, from in ipairs(header.addr "From") do syslog.info(from.domain) end',
   },
 ];
@@ -96,7 +100,7 @@ const HEADER: readonly ApiFunction[] = [
 export const messageChapters: readonly Chapter[] = [
   {
     title: 'Headers',
-    doc: 'Reading and changing headers. The script sees its own changes; they are sent at the end of the message. What would inject a header (CR or LF that is no fold, NUL, a bad name) raises an error.',
+    doc: 'Reading and changing headers, in the callbacks from `smtp.do_mail` to `smtp.rset`; elsewhere the functions raise an error. Headers of the message are known from `smtp.do_headers` on. The script sees its own changes; they are sent at the end of the message. What would inject a header (CR or LF that is no fold, NUL, a bad name) raises an error, and so does a line of more than 998 bytes.',
     entries: [
       ...HEADER,
       {
@@ -105,7 +109,7 @@ export const messageChapters: readonly Chapter[] = [
         doc: 'A mailbox (RFC 5322)',
         fields: [
           { name: 'name', type: 'string', doc: 'display name, decoded; `""` without one' },
-          { name: 'addr', type: 'string', doc: 'address as written' },
+          { name: 'addr', type: 'string', doc: 'address as written; `""` in what has none' },
           { name: 'user', type: 'string', doc: 'what stands before the last `@`' },
           { name: 'domain', type: 'string', doc: 'what stands after it, in lower case' },
         ],
@@ -114,14 +118,14 @@ export const messageChapters: readonly Chapter[] = [
   },
   {
     title: 'Body',
-    doc: 'Changing the body.',
+    doc: 'Changing the body, where headers can be changed.',
     entries: [
       {
         kind: 'function',
         name: 'body.replace',
         params: [{ name: 'bytes', type: 'string', doc: 'the new body, without headers, lines with CRLF' }],
         results: [GRANTED, REFUSED],
-        doc: 'Replaces the whole body. The last call counts.',
+        doc: 'Replaces the whole body, MIME structure and all; headers stay as they are. The last call counts.',
       },
     ],
   },

@@ -1,5 +1,16 @@
 /** The API as a reference for people, in Markdown. */
-import type { ApiClass, ApiFunction, Callback, Chapter, Constant, Entry, Field, Parameter } from './entry.ts';
+import type {
+  ApiClass,
+  ApiFunction,
+  Callback,
+  Chapter,
+  Constant,
+  Entry,
+  Field,
+  Note,
+  Parameter,
+  Since,
+} from './entry.ts';
 
 /** Chapters under headings of the given level. */
 export function formatReference(chapters: readonly Chapter[], level: number): string {
@@ -10,6 +21,8 @@ function formatChapter({ title, doc, entries }: Chapter, level: number): string 
   const parts = [`${'#'.repeat(level)} ${title}\n`, `${doc}\n`];
   const fields = entries.filter((entry): entry is Field => entry.kind === 'field');
   if (fields.length > 0) parts.push(formatFields(fields));
+  const notes = entries.filter((entry): entry is Note => entry.kind === 'note');
+  if (notes.length > 0) parts.push(formatNotes(notes));
   const constants = entries.filter((entry): entry is Constant => entry.kind === 'constant');
   if (constants.length > 0) parts.push(formatConstants(constants));
   for (const entry of entries) {
@@ -29,6 +42,7 @@ function formatEntry(entry: Entry, level: number): string {
       return formatClass(entry, level);
     case 'field':
     case 'constant':
+    case 'note':
       return '';
     default:
       return entry satisfies never;
@@ -83,11 +97,23 @@ function formatClass({ name, fields, doc }: ApiClass, level: number): string {
   return `${'#'.repeat(level)} ${name}\n\n${doc}.\n\n${rows.join('\n')}\n`;
 }
 
+const SINCE: Readonly<Record<Since, string>> = {
+  start: 'always',
+  connect: '`do_connect`',
+  helo: '`do_helo`',
+  mail: '`do_mail`',
+};
+
 function formatFields(fields: readonly Field[]): string {
   const rows = fields.map(
-    ({ name, type, doc }) => `| \`${name}\` | \`${type.replaceAll('|', '\\|')}\` | ${doc} |`,
+    ({ name, type, since, doc }) =>
+      `| \`${name}\` | \`${type.replaceAll('|', '\\|')}\` | ${SINCE[since]} | ${doc} |`,
   );
-  return `| field | type | what it holds |\n| --- | --- | --- |\n${rows.join('\n')}\n`;
+  return `| field | type | from | what it holds |\n| --- | --- | --- | --- |\n${rows.join('\n')}\n`;
+}
+
+function formatNotes(notes: readonly Note[]): string {
+  return `${notes.map(({ name, doc }) => `- **${name}**: ${doc}`).join('\n')}\n`;
 }
 
 function formatConstants(constants: readonly Constant[]): string {

@@ -1,115 +1,72 @@
 /** The global table `smtp`: fields, constants and functions. */
-import type { ApiClass, ApiFunction, Chapter, Constant, Field } from './entry.ts';
+import type { ApiClass, ApiFunction, Chapter, Constant, Field, Since } from './entry.ts';
+
+const field = (since: Since, name: string, type: string, doc: string): Field => ({
+  kind: 'field',
+  name: `smtp.${name}`,
+  type,
+  since,
+  doc,
+});
 
 const SESSION: readonly Field[] = [
-  {
-    kind: 'field',
-    name: 'smtp.sess.id',
-    type: 'string',
-    doc: 'Id of the SMTP session, short and unique, in every log line',
-  },
-  {
-    kind: 'field',
-    name: 'smtp.sess.ip',
-    type: 'string',
-    doc: 'The client’s address, as `smtp.do_connect` got it',
-  },
-  {
-    kind: 'field',
-    name: 'smtp.sess.ptr',
-    type: 'string',
-    doc: 'The client’s verified name, `""` when it has none',
-  },
-  {
-    kind: 'field',
-    name: 'smtp.sess.helo',
-    type: 'string|nil',
-    doc: 'Argument of the last HELO or EHLO, nil before the first',
-  },
-  {
-    kind: 'field',
-    name: 'smtp.sess.port',
-    type: 'integer|nil',
-    doc: 'The client’s port, nil when the MTA does not tell',
-  },
-  { kind: 'field', name: 'smtp.sess.family', type: 'string', doc: '`inet`, `inet6`, `unix` or `unknown`' },
-  {
-    kind: 'field',
-    name: 'smtp.sess.auth',
-    type: 'smtp.auth|nil',
-    doc: 'Who has logged in, from MAIL on; nil when nobody has',
-  },
-  {
-    kind: 'field',
-    name: 'smtp.sess.tls',
-    type: 'smtp.tls|nil',
-    doc: 'The encryption of the connection, from the HELO after STARTTLS on; nil on a plain one',
-  },
-  {
-    kind: 'field',
-    name: 'smtp.sess.daemon',
-    type: 'string|nil',
-    doc: 'Name of the MTA’s daemon: Sendmail’s `Name=`, Postfix’s host name',
-  },
-  { kind: 'field', name: 'smtp.sess.host', type: 'string|nil', doc: 'The MTA’s own host name' },
-  {
-    kind: 'field',
-    name: 'smtp.sess.local_ip',
-    type: 'string|nil',
-    doc: 'The MTA’s address that the client is connected to. Sendmail does not tell it on loopback',
-  },
+  field('start', 'sess.id', 'string', 'Id of the SMTP session, short and unique, in every log line'),
+  field('connect', 'sess.ip', 'string', 'The client’s address, as `smtp.do_connect` got it'),
+  field('connect', 'sess.ptr', 'string', 'The client’s verified name, `""` when it has none'),
+  field('connect', 'sess.family', 'string', '`inet`, `inet6`, `unix` or `unknown`'),
+  field('connect', 'sess.port', 'integer|nil', 'The client’s port, nil when the MTA does not tell'),
+  field(
+    'connect',
+    'sess.daemon',
+    'string|nil',
+    'Name of the MTA’s daemon: Sendmail’s `Name=`, Postfix’s host name',
+  ),
+  field('connect', 'sess.host', 'string|nil', 'The MTA’s own host name'),
+  field(
+    'connect',
+    'sess.local_ip',
+    'string|nil',
+    'The MTA’s address that the client is connected to. Sendmail does not tell it on loopback',
+  ),
+  field('helo', 'sess.helo', 'string|nil', 'Argument of the last HELO or EHLO, nil before the first'),
+  field(
+    'helo',
+    'sess.tls',
+    'smtp.tls|nil',
+    'The encryption of the connection, from the HELO after STARTTLS on, at MAIL at the latest; nil on a plain one',
+  ),
+  field(
+    'mail',
+    'sess.auth',
+    'smtp.auth|nil',
+    'Who has logged in, from MAIL on; nil when nobody has. It is looked up anew at each MAIL and stays when a transaction ends',
+  ),
+  field('start', 'note', 'table', 'A table of the script’s own, kept for the session'),
 ];
 
 const TRANSACTION: readonly Field[] = [
-  {
-    kind: 'field',
-    name: 'smtp.tran.id',
-    type: 'string|nil',
-    doc: 'Id of the transaction, nil between transactions',
-  },
-  {
-    kind: 'field',
-    name: 'smtp.tran.sender',
-    type: 'string|nil',
-    doc: 'Address of MAIL FROM, nil between transactions',
-  },
-  {
-    kind: 'field',
-    name: 'smtp.tran.queue_id',
-    type: 'string|nil',
-    doc: 'The MTA’s queue id as soon as it is known: with Sendmail from MAIL on, with Postfix after the first recipient',
-  },
-  { kind: 'field', name: 'smtp.tran.params', type: 'smtp.params|nil', doc: 'Parameters of MAIL' },
-  {
-    kind: 'field',
-    name: 'smtp.tran.rcpts',
-    type: 'smtp.rcpt_entry[]|nil',
-    doc: 'The recipients so far, with the verdict that each got',
-  },
-  {
-    kind: 'field',
-    name: 'smtp.tran.size',
-    type: 'number|nil',
-    doc: 'The size that the client declared; in `smtp.do_dot` the bytes of the message as received',
-  },
-  {
-    kind: 'field',
-    name: 'smtp.tran.note',
-    type: 'table|nil',
-    doc: 'A table of the script’s own, new in each transaction',
-  },
-  {
-    kind: 'field',
-    name: 'smtp.note',
-    type: 'table',
-    doc: 'A table of the script’s own, kept for the session',
-  },
-  {
-    kind: 'field',
-    name: 'smtp.trans',
-    type: 'table',
-    doc: 'Another name of `smtp.tran`, that of smtpf’s own code',
-  },
+  field('mail', 'tran.id', 'string', 'Id of the transaction, that of the session and a number'),
+  field('mail', 'tran.sender', 'string', 'Address of MAIL FROM, `""` for the null sender'),
+  field(
+    'mail',
+    'tran.queue_id',
+    'string|nil',
+    'The MTA’s queue id as soon as it is known: with Sendmail from MAIL on, with Postfix after the first recipient',
+  ),
+  field('mail', 'tran.params', 'smtp.params', 'Parameters of MAIL'),
+  field(
+    'mail',
+    'tran.rcpts',
+    'smtp.rcpt_entry[]',
+    'The recipients so far, with the verdict that each got; refused ones are among them',
+  ),
+  field(
+    'mail',
+    'tran.size',
+    'number|nil',
+    'The size that the client declared; in `smtp.do_dot` the bytes of the message as received',
+  ),
+  field('mail', 'tran.note', 'table', 'A table of the script’s own, new in each transaction'),
 ];
 
 export const CLASSES: readonly ApiClass[] = [
@@ -132,9 +89,9 @@ export const CLASSES: readonly ApiClass[] = [
       {
         name: 'code',
         type: 'integer|nil',
-        doc: 'the reply code it got, 250 when it was taken; nil while `smtp.do_rcpt` is at work',
+        doc: 'the reply code it got, 250 when it was taken; 550 or 451 where `--on-error` refused it; nil while `smtp.do_rcpt` is at work',
       },
-      { name: 'text', type: 'string|nil', doc: 'the text of a refusal' },
+      { name: 'text', type: 'string|nil', doc: 'the text of a refusal, as the script gave it' },
     ],
   },
   {
@@ -210,7 +167,7 @@ const FUNCTIONS: readonly ApiFunction[] = [
     name: 'smtp.macro',
     params: [{ name: 'name', type: 'string', doc: '`i`, `{auth_authen}` or `auth_authen`' }],
     results: [{ type: 'string|nil', doc: 'its value, nil when the MTA has not sent it' }],
-    doc: 'A milter macro. Those that a script names and the MTA does not send by itself are asked for.',
+    doc: 'A milter macro. It lives as in libmilter: that of a transaction until its end, that of HELO until the next. Those that a script names in full and the MTA does not send by itself are asked for (`--macros`).',
     example: 'local port = smtp.macro "{client_port}"',
   },
   {
@@ -226,13 +183,13 @@ const FUNCTIONS: readonly ApiFunction[] = [
     name: 'smtp.del_rcpt',
     params: [ADDRESS],
     results: [{ type: 'boolean|nil', doc: 'true, or false when it is no recipient of the message' }, REFUSED],
-    doc: 'Removes a recipient. A message without any is accepted and vanishes.',
+    doc: 'Removes a recipient, however the client wrote its address (quotes, source route, case of the domain). A message without any is accepted and vanishes.',
   },
   {
     kind: 'function',
     name: 'smtp.set_sender',
     params: [
-      { ...ADDRESS, doc: 'one address; `""` is the null sender' },
+      { ...ADDRESS, doc: 'one address, with or without angle brackets; `""` and `"<>"` are the null sender' },
       { ...ESMTP, doc: 'parameters of MAIL; Postfix uses RET and ENVID' },
     ],
     results: [GRANTED, REFUSED],
@@ -241,15 +198,27 @@ const FUNCTIONS: readonly ApiFunction[] = [
   {
     kind: 'function',
     name: 'smtp.quarantine',
-    params: [{ name: 'reason', type: 'string', doc: 'what the MTA notes' }],
+    params: [
+      {
+        name: 'reason',
+        type: 'string',
+        doc: 'what the MTA notes, up to 500 bytes (Postfix keeps 100); not empty; controls become blanks',
+      },
+    ],
     results: [GRANTED, REFUSED],
-    doc: 'Has the MTA hold the message in its queue: Postfix in the hold queue, Sendmail quarantined. The client gets 250.',
+    doc: 'Has the MTA hold the message in its queue: Postfix in the hold queue, Sendmail quarantined. The client gets 250. The last call counts.',
   },
   {
     kind: 'function',
     name: 'smtp.delay',
     waits: true,
-    params: [{ name: 'seconds', type: 'number', doc: 'fractions are fine' }],
+    params: [
+      {
+        name: 'seconds',
+        type: 'number',
+        doc: 'from 0 to a day, fractions are fine; the callback’s deadline counts',
+      },
+    ],
     results: [{ type: 'true', doc: 'when the time is over' }],
     doc: 'Waits, and holds up this session only.',
   },
@@ -258,7 +227,7 @@ const FUNCTIONS: readonly ApiFunction[] = [
     name: 'must',
     params: [{ name: '...', type: 'any', doc: 'results of a look-up' }],
     results: [{ type: 'any', name: '...', doc: 'the same' }],
-    doc: 'Turns “could not find out” (`nil, err`) into an error, and so into the `--on-error` action. Every other result passes unchanged.',
+    doc: 'Turns “could not find out” (`nil, err`) into an error, and so into the `--on-error` action. Every other result passes unchanged: `false`, a nil alone, and `false, text` too.',
     example: 'if must(dns.listed(smtp.sess.ip, "zen.spamhaus.org")) then return 550, "5.7.1 listed" end',
   },
 ];
@@ -266,12 +235,12 @@ const FUNCTIONS: readonly ApiFunction[] = [
 export const smtpChapters: readonly Chapter[] = [
   {
     title: 'The session',
-    doc: 'Fields of `smtp.sess`, to be read. `smtp.note` is the script’s own.',
+    doc: 'Fields of `smtp.sess`, to be read: what is written to them changes nothing at the MTA. In the main chunk only the id is known, the rest comes with the callback that the table names. `smtp.note` is the script’s own.',
     entries: SESSION,
   },
   {
     title: 'The transaction',
-    doc: 'Fields of `smtp.tran`, to be read; nil between transactions. `smtp.tran.note` is the script’s own.',
+    doc: 'Fields of `smtp.tran`, to be read; set before `smtp.do_mail` is called, and nil between transactions, that is after `smtp.rset`. `smtp.tran.note` is the script’s own. `smtp.trans`, the name in smtpf’s own code, is the same table.',
     entries: TRANSACTION,
   },
   {
@@ -281,7 +250,7 @@ export const smtpChapters: readonly Chapter[] = [
   },
   {
     title: 'Envelope and fate of the message',
-    doc: 'Changes may be asked for in any callback of a transaction. They are sent to the MTA at the end of the message, when the last callback lets it through.',
+    doc: 'Changes may be asked for in any callback of a transaction. They are sent to the MTA at the end of the message, when the last callback lets it through. Outside a transaction, and for what is not exactly one address, the functions raise an error.',
     entries: FUNCTIONS,
   },
   { title: 'Tables', doc: 'What the fields above hold.', entries: CLASSES },

@@ -45,7 +45,11 @@ const CONSTANTS: readonly Constant[] = Object.entries(VALUES).map(([name, value]
   value,
 }));
 
-const MESSAGE = { name: 'message', type: 'string', doc: 'text; `%` is an ordinary character' };
+const MESSAGE = {
+  name: 'message',
+  type: 'string',
+  doc: 'text, up to 8192 bytes; `%` is an ordinary character: `string.format` makes texts',
+};
 
 const logs = (name: string, level: string): ApiFunction => ({
   kind: 'function',
@@ -65,15 +69,20 @@ const FUNCTIONS: readonly ApiFunction[] = [
         name: 'ident',
         type: 'string',
         optional: true,
-        doc: 'what stands before each message; `smtpf` without it',
+        doc: 'what stands before each message, up to 64 bytes; `smtpf` without it',
       },
       {
         name: 'options',
         type: 'integer',
         optional: true,
-        doc: 'LOG_PID and others, or-ed; LOG_PERROR also writes to standard error',
+        doc: 'LOG_PID and others, or-ed, LOG_PID without it; LOG_PERROR also writes to standard error, the rest is harmless',
       },
-      { name: 'facility', type: 'integer', optional: true, doc: 'LOG_MAIL without it' },
+      {
+        name: 'facility',
+        type: 'integer',
+        optional: true,
+        doc: 'LOG_MAIL and others; LOG_MAIL without it, or for LOG_KERN',
+      },
     ],
     results: [],
     doc: 'Says how this session logs. Others are not affected.',
@@ -101,7 +110,7 @@ const FUNCTIONS: readonly ApiFunction[] = [
     aliases: ['syslog.close'],
     params: [],
     results: [],
-    doc: 'Goes back to what holds without `openlog`.',
+    doc: 'Goes back to what holds without `syslog.openlog`.',
   },
 ];
 

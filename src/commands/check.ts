@@ -1,25 +1,96 @@
-/** `smtpf-milter check FILE`: says whether a script runs, and which callbacks it defines. */
+/** `smtpf-milter check FILE`: what is wrong with a script, whether it runs, and which callbacks it defines. */
+import { readFileSync } from 'node:fs';
+import type { Finding } from '../lint/finding.ts';
+import { lint } from '../lint/lint.ts';
+import { countsOf, formatCounts, formatExcerpt, formatFinding } from '../lint/report.ts';
+import { Source } from '../lint/source.ts';
 import { Logger } from '../log.ts';
 import { EXIT } from '../operator-error.ts';
 import type { Options } from '../option-table.ts';
 import { packagePathOf } from '../options.ts';
-import { openPolicySource } from '../policy-source.ts';
+import { openPolicySource, type ScriptReport } from '../policy-source.ts';
 import { StderrSink } from '../syslog/stderr-sink.ts';
+
+export interface CheckSwitches {
+  /** Warnings fail too. */
+  readonly strict: boolean;
+  readonly json: boolean;
+}
+
+/** What there is to say of a script. Texts are latin1. */
+interface Result {
+  readonly file: string;
+  readonly report: ScriptReport;
+  readonly text: string;
+  readonly findings: readonly Finding[];
+}
 
 /**
  * Prints what it finds on standard output.
  * @param file the script as the operator named it, which is how messages name it.
- * @returns 0, or 1 for a script that cannot run.
+ * @returns 0, or 1 for a script that cannot run or has errors.
  */
-export async function check(options: Options, file: string): Promise<number> {
+export async function check(options: Options, file: string, switches: CheckSwitches): Promise<number> {
   const sink = new StderrSink();
   const log = new Logger(sink, 'warning');
   const asNamed = { ...options, script: file, packagePath: packagePathOf(options) };
   const report = await openPolicySource({ options: asNamed, log, sink, spool: '' }).examine();
-  const lines = [
-    ...report.warnings.map((warning) => `${warning} (warning)`),
-    report.problem ?? `${report.path}: callbacks: ${report.callbacks.join(' ') || 'none'}`,
-  ];
-  process.stdout.write(Buffer.from(`${lines.join('\n')}\n`, 'latin1'));
-  return report.problem === undefined ? EXIT.ok : EXIT.badScript;
+  const result = examineText(options, file, report);
+  const output = switches.json ? formatJson(result) : formatPlain(result, process.stdout.isTTY);
+  await new Promise<void>((resolve) => {
+    process.stdout.write(Buffer.from(output, 'latin1'), () => resolve());
+  });
+  const { errors, warnings } = countsOf(result.findings);
+  const failed = report.problem !== undefined || errors > 0 || (switches.strict && warnings > 0);
+  return failed ? EXIT.badScript : EXIT.ok;
+}
+
+function examineText(options: Options, file: string, report: ScriptReport): Result {
+  const named = Buffer.from(file).toString('latin1');
+  // What does not compile is not looked at: one mistake would look like many.
+  const text = report.hash === undefined ? '' : readFileSync(file, 'latin1');
+  const { allowExecute, allowJs } = options;
+  const findings =
+    report.hash === undefined ? [] : lint(text, { defined: report.defined, allowExecute, allowJs });
+  return { file: named, report, text, findings: findings ?? unread(report) };
+}
+
+/** What is known of a script that Lua can read and the linter cannot. */
+function unread({ warnings }: ScriptReport): Finding[] {
+  const start = { line: 1, column: 1, endLine: 1, endColumn: 1 };
+  return warnings.map((message) => ({ rule: 'double-callback', severity: 'warning', message, ...start }));
+}
+
+function formatPlain({ file, report, text, findings }: Result, withExcerpts: boolean): string {
+  const source = new Source(text);
+  const lines = findings.flatMap((finding) => {
+    const line = formatFinding(file, finding);
+    return withExcerpts ? [line, formatExcerpt(source, finding)] : [line];
+  });
+  if (findings.length > 0) lines.push(`${file}: ${formatCounts(findings)}`);
+  lines.push(report.problem ?? `${file}: callbacks: ${report.callbacks.join(' ') || 'none'}`);
+  return `${lines.join('\n')}\n`;
+}
+
+/** In latin1 like all other output; a reader of UTF-8 sees what stands in the script. */
+function formatJson({ file, report, findings }: Result): string {
+  const { hash, callbacks, problem } = report;
+  const { errors, warnings } = countsOf(findings);
+  const content = {
+    file,
+    hash: hash ?? null,
+    callbacks,
+    problem: problem ?? null,
+    errors: errors + (problem === undefined ? 0 : 1),
+    warnings,
+    findings: [...findings, ...(problem === undefined ? [] : [problemFinding(problem, hash !== undefined)])],
+  };
+  return `${JSON.stringify(content, null, 2)}\n`;
+}
+
+/** `file:line: message` of what keeps the script from running, in the form of the findings. */
+function problemFinding(problem: string, compiled: boolean): Finding {
+  const [, line = '1', message = problem] = /^[^\n]*?:(\d+): ([\s\S]*)$/.exec(problem) ?? [];
+  const at = { line: Number(line), column: 1, endLine: Number(line), endColumn: 1 };
+  return { rule: compiled ? 'main-chunk' : 'syntax', severity: 'error', message, ...at };
 }

@@ -1,0 +1,210 @@
+/** Rules on values: integers that 32 bits do not hold, and operations on what they are not for. */
+import { constantOf, numeral } from '../constants.ts';
+import type { Report, Rule } from '../finding.ts';
+import type { Policy } from '../policy.ts';
+import { argumentsOf, type Expression, isCall, type Node, type NodeOf, spanOf } from '../syntax.ts';
+import { type Base, baseOf, basesOf, isAlways, membersOf } from '../types.ts';
+
+const MAX_INTEGER = 2147483647;
+const ARITHMETIC: readonly string[] = ['+', '-', '*', '/', '//', '%', '^', '&', '|', '~', '<<', '>>'];
+const ORDER: readonly string[] = ['<', '>', '<=', '>='];
+
+export const integerOverflow: Rule = {
+  name: 'integer-overflow',
+  severity: 'error',
+  summary: 'an integer that does not fit into 32 bits, as a numeral or as the result of constant arithmetic',
+  check(policy, report) {
+    for (const node of policy.bindings.nodes()) {
+      if (node.type === 'NumericLiteral') checkNumeral(node, report);
+      else if (node.type === 'BinaryExpression') checkArithmetic(policy, node, report);
+    }
+  },
+};
+
+function checkNumeral(node: NodeOf<'NumericLiteral'>, report: Report): void {
+  const value = numeral(node.raw);
+  if (value?.kind === 'integer' && value.overflowed) {
+    report(node, `${node.raw} has more than 32 bits: the upper ones are lost`);
+  } else if (value?.kind === 'float' && /^\d+$/.test(node.raw) && value.value > MAX_INTEGER) {
+    report(node, `${node.raw} does not fit into 32 bits: it is a float here, and written with .0`, {
+      severity: 'warning',
+      suggestion: `${node.raw}.0`,
+    });
+  }
+}
+
+function checkArithmetic(policy: Policy, node: NodeOf<'BinaryExpression'>, report: Report): void {
+  const time = node.operator === '*' ? timeTimes(policy, node) : undefined;
+  if (time !== undefined) {
+    report(node, 'os.time() and this factor do not fit into 32 bits', { suggestion: time });
+    return;
+  }
+  const value = constantOf(policy, node);
+  if (value?.kind !== 'integer' || !value.overflowed) return;
+  const parent = policy.bindings.parents.get(node);
+  // The outermost operation tells the whole value.
+  if (parent?.type === 'BinaryExpression' && constantOf(policy, parent)?.kind === 'integer') return;
+  const own = [node.left, node.right].some((operand) => {
+    const constant = constantOf(policy, operand);
+    return constant?.kind === 'integer' && constant.overflowed && operand.type !== 'BinaryExpression';
+  });
+  if (own) return; // Reported where the operand gets its value.
+  report(
+    node,
+    `this is ${value.meant}, which does not fit into 32 bits: it becomes ${BigInt.asIntN(32, value.meant)}`,
+    {
+      suggestion: node.operator === '<<' ? undefined : asFloat(policy, node),
+    },
+  );
+}
+
+/** The product of os.time() and an integer above 1. */
+function timeTimes(policy: Policy, { left, right }: NodeOf<'BinaryExpression'>): string | undefined {
+  const isTime = (side: Expression): boolean =>
+    isCall(side) && policy.pathOf(side.base) === 'os.time' && argumentsOf(side).length === 0;
+  const [time, factor] = isTime(left) ? [left, right] : [right, left];
+  if (!isTime(time)) return undefined;
+  const constant = constantOf(policy, factor);
+  if (constant?.kind !== 'integer' || (constant.meant < 2n && constant.meant > -2n)) return undefined;
+  return `os.time() * ${constant.meant}.0`;
+}
+
+/** The same arithmetic with floats: `5.0*1024*1024`; undefined where it begins with no numeral. */
+function asFloat(policy: Policy, node: Node): string | undefined {
+  const text = policy.source.textAt(spanOf(node));
+  return /^\d+\b(?![.xX])/.test(text) ? text.replace(/^\d+/, '$&.0') : undefined;
+}
+
+export const wrongType: Rule = {
+  name: 'wrong-type',
+  severity: 'error',
+  summary:
+    'a value of the API used as what it is not: a list compared with a number, a number indexed, a table in a text',
+  check(policy, report) {
+    for (const node of policy.bindings.nodes()) {
+      if (node.type === 'BinaryExpression') checkOperation(policy, node, report);
+      else if (node.type === 'UnaryExpression') checkUnary(policy, node, report);
+      else if (node.type === 'MemberExpression' || node.type === 'IndexExpression')
+        checkIndex(policy, node, report);
+      else if (isCall(node)) checkCall(policy, node, report);
+    }
+  },
+};
+
+function checkOperation(policy: Policy, node: NodeOf<'BinaryExpression'>, report: Report): void {
+  const { operator, left, right } = node;
+  const sides: [Expression, Expression][] = [
+    [left, right],
+    [right, left],
+  ];
+  for (const [side, other] of sides) {
+    const type = policy.typeOf(side);
+    if (type === undefined || isLiteral(side)) continue;
+    const shown = describe(policy, side);
+    if (operator === '..' || ARITHMETIC.includes(operator)) {
+      if (isAlways(type, ['table', 'function', 'boolean'])) {
+        report(
+          side,
+          `${shown} is a ${plain(type)}, which ${operator === '..' ? 'cannot be joined to a text' : 'is no number'}`,
+          {
+            suggestion: forTable(type, shown, ARITHMETIC.includes(operator)),
+          },
+        );
+        return;
+      }
+    } else if (ORDER.includes(operator)) {
+      if (isAlways(type, ['table', 'function', 'boolean'])) {
+        report(side, `${shown} is a ${plain(type)}, which is not less or more than something`, {
+          suggestion: forTable(type, shown, true),
+        });
+        return;
+      }
+      if (isAlways(type, ['string']) && other.type === 'NumericLiteral') {
+        report(side, `${shown} is a string, and compared with a number`, {
+          suggestion: `tonumber(${shown})`,
+        });
+        return;
+      }
+    } else if (operator === '==' || operator === '~=') {
+      const literal = literalBase(other);
+      const bases = basesOf(type);
+      if (literal === undefined || bases === undefined || bases.has(literal)) continue;
+      const result = operator === '==' ? 'false' : 'true';
+      report(node, `${shown} is never a ${literal}: this is always ${result}`, {
+        suggestion: literal === 'number' ? forTable(type, shown, true) : undefined,
+      });
+      return;
+    }
+  }
+}
+
+/** How many there are is what is meant where a list stands for a number. */
+function forTable(type: string, shown: string, isNumber: boolean): string | undefined {
+  const isList = membersOf(type).every((member) => member.endsWith('[]') || baseOf(member) === 'nil');
+  return isNumber && (isList || type === 'smtp.params') ? `#${shown}` : undefined;
+}
+
+function checkUnary(policy: Policy, { operator, argument }: NodeOf<'UnaryExpression'>, report: Report): void {
+  const type = policy.typeOf(argument);
+  if (operator !== '#' || isLiteral(argument) || !isAlways(type, ['number', 'boolean', 'function'])) return;
+  report(argument, `${describe(policy, argument)} is a ${plain(type ?? '')}, which has no length`);
+}
+
+function checkIndex(
+  policy: Policy,
+  { base }: NodeOf<'MemberExpression' | 'IndexExpression'>,
+  report: Report,
+): void {
+  const type = policy.typeOf(base);
+  if (isLiteral(base) || !isAlways(type, ['number', 'boolean', 'function'])) return;
+  report(base, `${describe(policy, base)} is a ${plain(type ?? '')}, which has no fields`);
+}
+
+function checkCall(
+  policy: Policy,
+  node: NodeOf<'CallExpression' | 'TableCallExpression' | 'StringCallExpression'>,
+  report: Report,
+): void {
+  const { base } = node;
+  if (base.type === 'MemberExpression' && base.indexer === ':') return;
+  const type = policy.typeOf(base);
+  if (isLiteral(base) || !isAlways(type, ['string', 'number', 'boolean', 'table'])) return;
+  const isOwn = policy.variableOf(base) !== undefined && policy.pathOf(base) === undefined;
+  if (isOwn) return; // A table of the script may have a metatable.
+  report(base, `${describe(policy, base)} is a ${plain(type ?? '')}, not a function`);
+}
+
+function isLiteral(node: Node): boolean {
+  return (
+    node.type === 'StringLiteral' ||
+    node.type === 'NumericLiteral' ||
+    node.type === 'BooleanLiteral' ||
+    node.type === 'TableConstructorExpression' ||
+    node.type === 'FunctionDeclaration' ||
+    node.type === 'BinaryExpression'
+  );
+}
+
+function literalBase(node: Expression): Base | undefined {
+  switch (node.type) {
+    case 'StringLiteral':
+      return 'string';
+    case 'NumericLiteral':
+      return 'number';
+    case 'BooleanLiteral':
+      return 'boolean';
+    default:
+      return undefined;
+  }
+}
+
+function plain(type: string): string {
+  const bases = membersOf(type)
+    .map(baseOf)
+    .filter((base) => base !== 'nil');
+  return [...new Set(bases)].join(' or ');
+}
+
+function describe(policy: Policy, node: Node): string {
+  return policy.source.textAt(spanOf(node));
+}
