@@ -16,6 +16,10 @@ interface Command {
   readonly summary: string;
   /** Names of the options it takes; undefined: all. */
   readonly options?: readonly string[];
+  /** Switches of this command alone, with their description: for the command line only. */
+  readonly switches?: Readonly<Record<string, string>>;
+  /** The same with a value. */
+  readonly values?: Readonly<Record<string, string>>;
   /** Arguments in order, with their description. */
   readonly positionals: Readonly<Record<string, string>>;
   readonly examples: readonly (readonly [command: string, meaning: string])[];
@@ -26,6 +30,19 @@ interface Command {
 }
 
 const VERSION = readVersion();
+
+/** Options of commands that run a script without a server. */
+const SCRIPT_OPTIONS = [
+  'package-path',
+  'allow-js',
+  'allow-execute',
+  'cpu-ms',
+  'memory-mb',
+  'string-mb',
+  'max-files',
+  'write-mb',
+  'config',
+];
 
 const COMMANDS: readonly Command[] = [
   {
@@ -49,23 +66,55 @@ const COMMANDS: readonly Command[] = [
     usage: 'check <file>',
     name: 'check',
     summary: 'Compile a script, run its main chunk as a connection would, and list its callbacks',
-    options: [
-      'package-path',
-      'allow-js',
-      'allow-execute',
-      'cpu-ms',
-      'memory-mb',
-      'string-mb',
-      'max-files',
-      'write-mb',
-      'config',
-    ],
+    options: SCRIPT_OPTIONS,
     positionals: { file: 'The Lua file' },
     examples: [['$0 check /etc/mail/smtpf.lua', 'Exit code 0, or 1 and FILE:LINE: MESSAGE']],
     implied: ({ file }) => new Map([['script', [String(file)]]]),
     run: async (options, { file }) => {
       const { check } = await import('./commands/check.ts');
       return check(options, String(file));
+    },
+  },
+  {
+    usage: 'test [files..]',
+    name: 'test',
+    summary: 'Run the tests of policies: *_test.lua beside them',
+    options: SCRIPT_OPTIONS,
+    switches: {
+      tap: 'Print TAP',
+      json: 'Print JSON',
+      coverage: 'Show which lines of the policies were not run',
+      watch: 'Run again when a test, its policy or a module of it changes',
+    },
+    values: {
+      junit: 'Write a report for CI servers to this file',
+      lcov: 'Write the coverage of lines to this file',
+      filter: 'Only the cases whose name matches this regular expression',
+      jobs: 'At most so many processes (default: one for each CPU)',
+    },
+    positionals: { files: 'Files, or directories with such files in them (default: .)' },
+    examples: [
+      ['$0 test', 'All tests here and below. Exit code 0, 1: some failed, 3: some could not run'],
+      ['$0 test --watch --coverage access_test.lua', 'While working on a policy'],
+      ['$0 test --junit report.xml examples', 'For CI'],
+    ],
+    run: async (options, args) => {
+      const { test } = await import('./commands/test.ts');
+      const text = (name: string): string | undefined =>
+        args[name] === undefined ? undefined : [args[name]].flat().map(String).at(-1);
+      const { files, tap, json, coverage, watch } = args;
+      const places = [files ?? []].flat().map(String);
+      return test(options, {
+        places: places.length > 0 ? places : ['.'],
+        filter: text('filter'),
+        jobs: text('jobs'),
+        junit: text('junit'),
+        lcov: text('lcov'),
+        watch: watch === true,
+        tap: tap === true,
+        json: json === true,
+        coverage: coverage === true,
+      });
     },
   },
 ];
@@ -138,6 +187,12 @@ function describe(parser: Argv, command: Command): Argv {
       ...(shown === undefined ? {} : { defaultDescription: shown }),
     });
   }
+  for (const [name, help] of Object.entries(command.switches ?? {})) {
+    parser.option(name, { group: 'Output:', describe: help, boolean: true });
+  }
+  for (const [name, help] of Object.entries(command.values ?? {})) {
+    parser.option(name, { group: 'Output:', describe: help, type: 'string', requiresArg: true });
+  }
   for (const [example, meaning] of command.examples) parser.example(example, meaning);
   return parser.group(['help', 'version'], 'Program:');
 }
@@ -151,9 +206,9 @@ function spellFlags(argv: readonly string[]): string[] {
   const end = argv.includes('--') ? argv.indexOf('--') : argv.length;
   return argv.map((argument, index) => {
     const [option = '', ...value] = argument.split('=');
-    const isFlag = Object.values(OPTION_TABLE).some(
-      ({ kind, name }) => kind === 'flag' && `--${name}` === option,
-    );
+    const isFlag =
+      Object.values(OPTION_TABLE).some(({ kind, name }) => kind === 'flag' && `--${name}` === option) ||
+      COMMANDS.some(({ switches }) => Object.hasOwn(switches ?? {}, option.replace(/^--/, '')));
     if (!isFlag || value.length === 0 || index > end) return argument;
     try {
       return `${option}=${onOff(value.join('='))}`;
@@ -176,6 +231,7 @@ function givenOptions({ command, args }: Invocation): GivenOptions {
   const given = new Map<string, readonly string[]>(command.implied?.(args));
   for (const [key, content] of Object.entries(args)) {
     if (key === '$0' || Object.hasOwn(command.positionals, key)) continue;
+    if (Object.hasOwn(command.switches ?? {}, key) || Object.hasOwn(command.values ?? {}, key)) continue;
     if (key === '_') {
       refuseSurplus(command, Array.isArray(content) ? content.map(String) : []);
       continue;

@@ -6,7 +6,7 @@ import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { Logger } from '../log.ts';
 import type { LineWatcher } from '../lua/line-hook.ts';
 import type { OnError } from '../lua/lua-policy.ts';
-import { ScriptFile } from '../lua/script.ts';
+import { type CurrentScript, ScriptFile } from '../lua/script.ts';
 import type { PolicyFactory } from '../milter/policy.ts';
 import type { Options } from '../option-table.ts';
 import { packagePathOf } from '../options.ts';
@@ -62,9 +62,9 @@ export class Bench {
     return this.#start !== undefined;
   }
 
-  /** What keeps the policy under test from being compiled; undefined if nothing does. */
-  problem(): string | undefined {
-    return this.#script().current().failure?.message;
+  /** The policy under test, or what keeps it from being compiled. */
+  script(): CurrentScript {
+    return this.#file().current();
   }
 
   beginCase(): void {
@@ -95,8 +95,8 @@ export class Bench {
 
   /** @throws PolicyError when the policy under test cannot be compiled */
   openSession({ mta, client, onError }: SessionSpec): TestSession {
-    const problem = this.problem();
-    if (problem !== undefined) throw new PolicyError(problem);
+    const { failure } = this.script();
+    if (failure) throw new PolicyError(failure.message);
     const id = `s${this.sessions.length + 1}`;
     const session = new TestSession({
       mta,
@@ -110,7 +110,7 @@ export class Bench {
     return session;
   }
 
-  #script(): ScriptFile {
+  #file(): ScriptFile {
     this.dependencies.add(resolve(this.#policy));
     const known = this.#scripts.get(this.#policy);
     if (known) return known;
@@ -132,7 +132,7 @@ export class Bench {
       records: world.zone,
       observer: ears,
       lineWatcher: this.#lineWatcher,
-      file: this.#script(),
+      file: this.#file(),
       additions: [
         {
           install: installWorld(

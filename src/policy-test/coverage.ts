@@ -25,6 +25,11 @@ export class Coverage {
     if (before !== undefined) runs.set(line, before + 1);
   };
 
+  /** Counts the lines of a main chunk, and of the functions in it, among those that can run. */
+  include(chunk: Proto): void {
+    this.#enter(chunk);
+  }
+
   report(): FileCoverage[] {
     return [...this.#files].map(([file, lines]) => ({ file, lines: [...lines].sort(([a], [b]) => a - b) }));
   }

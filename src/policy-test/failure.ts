@@ -44,10 +44,11 @@ export function failureOf(
     };
   }
   if (outcome.kind === 'cancelled') return { message: 'cancelled', where: '', source: '', callers: [] };
+  const file = Buffer.from(path).toString('latin1');
   // Nearest first: where the error was raised, then who called.
-  const lines = linesIn(outcome.traceback, path);
+  const lines = linesIn(outcome.traceback, file);
   const [nearest, ...callers] = lines;
-  const where = nearest === undefined ? outcome.where : `${path}:${nearest}`;
+  const where = nearest === undefined ? outcome.where : `${file}:${nearest}`;
   const positioned = `${outcome.where}: `;
   const raised = outcome.message.startsWith(positioned)
     ? outcome.message.slice(positioned.length)
@@ -58,7 +59,7 @@ export function failureOf(
     message,
     where,
     source: nearest === undefined ? '' : (source[nearest - 1] ?? '').trim(),
-    callers: callers.map((line) => `${path}:${line}`),
+    callers: callers.map((line) => `${file}:${line}`),
   };
 }
 

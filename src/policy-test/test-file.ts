@@ -21,11 +21,12 @@ import { installWorld } from './world-library.ts';
 export interface CaseReport {
   readonly name: string;
   readonly milliseconds: number;
-  /** Lines that the test has printed, in latin1. */
+  /** Lines that the test has printed. */
   readonly printed: readonly string[];
   readonly failure?: Failure;
 }
 
+/** All text is for people. */
 export interface FileReport {
   readonly file: string;
   readonly policy: string;
@@ -65,7 +66,7 @@ export async function runTestFile(path: string, settings: RunSettings): Promise<
     file: path,
     policy: bench.policy,
     cases,
-    ...(broken === undefined ? {} : { broken }),
+    ...(broken === undefined ? {} : { broken: readable(broken) }),
     milliseconds: performance.now() - began,
     dependencies: [...bench.dependencies],
     coverage: coverage?.report() ?? [],
@@ -75,11 +76,13 @@ export async function runTestFile(path: string, settings: RunSettings): Promise<
   const file = new RunningFile(script, bench, settings.options);
   try {
     const wanted = new RegExp(settings.filter ?? '', 'iu');
-    const broken = (await file.load()) ?? bench.problem();
+    const broken = (await file.load()) ?? bench.script().failure?.message;
     if (broken !== undefined) return report(broken);
+    const policy = bench.script().script;
+    if (policy) coverage?.include(policy.proto);
     if (file.cases.length === 0) return report(`${path}: no test.case in it`);
     for (let i = 0; i < file.cases.length; i++) {
-      if (!wanted.test(file.cases[i]?.name ?? '')) continue;
+      if (!wanted.test(readable(file.cases[i]?.name ?? ''))) continue;
       // A case that was over a budget has taken the context with it.
       const lost = file.usable ? undefined : await file.load();
       if (lost !== undefined) return report(lost);
@@ -90,6 +93,16 @@ export async function runTestFile(path: string, settings: RunSettings): Promise<
   } finally {
     file.close();
     bench.world.end();
+  }
+}
+
+/** Latin1 text that stands for bytes, as the UTF-8 text that most files are in; other bytes stay latin1. */
+function readable(latin1: string): string {
+  if (!/[\x80-\xff]/.test(latin1)) return latin1;
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(latin1, 'latin1'));
+  } catch {
+    return latin1;
   }
 }
 
@@ -157,20 +170,26 @@ class RunningFile {
     const began = performance.now();
     bench.beginCase();
     const outcome = await this.#call(place);
-    let steps: readonly StepResult[][] = [];
     let atEnd: unknown;
     try {
       await bench.endCase();
     } catch (error) {
       atEnd = error;
     }
-    steps = bench.sessions.map((session) => session.steps);
     const failure = failureOf(outcome, atEnd, this.#script.path, this.#source);
     return {
-      name,
+      name: readable(name),
       milliseconds: performance.now() - began,
-      printed: bench.printed,
-      ...(failure && { failure: { ...failure, transcripts: steps.map((session) => session.map(shown)) } }),
+      printed: bench.printed.map(readable),
+      ...(failure && {
+        failure: {
+          message: readable(failure.message),
+          where: readable(failure.where),
+          source: readable(failure.source),
+          callers: failure.callers.map(readable),
+          transcripts: bench.sessions.map(({ steps }) => steps.map(shown)),
+        },
+      }),
     };
   }
 
@@ -212,8 +231,8 @@ function shown({ command, reply, call, action }: StepResult): {
 } {
   const isPlain = action === 'continue' || action === 'reject' || action === 'defer';
   return {
-    command,
-    reply: `${replyLines(reply).at(-1) ?? ''}${isPlain ? '' : ` (${action})`}`,
-    where: call?.where ?? '',
+    command: readable(command),
+    reply: readable(`${replyLines(reply).at(-1) ?? ''}${isPlain ? '' : ` (${action})`}`),
+    where: readable(call?.where ?? ''),
   };
 }

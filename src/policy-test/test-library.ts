@@ -8,6 +8,7 @@
  *     test.env{ NAME = }           what os.getenv knows
  *     test.clock(time)             stops the clock; test.advance(seconds) moves it on
  *     test.file(name, content)     writes a file; returns its path
+ *     test.unreadable(names[, at])  files that cannot be opened, or (at = "read") not be read; `*` stands for anything
  *     test.tmp()                   the case's scratch directory
  *     test.equal, test.match, test.reply, test.refused, test.accepted    see assertions.ts
  */
@@ -73,6 +74,12 @@ export function testLibrary(bench: () => Bench, addCase: (L: LuaState, name: str
     file: (L) => {
       pushPlain(L, bench().world.writeFile(checkText(L, 1), checkText(L, 2)));
       return 1;
+    },
+    unreadable: (L) => {
+      const names = checkText(L, 1);
+      const at = lauxlib.luaL_checkoption(L, 2, ascii('open'), [ascii('open'), ascii('read')]);
+      bench().world.spoil(names, at === 0 ? 'open' : 'read');
+      return 0;
     },
     tmp: (L) => {
       if (!bench().inCase) return raise(L, 'test.tmp: only in a test.case');

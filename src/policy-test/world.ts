@@ -16,6 +16,7 @@ export class World {
   #stopped: number | undefined;
   /** Seconds that a running clock is ahead of the system's. */
   #ahead = 0;
+  #troubles: { readonly names: RegExp; readonly at: 'open' | 'read' }[] = [];
   #directory: string | undefined;
 
   constructor(
@@ -33,6 +34,7 @@ export class World {
     const copy = new World(this.zone.copy(), new Map(this.environment), new Map(this.#files));
     copy.#stopped = this.#stopped;
     copy.#ahead = this.#ahead;
+    copy.#troubles = [...this.#troubles];
     for (const [name, content] of this.#files) copy.#write(name, content);
     return copy;
   }
@@ -65,7 +67,21 @@ export class World {
 
   /** Where the file is that the name means: elsewhere only if it is one of this world. */
   locate(name: string): string {
-    return this.#files.has(name) ? this.#place(name) : name;
+    if (this.#files.has(name)) return this.#place(name);
+    const trouble = this.#troubles.findLast(({ names }) => names.test(name));
+    if (trouble === undefined) return name;
+    const stand = join(this.directory(), `cannot-${trouble.at}`);
+    if (trouble.at === 'read') mkdirSync(stand, { recursive: true });
+    return stand;
+  }
+
+  /**
+   * Makes files fail to open, or to be read: a missing file, or a directory, stands in their place.
+   * @param wildcard latin1; `*` stands for anything
+   */
+  spoil(wildcard: string, at: 'open' | 'read'): void {
+    const names = wildcard.split('*').map((part) => part.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
+    this.#troubles.push({ names: new RegExp(`^${names.join('.*')}$`, 's'), at });
   }
 
   /** The scratch directory. */

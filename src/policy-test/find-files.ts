@@ -1,0 +1,37 @@
+/** Finds the test files that arguments of the command mean. */
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { EXIT, OperatorError, systemReason } from '../operator-error.ts';
+
+const NOT_ENTERED = new Set(['node_modules']);
+
+/**
+ * @param places files, and directories in which all `*_test.lua` count, at any depth
+ * @returns paths that begin as the places do, each once
+ * @throws OperatorError when a place is not there, or when there is no test in any of them
+ */
+export function findTestFiles(places: readonly string[]): string[] {
+  const files = places.flatMap((place) => {
+    try {
+      return statSync(place).isDirectory() ? testsIn(place) : [place];
+    } catch (error) {
+      throw new OperatorError(`test: ${place}: ${systemReason(error)}`, EXIT.usage);
+    }
+  });
+  if (files.length === 0) {
+    throw new OperatorError(`test: no file *_test.lua in ${places.join(' ')}`, EXIT.usage);
+  }
+  return [...new Set(files)];
+}
+
+function testsIn(directory: string): string[] {
+  return readdirSync(directory, { withFileTypes: true })
+    .sort((one, other) => (one.name < other.name ? -1 : 1))
+    .flatMap((entry) => {
+      const path = join(directory, entry.name);
+      if (entry.isDirectory()) {
+        return entry.name.startsWith('.') || NOT_ENTERED.has(entry.name) ? [] : testsIn(path);
+      }
+      return entry.name.endsWith('_test.lua') ? [path] : [];
+    });
+}
