@@ -65,14 +65,19 @@ const COMMANDS: readonly Command[] = [
   {
     usage: 'check <file>',
     name: 'check',
-    summary: 'Compile a script, run its main chunk as a connection would, and list its callbacks',
+    summary:
+      'Look for mistakes in a script, run its main chunk as a connection would, and list its callbacks',
     options: SCRIPT_OPTIONS,
+    switches: { strict: 'Warnings fail too', json: 'Print JSON' },
     positionals: { file: 'The Lua file' },
-    examples: [['$0 check /etc/mail/smtpf.lua', 'Exit code 0, or 1 and FILE:LINE: MESSAGE']],
+    examples: [
+      ['$0 check /etc/mail/smtpf.lua', 'Exit code 0, or 1 and FILE:LINE:COLUMN: MESSAGE'],
+      ['$0 check --strict --json smtpf.lua', 'For a program'],
+    ],
     implied: ({ file }) => new Map([['script', [String(file)]]]),
-    run: async (options, { file }) => {
+    run: async (options, { file, strict, json }) => {
       const { check } = await import('./commands/check.ts');
-      return check(options, String(file));
+      return check(options, String(file), { strict: strict === true, json: json === true });
     },
   },
   {
@@ -115,6 +120,18 @@ const COMMANDS: readonly Command[] = [
         json: json === true,
         coverage: coverage === true,
       });
+    },
+  },
+  {
+    usage: 'stubs',
+    name: 'stubs',
+    summary: 'Print the Lua API as annotations for an editor (LuaLS, EmmyLua)',
+    options: [],
+    positionals: {},
+    examples: [['$0 stubs > smtpf.d.lua', 'A file for completion and types']],
+    run: async () => {
+      const { stubs } = await import('./commands/stubs.ts');
+      return stubs();
     },
   },
 ];
