@@ -7,6 +7,7 @@
 import type { Socket } from 'node:net';
 import type { Logger } from './log.ts';
 import type { Command } from './milter/command.ts';
+import { SMFIC } from './milter/constants.ts';
 import { decodeCommand } from './milter/decode-command.ts';
 import { encodeModification, encodeReply } from './milter/encode-reply.ts';
 import { FrameDecoder } from './milter/frame-decoder.ts';
@@ -50,6 +51,8 @@ const WRITE_BYTES = 16 * 1024;
 
 const NO_STEPS: readonly Step[] = [];
 const PROGRESS: Reply = { kind: 'progress' };
+/** Events on which the policy may be at work while the MTA waits for the answer to the end of the message. */
+const PROGRESSING: ReadonlySet<PolicyEvent['kind']> = new Set(['headers', 'chunk', 'endOfMessage']);
 
 export class Connection {
   readonly #socket: Socket;
@@ -155,6 +158,7 @@ export class Connection {
       switch (step.kind) {
         case 'send':
           this.#put(encodeReply(step.reply));
+          this.#policy?.replied?.(step.reply);
           break;
         case 'modify':
           for (const packet of encodeModification(step.modification)) this.#put(packet);
@@ -207,10 +211,8 @@ export class Connection {
   #wait(event: PolicyEvent, asked: boolean, verdict: Promise<Verdict>): void {
     this.#waiting = true;
     this.#asking = asked;
-    if (asked && this.#session?.mayReportProgress) {
-      this.#progressTimer = setInterval(() => {
-        if (!this.#gone && !this.#socket.writableNeedDrain) this.#socket.write(encodeReply(PROGRESS));
-      }, this.#settings.timeouts.progressMs);
+    if (asked && PROGRESSING.has(event.kind)) {
+      this.#progressTimer = setInterval(() => this.#reportProgress(), this.#settings.timeouts.progressMs);
     }
     const goOn = (settle: () => void) => {
       clearInterval(this.#progressTimer);
@@ -228,6 +230,12 @@ export class Connection {
       (settled) => goOn(() => this.#settle(event, asked, settled)),
       (error) => goOn(() => this.#broken(error)),
     );
+  }
+
+  #reportProgress(): void {
+    if (this.#gone || this.#socket.writableNeedDrain) return;
+    const endIsQueued = (): boolean => this.#decoder.hasQueued(SMFIC.BODYEOB);
+    if (this.#session?.mayReportProgress(endIsQueued)) this.#socket.write(encodeReply(PROGRESS));
   }
 
   /** The first complete packet has come: from here on there is a policy. */

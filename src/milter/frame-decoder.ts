@@ -78,6 +78,19 @@ export class FrameDecoder {
     }
   }
 
+  /** Whether a frame with this command byte waits whole or in part among what was pushed. Walks all of it. */
+  hasQueued(command: number): boolean {
+    const bytes = Buffer.concat([
+      this.#partial.subarray(0, this.#held),
+      this.#chunk.subarray(this.#offset),
+      ...this.#queue,
+    ]);
+    for (let at = 0; at + HEAD_BYTES <= bytes.length; at += MILTER_LEN_BYTES + this.#lengthAt(bytes, at)) {
+      if (bytes[at + MILTER_LEN_BYTES] === command) return true;
+    }
+    return false;
+  }
+
   #frameInChunk(): Frame | undefined {
     const chunk = this.#chunk;
     const start = this.#offset;

@@ -85,9 +85,16 @@ export class Session {
     return this.#agreement;
   }
 
-  /** Whether `progress` may be sent now: the policy works on the end of a message. Sendmail takes it nowhere else. */
-  get mayReportProgress(): boolean {
-    return this.#then !== undefined && this.#stage === 'endOfMessage';
+  /**
+   * Whether `progress` may be sent now: the MTA waits for the answer to the end of a message. Sendmail takes it nowhere
+   * else. It may have said so before the policy is through with headers and body that take no reply: `endIsQueued`.
+   */
+  mayReportProgress(endIsQueued: () => boolean): boolean {
+    if (this.#then === undefined) return false;
+    if (this.#stage === 'endOfMessage') return true;
+    const streamed =
+      (this.#stage === 'headers' || this.#stage === 'chunk') && this.#agreed(NO_REPLY[this.#stage]);
+    return streamed && endIsQueued();
   }
 
   /** @throws ProtocolError when the command makes no sense here: the connection must be closed. */

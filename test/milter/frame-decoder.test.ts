@@ -209,3 +209,20 @@ test('a large frame that comes byte by byte is not copied over and over', () => 
   // Joining anew for every byte would copy 550 GB.
   assert.ok(performance.now() - start < 10_000);
 });
+
+test('a queued command is found however the chunks are cut', () => {
+  const stream = Buffer.concat([mta.header('A', ' b'), mta.body('xEx'), mta.eom(), mta.abort()]);
+  for (let cut = 0; cut <= stream.length; cut++) {
+    const decoder = new FrameDecoder();
+    decoder.push(stream.subarray(0, cut));
+    decoder.push(stream.subarray(cut));
+    assert.equal(decoder.hasQueued(0x45), true);
+    assert.equal(decoder.hasQueued(0x51), false);
+    decoder.next();
+    decoder.next();
+    assert.equal(decoder.hasQueued(0x45), true);
+    assert.equal(decoder.next()?.command, 0x45);
+    assert.equal(decoder.hasQueued(0x45), false);
+    assert.equal(decoder.next()?.command, 0x41);
+  }
+});

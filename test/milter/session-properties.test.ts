@@ -176,7 +176,10 @@ function check(
           assert.equal(i, steps.length - 1, 'a question is the last step');
           assert.ok(!final, 'no question after the reply');
           seen.push(step.event.kind);
-          assert.equal(session.mayReportProgress, step.event.kind === 'endOfMessage');
+          assert.equal(
+            session.mayReportProgress(() => false),
+            step.event.kind === 'endOfMessage',
+          );
           steps = session.answer(VERDICT[nextVerdict()] ?? { kind: 'continue' });
           i = -1;
           break;

@@ -335,16 +335,26 @@ describe('limits', () => {
   });
 });
 
-test('PROGRESS may be sent while the policy works on the end of a message, and at no other time', () => {
-  const seen = new Map<string, boolean>();
-  const { session } = play('O C H M R T L N B E U A Q', {
-    onEvent: ({ kind }, { mayReportProgress }) => seen.set(kind, mayReportProgress),
-  });
-  assert.deepEqual(
-    [...seen].filter(([, may]) => may).map(([kind]) => kind),
-    ['endOfMessage'],
-  );
-  assert.equal(session.mayReportProgress, false);
+test('PROGRESS may be sent while the MTA waits at the end of a message, and at no other time', () => {
+  const cases = [
+    [FULL, () => false, ['endOfMessage']],
+    // Headers and body were streamed, and the end has come behind them.
+    [FULL, () => true, ['headers', 'chunk', 'endOfMessage']],
+    // Every event takes its own reply: what is queued has no right to be.
+    [NO_BITS, () => true, ['endOfMessage']],
+  ] as const;
+  for (const [offer, endIsQueued, expected] of cases) {
+    const seen = new Map<string, boolean>();
+    const { session } = play('O C H M R T L N B E U A Q', {
+      offer,
+      onEvent: ({ kind }, machine) => seen.set(kind, machine.mayReportProgress(endIsQueued)),
+    });
+    assert.deepEqual(
+      [...seen].filter(([, may]) => may).map(([kind]) => kind),
+      expected,
+    );
+    assert.equal(session.mayReportProgress(endIsQueued), false);
+  }
 });
 
 test('a reply that had to be changed is reported', () => {
