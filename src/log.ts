@@ -23,6 +23,11 @@ export class Logger {
     this.#least = SEVERITY[level];
   }
 
+  /** Whether lines of this level are kept. */
+  takes(level: LogLevel): boolean {
+    return SEVERITY[level] <= this.#least;
+  }
+
   error(text: string): void {
     this.#write(SEVERITY.error, text);
   }
@@ -35,16 +40,18 @@ export class Logger {
     this.#write(SEVERITY.notice, text);
   }
 
-  info(text: string): void {
-    this.#write(SEVERITY.info, text);
+  /** @param fields for logs in JSON, beside the text */
+  info(text: string, fields?: Readonly<Record<string, unknown>>): void {
+    this.#write(SEVERITY.info, text, fields);
   }
 
   debug(text: string): void {
     this.#write(SEVERITY.debug, text);
   }
 
-  #write(severity: number, text: string): void {
+  #write(severity: number, text: string, fields?: Readonly<Record<string, unknown>>): void {
     if (severity > this.#least) return;
-    this.#sink.write({ facility: LOG_MAIL, severity, ident: 'smtpf-milter', pid: true, text });
+    const record = { facility: LOG_MAIL, severity, ident: 'smtpf-milter', pid: true, text };
+    this.#sink.write(fields === undefined ? record : { ...record, fields });
   }
 }

@@ -1,4 +1,5 @@
 /** What the commands need of the Lua side: policies for connections, and an account of the script as it is now. */
+import type { Account } from './control/account.ts';
 import { Dns } from './dns/dns.ts';
 import type { RecordSource } from './dns/records.ts';
 import type { Logger } from './log.ts';
@@ -6,7 +7,7 @@ import { dnsLibrary } from './lua/dns-library.ts';
 import { javaScriptInstaller } from './lua/javascript.ts';
 import { libraries } from './lua/lib/libraries.ts';
 import type { LineWatcher } from './lua/line-hook.ts';
-import { LuaPolicies } from './lua/lua-policies.ts';
+import { LuaPolicies, type ScriptNotice } from './lua/lua-policies.ts';
 import type { PolicyObserver } from './lua/lua-policy.ts';
 import { ScriptFile } from './lua/script.ts';
 import { openActions } from './lua/smtp/actions.ts';
@@ -35,11 +36,21 @@ export interface ScriptReport {
   readonly problem: string | undefined;
   /** `file: message` of what is allowed and hardly meant. */
   readonly warnings: readonly string[];
+  /** Global names and, as `smtp.do_rcpt`, fields of global tables, when the script has run; undefined when it cannot. */
+  readonly defined: ReadonlySet<string> | undefined;
+  /** Hash of the version that serves new sessions; undefined when none can run. */
+  readonly serving: string | undefined;
+  /** The same for the same version and result in every process. */
+  readonly key: string;
 }
 
 export interface PolicySource extends PolicyFactory {
   /** Reads the script anew and runs its main chunk in a context of its own, as a connection would. */
   examine(): Promise<ScriptReport>;
+  /** Another process has found that a version with this hash can run. */
+  trust(hash: string): void;
+  /** What the script's file held when it was last read. */
+  readonly source: Uint8Array | undefined;
 }
 
 export interface PolicySourceSettings {
@@ -55,6 +66,12 @@ export interface PolicySourceSettings {
   readonly additions?: readonly Library[];
   readonly observer?: PolicyObserver | undefined;
   readonly lineWatcher?: LineWatcher | undefined;
+  /** Is told of each session and its callbacks, for counters, log, trace and journal. */
+  readonly account?: Account;
+  /** Takes what is to be said of a new version of the script; without it, that goes to the log. */
+  readonly announce?: (notice: ScriptNotice) => void;
+  /** Source of the last version that could run, for --on-bad-script last-good. */
+  readonly lastGood?: Uint8Array | undefined;
   /** The script at `options.script` where several sources share it, compiled once. */
   readonly file?: ScriptFile;
 }
@@ -71,13 +88,14 @@ const ACTION_BITS: Readonly<Record<ActionName, number>> = {
 };
 
 export function openPolicySource(settings: PolicySourceSettings): PolicySource {
-  const { options, log, sink, spool } = settings;
+  const { options, log, sink, spool, account } = settings;
+  const file = settings.file ?? new ScriptFile(options.script);
   const messages = new Spool(spool);
   if (spool !== '') {
     const removed = messages.sweep();
     if (removed > 0) log.notice(`${removed} message files of an earlier run removed from ${spool}`);
   }
-  const policies = new LuaPolicies(settings.file ?? new ScriptFile(options.script), {
+  const policies = new LuaPolicies(file, {
     template: new Template([
       ...libraries,
       { name: 'syslog', open: syslogLibrary(sink) },
@@ -114,12 +132,35 @@ export function openPolicySource(settings: PolicySourceSettings): PolicySource {
     endOfMessageDeadlineMs: options.endOfMessageDeadlineMs,
     observer: settings.observer,
     lineWatcher: settings.lineWatcher,
+    keepLastGood: options.onBadScript === 'last-good',
+    lastGood: settings.lastGood,
+    announce: settings.announce ?? (({ level, text }) => log[level](text)),
   });
   return {
-    open: (session) => policies.open(session),
+    open: (session) => {
+      const watch = account?.watch(session);
+      if (!watch) return policies.open(session);
+      const opened = policies.open(session, watch);
+      return opened instanceof Promise ? opened.then((policy) => watch.of(policy)) : watch.of(opened);
+    },
+    get source() {
+      return file.source;
+    },
+    trust: (hash) => policies.trust(hash),
     examine: async () => {
-      const { current, callbacks, problem, warnings } = await policies.examine();
-      return { path: options.script, hash: current.script?.hash, callbacks, problem, warnings };
+      const { current, trial, choice, key } = await policies.examine();
+      const { callbacks, problem, warnings, defined } = trial;
+      const serving = choice.passed ? choice.script.hash : undefined;
+      return {
+        path: options.script,
+        hash: current.script?.hash,
+        callbacks,
+        problem,
+        warnings,
+        defined,
+        serving,
+        key,
+      };
     },
   };
 }

@@ -4,11 +4,13 @@
 import type { Policy, PolicyFactory, SessionInfo } from '../milter/policy.ts';
 import { BrokenPolicy } from './broken-policy.ts';
 import { LuaContext, type Outcome } from './context.ts';
+import { definedNames } from './defined-names.ts';
 import type { Limits } from './host.ts';
 import type { LineWatcher } from './line-hook.ts';
-import { accountOf, LuaPolicy, type PolicySettings } from './lua-policy.ts';
+import { accountOf, type CallWatcher, LuaPolicy, type PolicySettings } from './lua-policy.ts';
 import { needsOf } from './needs.ts';
-import type { CurrentScript, Script, ScriptFailure, ScriptFile } from './script.ts';
+import { compile, type Script, type ScriptFile } from './script.ts';
+import { type Choice, type Judgement, ScriptVersions, type Trial } from './script-versions.ts';
 import { symbolListsFor } from './smtp/macro.ts';
 import { CALLBACK_NAMES, type CallbackName, SmtpTable } from './smtp/table.ts';
 import type { Template } from './template.ts';
@@ -24,62 +26,123 @@ export interface LuaPoliciesSettings extends PolicySettings {
   /** Whether the MTA may be asked for macros by a list; some peers cannot read one. */
   readonly asksForMacros: boolean;
   readonly lineWatcher?: LineWatcher | undefined;
+  /** Whether the last version that could run goes on serving when an edited one cannot. */
+  readonly keepLastGood?: boolean;
+  /** Source of such a version, known from an earlier process. */
+  readonly lastGood?: Uint8Array | undefined;
+  /** Takes what is to be said of a new version. */
+  readonly announce: (notice: ScriptNotice) => void;
 }
 
-/** What a script is found to define. All texts are latin1. */
-export interface Examination {
-  /** As the script spells them, in the order of an SMTP session. */
-  readonly callbacks: readonly string[];
-  /** `file:line: message` of what keeps the script from running. */
-  readonly problem?: string;
-  readonly warnings: readonly string[];
+/** What the operator should read about a version of the script. Text is latin1. */
+export interface ScriptNotice {
+  readonly level: 'notice' | 'error';
+  readonly text: string;
+  /** The same for the same version and result in every process. */
+  readonly key: string;
+  readonly hash: string | undefined;
+  /** The version has run in a scratch context. */
+  readonly passed: boolean;
 }
 
 export class LuaPolicies implements PolicyFactory {
   readonly #file: ScriptFile;
   readonly #settings: LuaPoliciesSettings;
-  /** Failures that are in the log already: of a version of the file, each is said once. */
-  #saidOf: Script | ScriptFailure | undefined;
+  readonly #versions: ScriptVersions;
 
   constructor(file: ScriptFile, settings: LuaPoliciesSettings) {
     this.#file = file;
     this.#settings = settings;
+    this.#versions = new ScriptVersions(file, {
+      keepLastGood: settings.keepLastGood ?? false,
+      tryOut: (script) => this.#tryOut(script),
+      judged: (judgement, first) => this.#announce(judgement, first),
+      lastGood: settings.lastGood && compile(settings.lastGood, file.path),
+    });
   }
 
-  open(session: SessionInfo): Policy | Promise<Policy> {
-    const current = this.#file.current();
-    if (!current.script) return this.#broken(current.failure, current.failure.message);
-    const { script } = current;
+  /** @param watcher is told of the session's callbacks */
+  open(session: SessionInfo, watcher?: CallWatcher): Policy | Promise<Policy> {
+    const choice = this.#versions.choose();
+    return choice instanceof Promise
+      ? choice.then((chosen) => this.#openWith(chosen, session, watcher))
+      : this.#openWith(choice, session, watcher);
+  }
+
+  #openWith(choice: Choice, session: SessionInfo, watcher?: CallWatcher): Policy | Promise<Policy> {
+    const { script, passed } = choice;
+    if (!script) return new BrokenPolicy(this.#settings.onError);
+    watcher?.began(script.hash);
     const { context, table } = this.#prepare(script, session.id);
     const opened = (outcome: Outcome<void>): Policy => {
       if (outcome.kind === 'done') {
+        if (!passed) this.#versions.recovered(script, spellingsIn(table, this.#file.path));
         const { actions, asksForMacros } = this.#settings;
         const symbols = asksForMacros ? symbolListsFor(script.names()) : [];
         const needs = { ...needsOf(definedIn(table), script.names(), actions), symbols };
-        return new LuaPolicy(context, table, needs, session, this.#settings);
+        return new LuaPolicy(context, table, needs, session, this.#settings, watcher);
       }
       context.dispose();
-      return this.#broken(script, outcome.kind === 'cancelled' ? 'cancelled' : accountOf(outcome));
+      if (passed && outcome.kind !== 'cancelled') {
+        watcher?.failed();
+        this.#settings.log.error(`${session.id}: ${this.#consequence()}: ${accountOf(outcome)}`);
+      }
+      return new BrokenPolicy(this.#settings.onError);
     };
     const outcome = context.run({ deadlineMs: this.#settings.deadlineMs });
     return outcome instanceof Promise ? outcome.then(opened) : opened(outcome);
   }
 
   /** Runs the script as it is now as a session would, and says what came of it. */
-  async examine(): Promise<Examination & { readonly current: CurrentScript }> {
-    const current = this.#file.current();
-    if (!current.script) return { current, callbacks: [], warnings: [], problem: current.failure.message };
-    const { context, table } = this.#prepare(current.script, '');
-    try {
-      const outcome = await context.run({ deadlineMs: this.#settings.deadlineMs });
-      if (outcome.kind !== 'done') {
-        const problem = outcome.kind === 'cancelled' ? 'cancelled' : outcome.message;
-        return { current, callbacks: [], warnings: [], problem };
+  examine(): Promise<Judgement> {
+    return this.#versions.examine();
+  }
+
+  /** Another process has found that a version with this hash can run. */
+  trust(hash: string): void {
+    this.#versions.trust(hash);
+  }
+
+  #tryOut(script: Script): Trial | Promise<Trial> {
+    const { context, table } = this.#prepare(script, '');
+    const conclude = (outcome: Outcome<void>): Trial => {
+      try {
+        if (outcome.kind === 'done') {
+          const defined = context.state ? definedNames(context.state) : new Set<string>();
+          return { ...spellingsIn(table, this.#file.path), defined };
+        }
+        if (outcome.kind === 'cancelled') return { callbacks: [], warnings: [], problem: 'cancelled' };
+        const account = accountOf(outcome);
+        const mayRecover = outcome.kind === 'failed';
+        return { callbacks: [], warnings: [], problem: outcome.message, account, mayRecover };
+      } finally {
+        context.dispose();
       }
-      return { current, ...spellingsIn(table, this.#file.path) };
-    } finally {
-      context.dispose();
+    };
+    const outcome = context.run({ deadlineMs: this.#settings.deadlineMs });
+    return outcome instanceof Promise ? outcome.then(conclude) : conclude(outcome);
+  }
+
+  #announce({ current, trial, choice, key }: Judgement, first: boolean): void {
+    const { announce } = this.#settings;
+    const hash = current.script?.hash;
+    if (trial.problem === undefined) {
+      const callbacks = trial.callbacks.join(' ') || 'none';
+      const text = `script changed: ${this.#file.path} (${hash}), callbacks: ${callbacks}`;
+      if (!first) announce({ level: 'notice', text, key, hash, passed: true });
+      return;
     }
+    const consequence = choice.passed
+      ? `script does not run, the last good version (${choice.script.hash}) serves`
+      : this.#consequence();
+    const text = `${consequence}: ${trial.account ?? trial.problem}`;
+    announce({ level: 'error', text, key, hash, passed: false });
+  }
+
+  #consequence(): string {
+    const { onError } = this.#settings;
+    const action = onError === 'continue' ? 'its callbacks are skipped' : `--on-error ${onError} is applied`;
+    return `script does not run, ${action}`;
   }
 
   #prepare(script: Script, sessionId: string): { context: LuaContext; table: SmtpTable } {
@@ -103,17 +166,6 @@ export class LuaPolicies implements PolicyFactory {
     const table = new SmtpTable(context.state);
     table.setSession('id', sessionId);
     return { context, table };
-  }
-
-  #broken(version: Script | ScriptFailure, account: string): Policy {
-    if (this.#saidOf !== version) {
-      this.#saidOf = version;
-      const { log, onError } = this.#settings;
-      const consequence =
-        onError === 'continue' ? 'its callbacks are skipped' : `--on-error ${onError} is applied`;
-      log.error(`script does not run, ${consequence}: ${account}`);
-    }
-    return new BrokenPolicy(this.#settings.onError);
   }
 }
 

@@ -69,6 +69,18 @@ export interface PolicyObserver {
   printed?(line: string): void;
 }
 
+/** A callback of the session as it went, without what is costly to find out. */
+export type Call = Omit<CallRecord, 'edits' | 'ids'>;
+
+/** Is told of the callbacks of one session. */
+export interface CallWatcher {
+  /** Callbacks of the script with this hash will follow. */
+  began(hash: string): void;
+  called(call: Call): void;
+  /** The main chunk could not be run in this session. */
+  failed(): void;
+}
+
 type EventOf<Kind extends PolicyEvent['kind']> = Extract<PolicyEvent, { kind: Kind }>;
 
 const CONTINUE: Verdict = { kind: 'continue' };
@@ -95,6 +107,7 @@ export class LuaPolicy implements Policy {
   readonly #session: SessionInfo;
   readonly #settings: PolicySettings;
   readonly #table: SmtpTable;
+  readonly #watcher: CallWatcher | undefined;
   #transactions = 0;
   #transactionId: string | undefined;
   #queueId: string | undefined;
@@ -112,7 +125,9 @@ export class LuaPolicy implements Policy {
     needs: Needs,
     session: SessionInfo,
     settings: PolicySettings,
+    watcher?: CallWatcher,
   ) {
+    this.#watcher = watcher;
     this.#context = context;
     this.#table = table;
     this.needs = needs;
@@ -326,7 +341,9 @@ export class LuaPolicy implements Policy {
     const name = this.#table.findCallback(callback);
     if (name === undefined) return CONTINUE;
     const { deadlineMs, endOfMessageDeadlineMs, observer } = this.#settings;
-    const began = observer ? performance.now() : 0;
+    const watcher = this.#watcher;
+    const watched = observer !== undefined || watcher !== undefined;
+    const began = watched ? performance.now() : 0;
     let where = '';
     const outcome = this.#context.call(
       (L) => {
@@ -335,18 +352,19 @@ export class LuaPolicy implements Policy {
       },
       (L, count) => {
         const reading = readVerdict(L, count);
-        if (reading !== GO_ON || observer) where = this.#context.script.returnPosition(L);
+        if (reading !== GO_ON || watched) where = this.#context.script.returnPosition(L);
         return reading;
       },
       { deadlineMs: callback === 'dot' ? endOfMessageDeadlineMs : deadlineMs },
     );
     const conclude = (settled: Outcome<Reading>): Verdict => {
       const { verdict, failure } = this.#judge(settled);
-      const call = { name: `smtp.${name}`, where, event, verdict, failure };
-      this.#report(call);
+      const milliseconds = watched ? performance.now() - began : 0;
+      const call = { name: `smtp.${name}`, where, event, verdict, failure, milliseconds };
+      if (failure !== undefined) this.#logFailure(call);
+      watcher?.called(call);
       if (observer) {
-        const edits = this.#edits?.compile() ?? [];
-        observer.called({ ...call, edits, ids: this.#ids(), milliseconds: performance.now() - began });
+        observer.called({ ...call, edits: this.#edits?.compile() ?? [], ids: this.#ids() });
       }
       return verdict;
     };
@@ -372,16 +390,8 @@ export class LuaPolicy implements Policy {
     }
   }
 
-  /** One line for each verdict that stops mail, and for each failure. */
-  #report({ name, where, verdict, failure }: Omit<CallRecord, 'edits' | 'ids' | 'milliseconds'>): void {
-    const { log } = this.#settings;
-    if (failure !== undefined) {
-      log.error(`${this.#ids()}: ${where === '' ? '' : `${where}: `}${name}: ${failure}`);
-    } else if (verdict.kind !== 'continue') {
-      const what = verdict.kind === 'reply' ? `${verdict.code} ${verdict.lines.join(' / ')}` : verdict.kind;
-      const line = where === '' ? '' : ` at ${where}`;
-      log.info(`${this.#ids()}: ${name}: ${what}${line} (script ${this.#context.script.hash})`);
-    }
+  #logFailure({ name, where, failure }: Call): void {
+    this.#settings.log.error(`${this.#ids()}: ${where === '' ? '' : `${where}: `}${name}: ${failure}`);
   }
 
   /** Postfix makes the queue id only after the first recipient. */

@@ -157,6 +157,16 @@ export class ScriptFile {
     this.path = path;
   }
 
+  /** Of the file as it was last found: another text for each edit. */
+  get version(): string {
+    return this.#version;
+  }
+
+  /** The bytes that were last read; undefined when the file cannot be read. */
+  get source(): Uint8Array | undefined {
+    return this.#source;
+  }
+
   /**
    * The script as the file is now: compiled when the file is new or has changed, else the same objects as before. Costs
    * one stat.

@@ -5,7 +5,7 @@
  * policy object serves one SMTP session. Nothing here knows of bytes on a socket, or of Lua.
  */
 import type { ClientEndpoint } from './connect.ts';
-import type { Modification, SymbolList } from './reply.ts';
+import type { Modification, Reply, SymbolList } from './reply.ts';
 
 /** Addresses are without angle brackets and source route; the null sender is `''`. Text is latin1. */
 export type PolicyEvent =
@@ -78,6 +78,8 @@ export interface Policy {
   readonly needs: Needs;
   /** One event at a time: the next is given when the verdict of the one before is there. Never throws or rejects. */
   handle(event: PolicyEvent): Verdict | Promise<Verdict>;
+  /** Is told what the MTA is answered: a bound of the protocol's side may have decided instead of the policy. */
+  replied?(reply: Reply): void;
   /** Ends the event in progress, if any: its promise resolves soon, to whatever. */
   cancel(): void;
   /** Frees what the policy holds. No event follows. */

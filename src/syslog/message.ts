@@ -10,6 +10,8 @@
  * rsyslog itself does (`$EscapeControlCharactersOnReceive`). Other 8-bit bytes pass unchanged.
  */
 
+import { jsonOf } from '../json-text.ts';
+
 /** Keyword, value and order of POSIX's severities. */
 const SEVERITIES = ['emerg', 'alert', 'crit', 'error', 'warning', 'notice', 'info', 'debug'] as const;
 
@@ -30,6 +32,8 @@ export interface LogRecord {
   readonly pid: boolean;
   /** Latin1, one character per byte; a character above U+00FF stands for its UTF-8 bytes. */
   readonly text: string;
+  /** What a log in JSON says besides; strings are latin1. */
+  readonly fields?: Readonly<Record<string, unknown>>;
 }
 
 /** The number in `<...>`: facility and severity as one (RFC 3164 section 4.1.1). */
@@ -120,4 +124,18 @@ export function formatConsole(record: LogRecord, time: Date, pid: number, maxByt
 export function formatJournal(record: LogRecord, pid: number, maxBytes: number): Buffer {
   const head = `<${record.severity}>${formatTag(record.ident, record.pid ? pid : null)} `;
   return Buffer.from(`${head}${escapeText(record.text, maxBytes - head.length - 1)}\n`, 'latin1');
+}
+
+/** JSON lines are cut here, as a log daemon would cut them in the middle. */
+const MAX_JSON_CHARS = 7900;
+
+/** A record as one JSON object in one line, ASCII only, without line end. */
+export function formatJson(record: LogRecord, time: Date, pid: number): string {
+  const { severity, ident, text, fields } = record;
+  const level = SEVERITIES[severity] ?? String(severity);
+  const head = { time: time.toISOString(), level, ident, ...(record.pid ? { pid } : {}) };
+  const whole = jsonOf({ ...head, message: text, ...fields });
+  if (whole.length <= MAX_JSON_CHARS) return whole;
+  // A character takes six in JSON at most.
+  return jsonOf({ ...head, message: text.slice(0, MAX_JSON_CHARS / 8), truncated: true });
 }

@@ -2,8 +2,9 @@
  * From a target to the sink that reaches it.
  */
 import { RemoteCarrier } from './client.ts';
+import { JsonSink } from './json-sink.ts';
 import type { LogSink } from './log-sink.ts';
-import { QueuedSink } from './queued-sink.ts';
+import { type Carrier, QueuedSink } from './queued-sink.ts';
 import { StderrSink } from './stderr-sink.ts';
 import type { SyslogTarget } from './target.ts';
 import { openUnixCarrier } from './unix-carrier.ts';
@@ -18,21 +19,32 @@ const NOWHERE: LogSink = {
  * Opens a sink for the target. Nothing has to answer yet: lines wait for a log server that comes later. Where the
  * machine has no syslog daemon, `local` falls back to standard error.
  *
+ * @param format of the text of a line: `json` for one object
  * @param onProblem is told in one line, once per outage, what an operator should know; it must not write to this sink
  */
-export function openSink(target: SyslogTarget, onProblem: (message: string) => void): LogSink {
+export function openSink(
+  target: SyslogTarget,
+  onProblem: (message: string) => void,
+  format: 'text' | 'json' = 'text',
+): LogSink {
+  const json = format === 'json';
+  const toStderr = (): LogSink => new StderrSink(process.stderr, undefined, json);
+  const queued = (carrier: Carrier): LogSink => {
+    const sink = new QueuedSink(carrier, onProblem);
+    return json ? new JsonSink(sink) : sink;
+  };
   switch (target.kind) {
     case 'local': {
       const carrier = openUnixCarrier(target.path);
-      if (typeof carrier !== 'string') return new QueuedSink(carrier, onProblem);
+      if (typeof carrier !== 'string') return queued(carrier);
       onProblem(`${carrier}: logging to stderr; choose another with --syslog`);
-      return new StderrSink();
+      return toStderr();
     }
     case 'udp':
     case 'tcp':
-      return new QueuedSink(new RemoteCarrier(target), onProblem);
+      return queued(new RemoteCarrier(target));
     case 'stderr':
-      return new StderrSink();
+      return toStderr();
     case 'none':
       return NOWHERE;
     default:

@@ -7,7 +7,7 @@
 import { fstatSync } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { CLOSE_MS, type LogSink, selfReport } from './log-sink.ts';
-import { formatConsole, formatJournal, type LogRecord } from './message.ts';
+import { formatConsole, formatJournal, formatJson, type LogRecord } from './message.ts';
 
 const MAX_LINE_BYTES = 8192;
 const MAX_BUFFERED_BYTES = 4 << 20;
@@ -15,12 +15,14 @@ const MAX_BUFFERED_BYTES = 4 << 20;
 export class StderrSink implements LogSink {
   readonly #stream: Writable;
   readonly #journal: boolean;
+  readonly #json: boolean;
   #dropped = 0;
   #unreported = 0;
   #closed = false;
 
-  constructor(stream: Writable = process.stderr, journal: boolean = isJournalStream()) {
+  constructor(stream: Writable = process.stderr, journal: boolean = isJournalStream(), json = false) {
     this.#stream = stream;
+    this.#json = json;
     this.#journal = journal;
     if (stream.listenerCount('error') === 0) stream.on('error', () => {});
   }
@@ -44,6 +46,10 @@ export class StderrSink implements LogSink {
   }
 
   #format(record: LogRecord): Buffer {
+    if (this.#json) {
+      const level = this.#journal ? `<${record.severity}>` : '';
+      return Buffer.from(`${level}${formatJson(record, new Date(), process.pid)}\n`, 'latin1');
+    }
     return this.#journal
       ? formatJournal(record, process.pid, MAX_LINE_BYTES)
       : formatConsole(record, new Date(), process.pid, MAX_LINE_BYTES);

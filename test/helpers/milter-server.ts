@@ -5,6 +5,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Connection } from '../../src/connection.ts';
+import { Account } from '../../src/control/account.ts';
 import { Logger } from '../../src/log.ts';
 import { DEFAULT_MESSAGE_LIMITS } from '../../src/milter/transaction.ts';
 import { type GivenOptions, resolveOptions } from '../../src/options.ts';
@@ -72,7 +73,8 @@ export async function startServer(
   const resolved = resolveOptions(given, {});
   const sink = new LogRecorder();
   const log = new Logger(sink, resolved.logLevel);
-  const policies = openPolicySource({ options: resolved, log, sink, spool: directory });
+  const account = new Account(log);
+  const policies = openPolicySource({ options: resolved, log, sink, spool: directory, account });
   let sessions = 0;
   const settings = {
     policies,
