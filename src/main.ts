@@ -2,6 +2,7 @@
 /** The command line: finds the command and its options, runs it, and turns its end into an exit code. */
 import { readFileSync } from 'node:fs';
 import yargs, { type Argv } from 'yargs';
+import { TRY_SWITCHES, TRY_VALUES } from './commands/try-options.ts';
 import { EXIT, OperatorError } from './operator-error.ts';
 import { OPTION_TABLE, type Options } from './option-table.ts';
 import { BadValue, nearest, onOff } from './option-values.ts';
@@ -81,6 +82,41 @@ const COMMANDS: readonly Command[] = [
     },
   },
   {
+    usage: 'try <policy> [message]',
+    name: 'try',
+    summary: 'Run a policy on a message without sending it, and show what would become of it',
+    options: [
+      ...SCRIPT_OPTIONS,
+      'on-error',
+      'actions',
+      'macros',
+      'dns-server',
+      'dns-timeout',
+      'deadline',
+      'eom-deadline',
+      'max-header-mb',
+      'max-body-mb',
+      'max-recipients',
+    ],
+    switches: TRY_SWITCHES,
+    values: TRY_VALUES,
+    positionals: { policy: 'The Lua file', message: 'File of the message (default: a short one, built in)' },
+    examples: [
+      [
+        '$0 try smtpf.lua message.eml --ip 192.0.2.7',
+        'Exit code 0 accepted, 1 refused, 2 deferred, 3 script error',
+      ],
+      ['$0 try smtpf.lua --to list@example.com --mta sendmail', 'Without a message of your own'],
+      ['$0 try smtpf.lua --session -', 'Type SMTP commands'],
+      ['$0 try smtpf.lua --repeat Maildir --dns records', 'Many messages, and no DNS'],
+    ],
+    implied: ({ policy }) => new Map([['script', [String(policy)]]]),
+    run: async (options, args) => {
+      const { tryPolicy } = await import('./commands/try.ts');
+      return tryPolicy(options, args);
+    },
+  },
+  {
     usage: 'test [files..]',
     name: 'test',
     summary: 'Run the tests of policies: *_test.lua beside them',
@@ -89,6 +125,7 @@ const COMMANDS: readonly Command[] = [
       tap: 'Print TAP',
       json: 'Print JSON',
       coverage: 'Show which lines of the policies were not run',
+      bail: 'End each file with the first case that fails',
       watch: 'Run again when a test, its policy or a module of it changes',
     },
     values: {
@@ -107,7 +144,7 @@ const COMMANDS: readonly Command[] = [
       const { test } = await import('./commands/test.ts');
       const text = (name: string): string | undefined =>
         args[name] === undefined ? undefined : [args[name]].flat().map(String).at(-1);
-      const { files, tap, json, coverage, watch } = args;
+      const { files, tap, json, coverage, bail, watch } = args;
       const places = [files ?? []].flat().map(String);
       return test(options, {
         places: places.length > 0 ? places : ['.'],
@@ -115,6 +152,7 @@ const COMMANDS: readonly Command[] = [
         jobs: text('jobs'),
         junit: text('junit'),
         lcov: text('lcov'),
+        bail: bail === true,
         watch: watch === true,
         tap: tap === true,
         json: json === true,
@@ -186,7 +224,7 @@ async function parse(argv: string[]): Promise<Invocation | string> {
       answer = output;
     });
   } catch (error) {
-    throw new OperatorError(usageProblem(error), EXIT.usage);
+    throw new OperatorError(usageProblem(error, argv[0]), EXIT.usage);
   }
   return invocation ?? answer;
 }
@@ -236,11 +274,12 @@ function spellFlags(argv: readonly string[]): string[] {
   });
 }
 
-function usageProblem(error: unknown): string {
+function usageProblem(error: unknown, command: string | undefined): string {
   const message = error instanceof Error ? error.message : String(error);
-  return message.startsWith('Not enough non-option arguments')
-    ? 'check: the script to check must be named: smtpf-milter check FILE'
-    : message.replace(/\s*\n\s*/g, ' ');
+  if (!message.startsWith('Not enough non-option arguments')) return message.replace(/\s*\n\s*/g, ' ');
+  return command === 'try'
+    ? 'try: the policy to try must be named: smtpf-milter try POLICY [MESSAGE]'
+    : 'check: the script to check must be named: smtpf-milter check FILE';
 }
 
 /** The options given, by dashed name, whether known or not. @throws OperatorError for arguments nobody takes. */

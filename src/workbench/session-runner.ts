@@ -6,7 +6,7 @@ import type { Command } from '../milter/command.ts';
 import type { Policy, PolicyFactory } from '../milter/policy.ts';
 import type { Modification, Reply, SymbolList } from '../milter/reply.ts';
 import { Session, type Step } from '../milter/session.ts';
-import { DEFAULT_MESSAGE_LIMITS } from '../milter/transaction.ts';
+import { DEFAULT_MESSAGE_LIMITS, type MessageLimits } from '../milter/transaction.ts';
 
 /** What came back for a command: no reply where none was due. */
 export interface Answer {
@@ -19,6 +19,8 @@ export interface RunnerSettings {
   readonly nextSessionId: () => string;
   /** What the operator would read in the log. */
   readonly warn: (message: string) => void;
+  /** Bounds of a message; undefined for the usual ones. */
+  readonly limits?: MessageLimits;
   /** Is told each command as the filter gets it. */
   readonly heard?: (command: Command) => void;
 }
@@ -46,7 +48,10 @@ export class SessionRunner {
   /** One command at a time. */
   async say(command: Command): Promise<Answer> {
     this.#settings.heard?.(command);
-    this.#session ??= new Session((await this.#open()).needs, DEFAULT_MESSAGE_LIMITS);
+    this.#session ??= new Session(
+      (await this.#open()).needs,
+      this.#settings.limits ?? DEFAULT_MESSAGE_LIMITS,
+    );
     return this.#carryOut(this.#session.receive(command));
   }
 

@@ -1,0 +1,118 @@
+/** `smtpf-milter try POLICY [MESSAGE]`: runs a policy without sending mail, and says what would become of it. */
+import type { Options } from '../option-table.ts';
+import type { ScriptReport } from '../policy-source.ts';
+import type { Exchange, MessageOutcome } from '../workbench/smtp-dialogue.ts';
+import { paintFor } from './paint.ts';
+import { readText, TryBench } from './try-bench.ts';
+import { callsJson, dialogueJson, outcomeJson, scriptJson } from './try-json.ts';
+import { sampleMessage, sendMessage } from './try-message.ts';
+import { readPlan } from './try-options.ts';
+import { repeatJson, repeatText, tryAll } from './try-repeat.ts';
+import { followScript, isTyped, openScript } from './try-session.ts';
+import { TryText } from './try-text.ts';
+
+const EXIT = { accepted: 0, refused: 1, deferred: 2, scriptError: 3 } as const;
+
+/**
+ * Prints what it finds on standard output.
+ * @param args as yargs has them
+ * @returns 0 accepted for at least one recipient, 1 refused, 2 deferred, 3 script error; of several messages the worst.
+ * @throws OperatorError when an option or file is wrong
+ */
+export async function tryPolicy(options: Options, args: Readonly<Record<string, unknown>>): Promise<number> {
+  const bench = new TryBench(options, readPlan(args));
+  try {
+    const script = await bench.examine();
+    if (bench.plan.repeat !== undefined) return await repeat(bench, script, bench.plan.repeat);
+    return await converse(bench, script);
+  } finally {
+    bench.close();
+  }
+}
+
+/** One session: a message, or what a script says. */
+async function converse(bench: TryBench, script: ScriptReport): Promise<number> {
+  const { plan, recorder } = bench;
+  const paint = paintFor(process.stdout);
+  const text = new TryText(paint, plan);
+  const exchanges: Exchange[] = [];
+  const content = plan.message === undefined ? sampleMessage(plan, new Date()) : readText('', plan.message);
+  const commands = plan.session === undefined ? undefined : openScript(plan.session);
+  const typed = commands !== undefined && isTyped(commands);
+  const dialogue = bench.openSession((exchange) => {
+    exchanges.push(exchange);
+    if (!plan.json) print(text.exchange(typed ? { ...exchange, said: undefined } : exchange));
+  });
+  if (!plan.json) print(text.script(script));
+  // The main chunk has run when the client is greeted: its call comes before the first exchange.
+  let outcomes: readonly MessageOutcome[];
+  if (commands) {
+    await followScript(dialogue, commands);
+    commands.close();
+    outcomes = dialogue.messages;
+  } else outcomes = [await sendMessage(dialogue, plan, content)];
+
+  const code = exitCode(outcomes, hasFailed(script, recorder.calls));
+  if (plan.json) {
+    const last = outcomes.at(-1);
+    printJson({
+      mta: plan.mta,
+      script: scriptJson(script),
+      client: { ip: plan.ip, ptr: plan.ptr },
+      ...(last ? outcomeJson(last) : { verdict: null, recipients: [], edits: [], delivery: null }),
+      ...(commands ? { messages: outcomes.map(outcomeJson) } : {}),
+      calls: callsJson(recorder.calls),
+      dialogue: dialogueJson(exchanges),
+      problems: recorder.problems,
+      exit: code,
+    });
+  } else {
+    for (const outcome of outcomes) print(text.outcome(outcome));
+    print(text.problems(recorder.problems));
+  }
+  return code;
+}
+
+async function repeat(bench: TryBench, script: ScriptReport, path: string): Promise<number> {
+  const { plan } = bench;
+  const paint = paintFor(process.stdout);
+  if (!plan.json) print(new TryText(paint, plan).script(script));
+  const report = await tryAll(bench, path);
+  const failed = script.problem !== undefined || report.tried.some(({ failures }) => failures.length > 0);
+  const code = exitCode(
+    report.tried.map(({ outcome }) => outcome),
+    failed,
+  );
+  if (plan.json) {
+    printJson({ mta: plan.mta, script: scriptJson(script), ...repeatJson(report), exit: code });
+  } else print(repeatText(report, paint));
+  return code;
+}
+
+function hasFailed(script: ScriptReport, calls: TryBench['recorder']['calls']): boolean {
+  return script.problem !== undefined || calls.some(({ call }) => call?.failure !== undefined);
+}
+
+/** Of several messages the worst counts. */
+function exitCode(outcomes: readonly MessageOutcome[], failed: boolean): number {
+  if (failed) return EXIT.scriptError;
+  const codes = outcomes.map(({ action }) => {
+    switch (action) {
+      case 'reject':
+        return EXIT.refused;
+      case 'tempfail':
+        return EXIT.deferred;
+      default:
+        return EXIT.accepted;
+    }
+  });
+  return codes.find((code) => code === EXIT.refused) ?? codes.find((code) => code === EXIT.deferred) ?? 0;
+}
+
+function print(lines: readonly string[]): void {
+  if (lines.length > 0) process.stdout.write(Buffer.from(`${lines.join('\n')}\n`, 'latin1'));
+}
+
+function printJson(content: unknown): void {
+  process.stdout.write(`${JSON.stringify(content, undefined, 2)}\n`);
+}
