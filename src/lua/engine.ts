@@ -121,6 +121,22 @@ const sourceCures: SourceCure[] = [
     to: 'ar.what = to_luastring("C", true);',
   },
   {
+    // Messages that programs may look for in C Lua's words.
+    file: 'ldo.js',
+    from: 'ldebug.luaG_runerror(L, to_luastring("JS stack overflow", true));',
+    to: 'ldebug.luaG_runerror(L, to_luastring("C stack overflow", true));',
+  },
+  {
+    file: 'ldo.js',
+    from: 'resume_error(L, "JS stack overflow", nargs)',
+    to: 'resume_error(L, "C stack overflow", nargs)',
+  },
+  {
+    file: 'ldo.js',
+    from: '"attempt to yield across a JS-call boundary"',
+    to: '"attempt to yield across a C-call boundary"',
+  },
+  {
     // The uncatchable end (see below) of code that runs on after pcall has caught an error was taken for a bug of the
     // engine ("assertion failed"): only at the first of several stretches was it expected.
     file: 'ldo.js',

@@ -91,6 +91,9 @@ const GC_NAMES = GC_OPTIONS.map((name) => ascii(name));
 /** Lua's defaults for the pause and the step multiplier, in percent. */
 const GC_SETTING = 200;
 
+/** Registry field: the script has "stopped" the collector. */
+const GC_STOPPED = ascii('_GC_stopped');
+
 /** JavaScript's collector works by itself: the answers are what a program expects, "count" is the process's heap in KB. */
 function collectgarbage(L: LuaState): number {
   const option = GC_OPTIONS[lauxlib.luaL_checkoption(L, 1, ascii('collect'), GC_NAMES)];
@@ -100,8 +103,17 @@ function collectgarbage(L: LuaState): number {
       lua.lua_pushnumber(L, getHeapStatistics().used_heap_size / 1024);
       return 1;
     case 'step':
-    case 'isrunning':
       lua.lua_pushboolean(L, true);
+      return 1;
+    case 'isrunning':
+      lua.lua_getfield(L, lua.LUA_REGISTRYINDEX, GC_STOPPED);
+      lua.lua_pushboolean(L, !lua.lua_toboolean(L, -1));
+      return 1;
+    case 'stop':
+    case 'restart':
+      lua.lua_pushboolean(L, option === 'stop');
+      lua.lua_setfield(L, lua.LUA_REGISTRYINDEX, GC_STOPPED);
+      lua.lua_pushinteger(L, 0);
       return 1;
     case 'setpause':
     case 'setstepmul':
