@@ -302,6 +302,10 @@ function givenOptions({ command, args }: Invocation): GivenOptions {
       throw new OperatorError(`--${name}: not an option of ${command.name}`, EXIT.usage);
     }
     if (!known && name.length === 1) throw new OperatorError(`-${name}: unknown option`, EXIT.usage);
+    const own = nearest(name, Object.keys({ ...command.switches, ...command.values }));
+    if (!known && own !== undefined) {
+      throw new OperatorError(`--${name}: unknown option (did you mean --${own}?)`, EXIT.usage);
+    }
     given.set(name, values.map(String));
   }
   return given;

@@ -22,6 +22,8 @@ export interface TestArguments {
   /** Processes. */
   readonly jobs: string | undefined;
   readonly watch: boolean;
+  /** Whether each file ends with the first case that fails. */
+  readonly bail: boolean;
   /** What goes to standard output; text for people if neither. */
   readonly tap: boolean;
   readonly json: boolean;
@@ -50,7 +52,7 @@ async function runOnce(options: Options, given: TestArguments, jobs: number): Pr
   const withCoverage = given.coverage || given.lcov !== undefined;
   const text = textReport(given);
   const files = await runTestFiles(findTestFiles(given.places), {
-    settings: { options, coverage: withCoverage, filter: given.filter },
+    settings: { options, coverage: withCoverage, filter: given.filter, bail: given.bail },
     jobs,
     finished: (report) => {
       const isEmpty = report.cases.length === 0 && report.broken === undefined;

@@ -44,6 +44,8 @@ export interface RunSettings {
   readonly coverage: boolean;
   /** Cases whose name does not match are left out. */
   readonly filter?: string | undefined;
+  /** Whether the first case of a file that fails is its last. */
+  readonly bail?: boolean;
 }
 
 /** CPU time of a case without what its sessions take, and time in all. */
@@ -82,6 +84,7 @@ export async function runTestFile(path: string, settings: RunSettings): Promise<
     if (policy) coverage?.include(policy.proto);
     if (file.cases.length === 0) return report(`${path}: no test.case in it`);
     for (let i = 0; i < file.cases.length; i++) {
+      if (settings.bail && cases.at(-1)?.failure) break;
       if (!wanted.test(readable(file.cases[i]?.name ?? ''))) continue;
       // A case that was over a budget has taken the context with it.
       const lost = file.usable ? undefined : await file.load();
