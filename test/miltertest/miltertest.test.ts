@@ -45,9 +45,7 @@ describe('miltertest', { skip: missing, timeout: 60_000 }, () => {
         output += text;
       });
       const [code] = await once(child, 'close');
-      const complaints = server.log.lines.filter((line) =>
-        /closed:|internal error|traceback/.test(line),
-      );
+      const complaints = server.log.lines.filter((line) => /closed:|internal error|traceback/.test(line));
       assert.equal(code, 0, `${output}\n${complaints.join('\n')}`);
       assert.deepEqual(complaints, []);
       await server.whenIdle();
