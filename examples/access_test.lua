@@ -40,6 +40,8 @@ test.case("the most specific line counts, whatever the order", function()
 fc00::/7 REJECT wide
 ::ffff:192.0.2.200 REJECT one mapped
 192.0.2.201 reject
+::1.2.3.4 REJECT not mapped
+ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.254 REJECT long
 ]])
   for ip, line in pairs {
     ["192.0.2.66"] = "550 5.7.1 access denied",
@@ -66,11 +68,15 @@ fc00::/7 REJECT wide
     ["203.0.113.9"] = "550 5.0.0 mapped",
     ["::1"] = "550 5.0.0 low",
     ["fdff::1"] = "550 5.0.0 wide",
+    ["::1.2.3.4"] = "550 5.0.0 not mapped",
+    ["ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe"] = "550 5.0.0 long",
   } do
     refuses(ip, line)
   end
   for _, ip in ipairs {
     "8.8.8.8",
+    "1.2.3.4",
+    "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
     "9.255.255.255",
     "11.0.0.0",
     "10.255.255.255",
@@ -145,11 +151,11 @@ test.case("lines that are no entries are left out, and named in the log to whom 
     local line, ip, named = table.unpack(row)
     test.file(TABLE, "# first line\n" .. line .. "\n" .. ip .. " REJECT last, no line end")
     local answer, s = connect(ip)
-    test.equal(answer.lines[1], "550 5.0.0 last, no line end", line)
+    test.equal(answer.lines[1], "550 5.0.0 last, no line end", tostring(line))
     local log = s:log()
     test.match(table.remove(log), "^[%x:.]+: REJECT last, no line end %(line 3%)$")
     local said = TABLE .. ":2: left out, not an address or network and an action: " .. line
-    test.equal(log, named and { said } or {}, line)
+    test.equal(log, named and { said } or {}, tostring(line))
   end
 end)
 

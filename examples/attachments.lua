@@ -249,7 +249,7 @@ local function parameters(header)
       local value = piece:sub(equals + 1):match("^%s*(.*)$")
       local base, number, star = name:match("^([^*]+)%*(%d%d?%d?)(%*?)$")
       if base then
-        number = tonumber(number)
+        number = assert(tonumber(number))
         divided[base] = divided[base] or {}
         divided[base][number] = star == "*" and percent_decode(value) or value
       elseif name:sub(-1) == "*" then

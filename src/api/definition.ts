@@ -6,6 +6,7 @@ import { luaChapter } from './lua.ts';
 import { messageChapters } from './message.ts';
 import { smtpChapters } from './smtp.ts';
 import { syslogChapters } from './syslog.ts';
+import { testChapter } from './test.ts';
 
 export const API: readonly Chapter[] = [
   luaChapter,
@@ -14,4 +15,5 @@ export const API: readonly Chapter[] = [
   ...messageChapters,
   ...syslogChapters,
   dnsChapter,
+  testChapter,
 ];

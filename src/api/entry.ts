@@ -101,5 +101,7 @@ export type Entry = Callback | ApiFunction | Field | Constant | ApiClass | Note;
 export interface Chapter {
   readonly title: string;
   readonly doc: string;
+  /** Not there in a policy, but in the files that test one. */
+  readonly onlyInTests?: boolean;
   readonly entries: readonly Entry[];
 }

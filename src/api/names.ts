@@ -60,6 +60,8 @@ export const API_NAMES: {
   readonly tables: ReadonlyMap<string, ReadonlySet<string>>;
   /** Global names: tables and functions. */
   readonly globals: ReadonlySet<string>;
+  /** Those of them that a policy does not have, only a file that tests one. */
+  readonly testGlobals: ReadonlySet<string>;
 } = {
   callbacks,
   functions,
@@ -67,7 +69,14 @@ export const API_NAMES: {
   constants,
   classes,
   tables,
-  globals: new Set(
-    [...tables.keys(), ...functions.keys()].filter((name) => !name.includes('.') && !name.includes(':')),
+  globals: new Set([...tables.keys(), ...functions.keys()].filter(isGlobal)),
+  testGlobals: new Set(
+    API.filter(({ onlyInTests }) => onlyInTests).flatMap(({ entries }) =>
+      entries.flatMap(({ kind, name }) => (kind === 'function' ? [name.split(/[.:]/)[0] ?? name] : [])),
+    ),
   ),
 };
+
+function isGlobal(name: string): boolean {
+  return !/[.:]/.test(name);
+}

@@ -5,6 +5,7 @@ import { lint } from '../lint/lint.ts';
 import { countsOf, formatCounts, formatExcerpt, formatFinding } from '../lint/report.ts';
 import { Source } from '../lint/source.ts';
 import { Logger } from '../log.ts';
+import { ScriptFile } from '../lua/script.ts';
 import { EXIT } from '../operator-error.ts';
 import type { Options } from '../option-table.ts';
 import { packagePathOf } from '../options.ts';
@@ -17,10 +18,12 @@ export interface CheckSwitches {
   readonly json: boolean;
 }
 
+type Report = Pick<ScriptReport, 'hash' | 'callbacks' | 'problem' | 'warnings' | 'defined'>;
+
 /** What there is to say of a script. Texts are latin1. */
 interface Result {
   readonly file: string;
-  readonly report: ScriptReport;
+  readonly report: Report;
   readonly text: string;
   readonly findings: readonly Finding[];
 }
@@ -31,10 +34,7 @@ interface Result {
  * @returns 0, or 1 for a script that cannot run or has errors.
  */
 export async function check(options: Options, file: string, switches: CheckSwitches): Promise<number> {
-  const sink = new StderrSink();
-  const log = new Logger(sink, 'warning');
-  const asNamed = { ...options, script: file, packagePath: packagePathOf(options) };
-  const report = await openPolicySource({ options: asNamed, log, sink, spool: '' }).examine();
+  const report = isTestFile(file) ? compileOnly(file) : await run(options, file);
   const result = examineText(options, file, report);
   const output = switches.json ? formatJson(result) : formatPlain(result, process.stdout.isTTY);
   await new Promise<void>((resolve) => {
@@ -45,18 +45,43 @@ export async function check(options: Options, file: string, switches: CheckSwitc
   return failed ? EXIT.badScript : EXIT.ok;
 }
 
-function examineText(options: Options, file: string, report: ScriptReport): Result {
+/** Files of tests run in a world of their own only: `smtpf-milter test`. */
+function isTestFile(file: string): boolean {
+  return file.endsWith('_test.lua');
+}
+
+async function run(options: Options, file: string): Promise<Report> {
+  const sink = new StderrSink();
+  const log = new Logger(sink, 'warning');
+  const asNamed = { ...options, script: file, packagePath: packagePathOf(options) };
+  return openPolicySource({ options: asNamed, log, sink, spool: '' }).examine();
+}
+
+function compileOnly(file: string): Report {
+  const { script, failure } = new ScriptFile(file).current();
+  return {
+    hash: script?.hash,
+    callbacks: [],
+    problem: failure?.message,
+    warnings: [],
+    defined: undefined,
+  };
+}
+
+function examineText(options: Options, file: string, report: Report): Result {
   const named = Buffer.from(file).toString('latin1');
   // What does not compile is not looked at: one mistake would look like many.
   const text = report.hash === undefined ? '' : readFileSync(file, 'latin1');
   const { allowExecute, allowJs } = options;
   const findings =
-    report.hash === undefined ? [] : lint(text, { defined: report.defined, allowExecute, allowJs });
+    report.hash === undefined
+      ? []
+      : lint(text, { defined: report.defined, allowExecute, allowJs, isTest: isTestFile(file) });
   return { file: named, report, text, findings: findings ?? unread(report) };
 }
 
 /** What is known of a script that Lua can read and the linter cannot. */
-function unread({ warnings }: ScriptReport): Finding[] {
+function unread({ warnings }: Report): Finding[] {
   const start = { line: 1, column: 1, endLine: 1, endColumn: 1 };
   return warnings.map((message) => ({ rule: 'double-callback', severity: 'warning', message, ...start }));
 }
@@ -68,7 +93,10 @@ function formatPlain({ file, report, text, findings }: Result, withExcerpts: boo
     return withExcerpts ? [line, formatExcerpt(source, finding)] : [line];
   });
   if (findings.length > 0) lines.push(`${file}: ${formatCounts(findings)}`);
-  lines.push(report.problem ?? `${file}: callbacks: ${report.callbacks.join(' ') || 'none'}`);
+  const summary = isTestFile(file)
+    ? 'tests, to be run by smtpf-milter test'
+    : `callbacks: ${report.callbacks.join(' ') || 'none'}`;
+  lines.push(report.problem ?? `${file}: ${summary}`);
   return `${lines.join('\n')}\n`;
 }
 

@@ -26,6 +26,8 @@ export interface Surroundings {
   readonly defined?: ReadonlySet<string> | undefined;
   readonly allowJs: boolean;
   readonly allowExecute: boolean;
+  /** Whether it is a file of tests, which has the library `test` too. */
+  readonly isTest: boolean;
 }
 
 /** A function of the script that the milter calls. */

@@ -165,6 +165,7 @@ export const accidentalGlobal: Rule = {
 };
 
 function isKnownGlobal(policy: Policy, name: string): boolean {
+  if (API_NAMES.testGlobals.has(name) && !policy.surroundings.isTest) return false;
   return GLOBALS.includes(name) || (policy.surroundings.defined?.has(name) ?? false);
 }
 
@@ -188,7 +189,9 @@ export const unknownGlobal: Rule = {
 function checkGlobal(policy: Policy, identifier: Identifier, report: Report): void {
   const { name } = identifier;
   if (isKnownGlobal(policy, name) || policy.isDefined(name) || Object.hasOwn(FORMER_NAMES, name)) return;
-  const candidates = [...policy.bindings.visibleAt(identifier), ...policy.defined, ...GLOBALS];
+  const candidates = [...policy.bindings.visibleAt(identifier), ...policy.defined, ...GLOBALS].filter(
+    (other) => other !== name,
+  );
   const near =
     name.length > 2
       ? nearest(
