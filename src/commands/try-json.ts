@@ -39,13 +39,29 @@ export function outcomeJson(outcome: MessageOutcome): Json {
   };
 }
 
+/** The run of the main chunk; null where the script has not been run. */
+export function loadJson(calls: readonly RecordedCall[]): Json | null {
+  const run = calls.find(({ call }) => call === undefined);
+  return run ? insideJson(run) : null;
+}
+
 export function callsJson(calls: readonly RecordedCall[]): Json[] {
-  return calls.map(({ call, milliseconds, lookups, log }) => ({
-    name: call ? call.name : 'main chunk',
-    args: call ? argumentsJson(call.event) : [],
-    result: call ? resultJson(call) : null,
-    error: call?.failure ?? null,
-    where: call && call.where !== '' ? call.where : null,
+  return calls.flatMap((recorded) => {
+    const { call } = recorded;
+    if (!call) return [];
+    return {
+      name: call.name,
+      args: argumentsJson(call.event),
+      result: resultJson(call),
+      error: call.failure ?? null,
+      where: call.where === '' ? null : call.where,
+      ...insideJson(recorded),
+    };
+  });
+}
+
+function insideJson({ milliseconds, lookups, log }: RecordedCall): Json {
+  return {
     ms: rounded(milliseconds),
     lookups: lookups.map(({ type, name, records, failure, milliseconds: ms, cached }) => ({
       type,
@@ -56,7 +72,7 @@ export function callsJson(calls: readonly RecordedCall[]): Json[] {
       cached,
     })),
     log,
-  }));
+  };
 }
 
 export function dialogueJson(exchanges: readonly Exchange[]): Json[] {
@@ -125,6 +141,7 @@ function argumentsJson(event: PolicyEvent): unknown[] {
   }
 }
 
-function rounded(milliseconds: number): number {
+/** To a microsecond. */
+export function rounded(milliseconds: number): number {
   return Math.round(milliseconds * 1000) / 1000;
 }

@@ -1,11 +1,10 @@
 /** `smtpf-milter try --repeat`: each message in a session of its own, and what became of all of them. */
 
-import { replyLines } from '../workbench/client-reply.ts';
-import type { RecordedCall } from '../workbench/recorder.ts';
+import type { CallRecord } from '../lua/lua-policy.ts';
 import type { Action, MessageOutcome } from '../workbench/smtp-dialogue.ts';
 import { type Colour, type Paint, visible } from './paint.ts';
 import type { TryBench } from './try-bench.ts';
-import { callsJson, outcomeJson } from './try-json.ts';
+import { outcomeJson, rounded } from './try-json.ts';
 import { openMailbox } from './try-mailbox.ts';
 import { sendMessage } from './try-message.ts';
 
@@ -16,12 +15,14 @@ interface Tried {
   readonly name: string;
   readonly outcome: MessageOutcome;
   readonly milliseconds: number;
-  readonly failures: readonly RecordedCall[];
+  readonly failures: readonly CallRecord[];
+  /** The calls that gave an answer other than `continue`. */
+  readonly answers: readonly CallRecord[];
 }
 
 interface SlowCall {
   readonly message: string;
-  readonly call: RecordedCall;
+  readonly call: CallRecord;
 }
 
 /** What became of all messages. */
@@ -51,14 +52,16 @@ export async function tryAll(bench: TryBench, path: string): Promise<RepeatRepor
       content,
     );
     const calls = recorder.calls.slice();
+    const records = calls.flatMap(({ call }) => call ?? []);
     tried.push({
       name,
       outcome: { ...outcome, content: undefined },
       milliseconds: performance.now() - began,
-      failures: calls.filter(({ call }) => call?.failure !== undefined),
+      failures: records.filter(({ failure }) => failure !== undefined),
+      answers: records.filter(({ verdict }) => verdict.kind !== 'continue').map(withoutMessage),
     });
     problems.push(...recorder.problems.map((problem) => `${name}: ${problem}`));
-    slowest = [...slowest, ...calls.flatMap((call) => (call.call ? [{ message: name, call }] : []))]
+    slowest = [...slowest, ...records.map((call) => ({ message: name, call: withoutMessage(call) }))]
       .sort((one, other) => other.call.milliseconds - one.call.milliseconds)
       .slice(0, SLOWEST);
     progress.step();
@@ -117,24 +120,24 @@ export function repeatText({ tried, slowest, problems }: RepeatReport, paint: Pa
   const verdicts = verdictLines(tried);
   if (verdicts.length > 0) {
     lines.push('', paint('bold', 'By line of the script'));
-    for (const { where, reply, names } of verdicts) {
+    for (const { where, answer, count, names } of verdicts) {
       lines.push(
-        `${String(names.length).padStart(7)}  ${visible(where)}  ${visible(reply)}`,
-        paint('dim', `         ${visible(some(names))}`),
+        `${String(count).padStart(7)}  ${visible(where)}  ${visible(answer)}`,
+        paint('dim', `         ${visible(some([...names]))}`),
       );
     }
   }
   if (failed.length > 0) {
     lines.push('', paint('bold', 'Script errors'));
     for (const { name, failures } of failed) {
-      for (const { call } of failures) {
-        lines.push(`  ${visible(name)}: ${call?.name}: ${paint('red', visible(call?.failure ?? ''))}`);
+      for (const { name: callback, failure } of failures) {
+        lines.push(`  ${visible(name)}: ${callback}: ${paint('red', visible(failure ?? ''))}`);
       }
     }
   }
   lines.push('', paint('bold', 'Slowest callbacks'));
   for (const { message, call } of slowest) {
-    lines.push(`${call.milliseconds.toFixed(1).padStart(7)} ms  ${call.call?.name}  ${visible(message)}`);
+    lines.push(`${call.milliseconds.toFixed(1).padStart(7)} ms  ${call.name}  ${visible(message)}`);
   }
   return [...lines, ...problems.map((problem) => paint('yellow', `warning: ${visible(problem)}`))];
 }
@@ -144,48 +147,55 @@ export function repeatJson({ tried, slowest, problems }: RepeatReport): Readonly
   return {
     messages: tried.map(({ name, outcome, milliseconds, failures }) => {
       const { verdict, recipients, edits } = outcomeJson(outcome);
-      const errors = failures.map(({ call }) => ({ callback: call?.name, error: call?.failure }));
-      return { name, verdict, recipients, edits, errors, ms: Math.round(milliseconds * 1000) / 1000 };
+      const errors = failures.map(({ name: callback, failure }) => ({ callback, error: failure }));
+      return { name, verdict, recipients, edits, errors, ms: rounded(milliseconds) };
     }),
     outcomes: Object.fromEntries(
       ACTIONS.map(([action]) => [action, tried.filter(({ outcome }) => outcome.action === action).length]),
     ),
-    lines: verdictLines(tried).map(({ where, reply, names }) => ({
-      where,
-      reply,
-      count: names.length,
-      messages: names,
+    lines: verdictLines(tried).map(({ names, ...line }) => ({ ...line, messages: [...names] })),
+    slowest: slowest.map(({ message, call: { name, where, milliseconds } }) => ({
+      message,
+      name,
+      where: where === '' ? null : where,
+      ms: rounded(milliseconds),
     })),
-    slowest: slowest.map(({ message, call }) => ({ message, ...callsJson([call])[0] })),
     problems,
   };
 }
 
 interface VerdictLine {
   readonly where: string;
-  readonly reply: string;
-  readonly names: string[];
+  readonly answer: string;
+  count: number;
+  readonly names: Set<string>;
 }
 
-/** Which line of the script gave which answer to which messages, the commonest first. */
+/** Which line of the script gave which answer, how often and to which messages; the commonest first. */
 function verdictLines(tried: readonly Tried[]): VerdictLine[] {
   const found = new Map<string, VerdictLine>();
-  for (const { name, outcome } of tried) {
-    const refusals = new Map<string, readonly string[]>();
-    const call = outcome.decisive?.call;
-    if (call) refusals.set(call.where || call.name, replyLines(outcome.reply));
-    for (const [where, lines] of refusals) {
-      const reply =
-        outcome.action === 'accept' || outcome.action === 'discard' || outcome.action === 'quarantine'
-          ? (call?.verdict.kind ?? '')
-          : (lines[0] ?? '');
-      const key = `${where} ${reply}`;
-      const line = found.get(key) ?? { where, reply, names: [] };
+  for (const { name, answers } of tried) {
+    for (const call of answers) {
+      const where = call.where || call.name;
+      const answer = answerText(call);
+      const key = `${where} ${answer}`;
+      const line = found.get(key) ?? { where, answer, count: 0, names: new Set() };
+      line.count += 1;
+      line.names.add(name);
       found.set(key, line);
-      line.names.push(name);
     }
   }
-  return [...found.values()].sort((one, other) => other.names.length - one.names.length);
+  return [...found.values()].sort((one, other) => other.count - one.count);
+}
+
+function answerText({ verdict, failure }: CallRecord): string {
+  if (failure !== undefined) return `error, ${verdict.kind}`;
+  return verdict.kind === 'reply' ? `${verdict.code} ${verdict.lines.join(' / ')}` : verdict.kind;
+}
+
+/** The event may hold on to a whole message. */
+function withoutMessage(call: CallRecord): CallRecord {
+  return { ...call, event: { kind: 'data' }, edits: [] };
 }
 
 function some(names: readonly string[]): string {

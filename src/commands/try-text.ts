@@ -56,8 +56,10 @@ export class TryText {
     const time = this.#paint('dim', `${milliseconds.toFixed(1)} ms`);
     if (!call) return inside.length === 0 ? [] : [`   main chunk  ${time}`, ...inside];
     const where = call.where === '' ? '' : `  ${this.#paint('dim', visible(call.where))}`;
+    const [, traceback] = splitFailure(call.failure ?? '');
     return [
       `   ${call.name}(${argumentsText(call.event)}) -> ${this.#result(call)}${where}  ${time}`,
+      ...(traceback === '' ? [] : [this.#paint('dim', `      ${visible(traceback)}`)]),
       ...inside,
     ];
   }
@@ -65,7 +67,7 @@ export class TryText {
   #result({ verdict, failure }: CallRecord): string {
     if (failure !== undefined) {
       const consequence = verdict.kind === 'continue' ? 'goes on' : verdict.kind;
-      return this.#paint('red', `error: ${visible(failure)} (--on-error: ${consequence})`);
+      return this.#paint('red', `error: ${visible(splitFailure(failure)[0])} (--on-error: ${consequence})`);
     }
     if (verdict.kind === 'continue') return this.#paint('green', 'continue');
     if (verdict.kind !== 'reply') return this.#paint('yellow', verdict.kind);
@@ -105,10 +107,11 @@ export class TryText {
       const width = Math.max(...recipients.map(({ address }) => address.length));
       lines.push(this.#paint('bold', 'Recipients'));
       for (const recipient of recipients) {
-        const [text] = replyLines(recipient.reply);
         const [verdict] = ACTION_WORDS[recipient.action];
+        const { code, enhanced, lines: texts } = recipient.reply;
+        const text = [code, enhanced ?? '', texts.join(' / ')].join(' ');
         lines.push(
-          `  ${visible(recipient.address.padEnd(width))}  ${this.#reply(recipient.reply.code, `${verdict}: ${visible(text ?? '')}`)}`,
+          `  ${visible(recipient.address.padEnd(width))}  ${this.#reply(code, `${verdict}: ${visible(text)}`)}`,
         );
       }
       lines.push('');
@@ -143,6 +146,12 @@ export class TryText {
   #reply(code: number, text: string): string {
     return this.#paint(code >= 500 ? 'red' : code >= 400 ? 'yellow' : 'green', text);
   }
+}
+
+/** Message and traceback of a failure. */
+function splitFailure(failure: string): [message: string, traceback: string] {
+  const at = failure.indexOf(' (stack traceback:');
+  return at < 0 ? [failure, ''] : [failure.slice(0, at), failure.slice(at + 2, -1)];
 }
 
 function saidText(said: string): string {

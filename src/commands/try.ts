@@ -4,7 +4,7 @@ import type { ScriptReport } from '../policy-source.ts';
 import type { Exchange, MessageOutcome } from '../workbench/smtp-dialogue.ts';
 import { paintFor } from './paint.ts';
 import { readText, TryBench } from './try-bench.ts';
-import { callsJson, dialogueJson, outcomeJson, scriptJson } from './try-json.ts';
+import { callsJson, dialogueJson, loadJson, outcomeJson, scriptJson } from './try-json.ts';
 import { sampleMessage, sendMessage } from './try-message.ts';
 import { readPlan } from './try-options.ts';
 import { repeatJson, repeatText, tryAll } from './try-repeat.ts';
@@ -36,7 +36,8 @@ async function converse(bench: TryBench, script: ScriptReport): Promise<number> 
   const paint = paintFor(process.stdout);
   const text = new TryText(paint, plan);
   const exchanges: Exchange[] = [];
-  const content = plan.message === undefined ? sampleMessage(plan, new Date()) : readText('', plan.message);
+  const content =
+    plan.message === undefined ? sampleMessage(plan, new Date()) : readText('message', plan.message);
   const commands = plan.session === undefined ? undefined : openScript(plan.session);
   const typed = commands !== undefined && isTyped(commands);
   const dialogue = bench.openSession((exchange) => {
@@ -44,7 +45,6 @@ async function converse(bench: TryBench, script: ScriptReport): Promise<number> 
     if (!plan.json) print(text.exchange(typed ? { ...exchange, said: undefined } : exchange));
   });
   if (!plan.json) print(text.script(script));
-  // The main chunk has run when the client is greeted: its call comes before the first exchange.
   let outcomes: readonly MessageOutcome[];
   if (commands) {
     await followScript(dialogue, commands);
@@ -61,6 +61,7 @@ async function converse(bench: TryBench, script: ScriptReport): Promise<number> 
       client: { ip: plan.ip, ptr: plan.ptr },
       ...(last ? outcomeJson(last) : { verdict: null, recipients: [], edits: [], delivery: null }),
       ...(commands ? { messages: outcomes.map(outcomeJson) } : {}),
+      load: loadJson(recorder.calls),
       calls: callsJson(recorder.calls),
       dialogue: dialogueJson(exchanges),
       problems: recorder.problems,
