@@ -13,7 +13,6 @@ import { basename } from 'node:path';
 import type fengari from 'fengari';
 import type { Internals, LuaState, LuaString } from 'fengari';
 import './engine-numbers.ts'; // Before anything of fengari loads.
-import './engine-numbers.ts';
 import type { Host } from './host.ts';
 
 const require = createRequire(import.meta.url);
@@ -76,8 +75,10 @@ lstring.luaS_space = (L, length) => {
 
 interface SourceCure {
   readonly file: string;
-  readonly from: string;
+  readonly from: string | RegExp;
   readonly to: string;
+  /** How often it stands in the file; once without it. */
+  readonly times?: number;
 }
 
 const sourceCures: SourceCure[] = [
@@ -152,6 +153,34 @@ const sourceCures: SourceCure[] = [
     from: 'e.key.setdeadvalue();',
     to: 'e.key = new lobject.TValue(lobject.LUA_TDEADKEY, null);',
   },
+  // Time: deleting an element of an array is a call out of compiled code, and fengari does it for every value that is
+  // popped. An empty slot reads the same.
+  ...Object.entries({
+    'lapi.js': 18,
+    'ldebug.js': 1,
+    'ldo.js': 5,
+    'lparser.js': 1,
+    'ltm.js': 1,
+    'lvm.js': 3,
+  }).map(([file, times]) => ({
+    file,
+    from: /\bdelete ((?:L|from)\.stack\[[^\]]*\]);/g,
+    to: '$1 = void 0;',
+    times,
+  })),
+  // Time and room: every table had a second Map, for removed keys, and a new one with every key that was added.
+  { file: 'ltable.js', from: 'this.dead_strong = new Map();', to: 'this.dead_strong = void 0;' },
+  { file: 'ltable.js', from: 't.dead_strong.clear();', to: 't.dead_strong = void 0;' },
+  {
+    file: 'ltable.js',
+    from: 't.dead_strong.set(hash, e);',
+    to: '(t.dead_strong ??= new Map()).set(hash, e);',
+  },
+  {
+    file: 'ltable.js',
+    from: '|| table.dead_strong.get(hash);',
+    to: '|| (table.dead_strong && table.dead_strong.get(hash));',
+  },
 ];
 
 function loadCured(): typeof fengari {
@@ -164,8 +193,10 @@ function loadCured(): typeof fengari {
     let text = content;
     for (const cure of sourceCures) {
       if (basename(filename) !== cure.file || !filename.includes('fengari')) continue;
-      if (text.split(cure.from).length !== 2) continue;
-      text = text.replace(cure.from, () => cure.to);
+      const { from, to, times = 1 } = cure;
+      const found = typeof from === 'string' ? text.split(from).length - 1 : text.match(from)?.length;
+      if (found !== times) continue;
+      text = typeof from === 'string' ? text.replace(from, () => to) : text.replace(from, to);
       applied.add(cure);
     }
     return compile.call(this, text, filename, ...rest);
@@ -196,6 +227,18 @@ export const internals: Internals = {
   ldo: require('fengari/src/ldo.js'),
   lfunc: require('fengari/src/lfunc.js'),
   tags: require('fengari/src/defs.js').constant_types,
+};
+
+/** Time: the names of metamethods, which are never written to, are made once and not for every state. */
+const ltm: { luaT_init(L: LuaState): void } = require('fengari/src/ltm.js');
+const { luaT_init } = ltm;
+let metamethodNames: unknown[] | undefined;
+ltm.luaT_init = (L) => {
+  if (metamethodNames === undefined) {
+    luaT_init(L);
+    metamethodNames = L.l_G.tmname;
+  }
+  L.l_G.tmname = metamethodNames;
 };
 
 /**

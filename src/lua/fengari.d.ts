@@ -34,7 +34,8 @@ declare module 'fengari' {
 
   export interface LuaTable {
     strong: Map<unknown, TableEntry>;
-    dead_strong: Map<unknown, TableEntry>;
+    /** Removed keys, for a traversal under way; undefined when there are none (ours, see engine.ts). */
+    dead_strong: Map<unknown, TableEntry> | undefined;
     f: TableEntry | undefined;
     l: TableEntry | undefined;
     metatable: LuaTable | null;

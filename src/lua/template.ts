@@ -67,7 +67,6 @@ export class Template {
   readonly #blueprints: readonly Blueprint[];
   readonly #registry: number;
   readonly #metatables: readonly number[];
-  readonly #names: unknown[];
 
   /** @throws Error when a library cannot be opened or holds what cannot be copied (a coroutine) */
   constructor(libraries: readonly Library[]) {
@@ -81,14 +80,12 @@ export class Template {
     this.#registry = survey.number(LUA_TTABLE, L.l_G.l_registry.value);
     this.#metatables = Array.from(L.l_G.mt, (table) => (table ? survey.number(LUA_TTABLE, table) : NONE));
     this.#blueprints = survey.blueprints;
-    this.#names = L.l_G.tmname;
   }
 
   /** A new state that has all the template has and shares nothing that can change. */
   clone(): LuaState {
     const L = internals.lstate.lua_newstate();
     const G = L.l_G;
-    G.tmname = this.#names; // Names of metamethods: strings, never written.
     const objects = this.#blueprints.map((blueprint) => make(L, blueprint));
     // Objects first, contents then: tables refer to each other in circles.
     for (let i = 0; i < objects.length; i++) fill(this.#blueprints[i], objects[i], objects);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { LuaState } from 'fengari';
+import type { LuaState, LuaTable } from 'fengari';
 import { LuaContext } from '../../src/lua/context.ts';
 import { ascii, bytesOf, latin1Of, lauxlib, lua } from '../../src/lua/engine.ts';
 import { libraries } from '../../src/lua/lib/libraries.ts';
@@ -40,6 +40,42 @@ describe('cures of fengari', () => {
     assert.equal(
       await resultOf(`${half} return pcall(string.gsub, h, "x", "yy")`, limits),
       'false not enough memory',
+    );
+  });
+
+  it('empties a popped slot and does not delete it, which is slow', () => {
+    const L = lauxlib.luaL_newstate();
+    lua.lua_pushboolean(L, true);
+    lua.lua_pop(L, 1);
+    assert.ok(Object.hasOwn(L.stack, L.top));
+    assert.equal(L.stack[L.top], undefined);
+  });
+
+  it('shares the names of metamethods between states', () => {
+    assert.equal(lauxlib.luaL_newstate().l_G.tmname, lauxlib.luaL_newstate().l_G.tmname);
+  });
+
+  it('keeps removed keys, for a traversal under way, only where there are any', async () => {
+    const L = lauxlib.luaL_newstate();
+    lua.lua_newtable(L);
+    const table = lua.lua_topointer(L, -1) as LuaTable;
+    lua.lua_pushboolean(L, true);
+    lua.lua_setfield(L, 1, ascii('key'));
+    assert.equal(table.dead_strong, undefined);
+    lua.lua_pushnil(L);
+    lua.lua_setfield(L, 1, ascii('key'));
+    assert.equal(table.dead_strong?.size, 1);
+    assert.equal(
+      await resultOf(
+        'local t, n = { a = 1, b = 2, c = 3 }, 0 for k in pairs(t) do t[k] = nil n = n + 1 end return n, next(t)',
+      ),
+      '3 nil',
+    );
+    assert.equal(
+      await resultOf(`
+        local t = { a = 1, b = 2 }
+        return pcall(function() for k in pairs(t) do t[k] = nil t[k .. "x"] = 1 end end)`),
+      "false invalid key to 'next'",
     );
   });
 
