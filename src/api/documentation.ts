@@ -1,4 +1,5 @@
-/** The parts of README.md that are written from the descriptions of the Lua API and of the options. */
+/** The parts of README.md that are written from the descriptions of the Lua API, of the linter's rules and of the options. */
+import { RULES } from '../lint/rules/rules.ts';
 import { OPTION_TABLE } from '../option-table.ts';
 import { API } from './definition.ts';
 import { formatReference } from './reference.ts';
@@ -7,6 +8,7 @@ import { formatReference } from './reference.ts';
 export function generatedParts(): ReadonlyMap<string, string> {
   return new Map([
     ['reference', formatReference(API, 3)],
+    ['rules', formatRules()],
     ['options', formatOptions()],
   ]);
 }
@@ -31,4 +33,9 @@ function formatOptions(): string {
     return `| \`--${name}\` | ${help.replaceAll('|', '\\|')} | ${fallback} |`;
   });
   return `| option | meaning | default |\n| --- | --- | --- |\n${rows.join('\n')}`;
+}
+
+function formatRules(): string {
+  const rows = RULES.map(({ name, severity, summary }) => `| \`${name}\` | ${severity} | ${summary} |`);
+  return `| rule | severity | what it finds |\n| --- | --- | --- |\n${rows.join('\n')}`;
 }
