@@ -43,9 +43,9 @@ export async function followScript(dialogue: SmtpDialogue, script: SessionScript
         ? readText('DATA', resolve(script.directory, command.file))
         : undefined;
     const { code } = await dialogue.say(command);
-    if (command.kind === 'data' && code === 354) {
-      await dialogue.message(content ?? (await readMessage(script)));
-    }
+    if (command.kind !== 'data') continue;
+    if (code === 354) await dialogue.message(content ?? (await readMessage(script)));
+    else if (content === undefined) script.skipMessage();
   }
   await dialogue.end();
 }
@@ -70,6 +70,8 @@ class TypedCommands implements SessionScript {
     const { done, value } = await this.#lines.next();
     return done === true ? undefined : Buffer.from(value, 'utf8').toString('latin1');
   }
+
+  skipMessage(): void {}
 
   close(): void {
     this.#interface.close();

@@ -86,12 +86,18 @@ export function applyModifications(
   };
 }
 
-/** Sendmail takes out what is none of the recipients' business when it sends a message on, Postfix when it comes. */
+/**
+ * Sendmail takes out what is none of the recipients' business when it sends a message on, Postfix when it comes. A Bcc
+ * stays, empty, where no other header names a recipient.
+ */
 function sentOn(mta: MtaKind, headers: MailHeader[]): MailHeader[] {
   if (mta === 'postfix') return headers;
-  return headers
-    .filter(({ name }) => !/^(return-path|content-length)$/i.test(name))
-    .map((header) => (/^(resent-)?bcc$/i.test(header.name) ? { name: header.name, value: '' } : header));
+  const named = headers.some(({ name }) => /^(resent-)?(to|cc)$/i.test(name));
+  return headers.flatMap((header) => {
+    if (/^(return-path|content-length)$/i.test(header.name)) return [];
+    if (!/^(resent-)?bcc$/i.test(header.name)) return [header];
+    return named ? [] : [{ name: header.name, value: '' }];
+  });
 }
 
 /** Both leave out who is named twice; Postfix tells added ones from the client's, and does not look at case. */

@@ -70,13 +70,20 @@ function parseEnvelope(kind: 'mail' | 'rcpt', line: string, rest: string): SmtpC
 export interface CommandSource {
   /** The next line; undefined at the end. */
   next(): Promise<string | undefined>;
+  /** Leaves out the message that follows a DATA which was refused, where it was written down before. */
+  skipMessage(): void;
 }
 
-/** A script's lines: comments (`#`) and empty lines are left out between commands. */
+/** The lines of a script. */
 export function linesOf(text: string): CommandSource {
   const lines = text.split(/\r?\n/);
   if (lines.at(-1) === '') lines.pop();
-  return { next: async () => lines.shift() };
+  return {
+    next: async () => lines.shift(),
+    skipMessage: () => {
+      lines.splice(0, lines.indexOf('.') + 1); // Nothing, where no message ends.
+    },
+  };
 }
 
 /** The message that follows DATA: up to a line with a single dot, dots unstuffed. */
