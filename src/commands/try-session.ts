@@ -1,6 +1,7 @@
 /** A session script: SMTP commands from a file, from a pipe, or as a person types them. */
 import { dirname, resolve } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
+import { OperatorError } from '../operator-error.ts';
 import type { SmtpDialogue } from '../workbench/smtp-dialogue.ts';
 import { type CommandSource, linesOf, parseSmtpCommand, readMessage } from '../workbench/smtp-script.ts';
 import { readText } from './try-bench.ts';
@@ -38,10 +39,16 @@ export async function followScript(dialogue: SmtpDialogue, script: SessionScript
     if (/^\s*(#|$)/.test(line)) continue;
     const command = parseSmtpCommand(line);
     // A file that cannot be read is no part of the session: nothing has been said yet.
-    const content =
-      command.kind === 'data' && command.file !== undefined
-        ? readText('DATA', resolve(script.directory, command.file))
-        : undefined;
+    let content: Buffer | undefined;
+    try {
+      if (command.kind === 'data' && command.file !== undefined) {
+        content = readText('DATA', resolve(script.directory, command.file));
+      }
+    } catch (error) {
+      if (!isTyped(script) || !(error instanceof OperatorError)) throw error;
+      process.stderr.write(`${error.message}\n`);
+      continue;
+    }
     const { code } = await dialogue.say(command);
     if (command.kind !== 'data') continue;
     if (code === 354) await dialogue.message(content ?? (await readMessage(script)));

@@ -90,11 +90,12 @@ export class TryText {
     return `      ${level === 'print' ? 'print' : `log ${level}`}: ${visible(text)}`;
   }
 
-  /** The end of the report on a message. */
-  outcome(outcome: MessageOutcome): string[] {
+  /** The end of the report on a message; with its number where there are several. */
+  outcome(outcome: MessageOutcome, number?: number): string[] {
     const { edits, recipients, reply, action, delivery, decisive } = outcome;
     const [word, colour] = ACTION_WORDS[action];
-    const lines: string[] = [''];
+    const title = `Message ${number}, from <${visible(outcome.envelope.sender)}>`;
+    const lines = number === undefined ? [''] : ['', this.#paint('bold', title), ''];
     if (edits.length > 0) {
       const note = delivery && action !== 'discard' ? '' : ' (not carried out)';
       lines.push(

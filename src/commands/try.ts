@@ -68,7 +68,9 @@ async function converse(bench: TryBench, script: ScriptReport): Promise<number> 
       exit: code,
     });
   } else {
-    for (const outcome of outcomes) print(text.outcome(outcome));
+    outcomes.forEach((outcome, index) => {
+      print(text.outcome(outcome, outcomes.length > 1 ? index + 1 : undefined));
+    });
     print(text.problems(recorder.problems));
   }
   return code;

@@ -243,17 +243,15 @@ export class ImitatedMta {
     };
     const arrival = arrive(this.kind, bytes, facts);
     if (!arrival.message) {
-      const reply = closesSession(this.kind, arrival.refusal)
-        ? await this.#close(arrival.refusal)
-        : arrival.refusal;
-      return { reply, delivery: undefined, modifications: [] };
+      return { reply: await this.#conclude(arrival.refusal), delivery: undefined, modifications: [] };
     }
     const { message } = arrival;
     const missing = this.kind === 'sendmail' ? missingHeaders(this.kind, message.headers, facts) : [];
     const messageId = [...message.headers, ...missing].find(({ name }) => /^message-id$/i.test(name));
     transaction.messageId = messageId?.value.trim();
 
-    const { reply, modifications } = await this.#decideContent(transaction, message);
+    const answer = transaction.decided ? UNTOLD : await this.#filter.content(message, this.#facts());
+    const { reply, modifications } = answer;
     transaction.decide(reply);
     const refusal = refusalOf(this.kind, 'content', reply, '');
     this.#transaction = undefined;
@@ -315,10 +313,6 @@ export class ImitatedMta {
     await this.#filter.leave();
   }
 
-  async #decideContent(transaction: SmtpTransaction, message: MailMessage): Promise<Answer> {
-    return transaction.decided === undefined ? this.#filter.content(message, this.#facts()) : UNTOLD;
-  }
-
   #deliver(
     transaction: SmtpTransaction,
     message: MailMessage,
@@ -334,16 +328,14 @@ export class ImitatedMta {
       missing,
     );
     const { envelope, quarantine } = changed;
-    if (discarded) return { action: 'discarded', envelope, message: changed.message };
+    const delivery = { envelope, message: changed.message };
+    if (discarded) return { ...delivery, action: 'discarded' };
     if (envelope.recipients.length === 0) {
-      return { action: 'discarded', reason: 'no recipient is left', envelope, message: changed.message };
+      return { ...delivery, action: 'discarded', reason: 'no recipient is left' };
     }
-    return {
-      action: quarantine === undefined ? 'delivered' : 'quarantined',
-      reason: quarantine,
-      envelope,
-      message: changed.message,
-    };
+    return quarantine === undefined
+      ? { ...delivery, action: 'delivered' }
+      : { ...delivery, action: 'quarantined', reason: quarantine };
   }
 
   /** Tells the filter of an event, unless it has decided the message. */

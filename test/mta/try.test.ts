@@ -208,6 +208,15 @@ const CASES: readonly Case[] = [
     policy: callback('dot', 'header.add("X", "y") return 550, "5.7.1 no"'),
     says: whole(),
   },
+  {
+    name: 'TLS',
+    policy: `local n = 0 function smtp.do_helo() n = n + 1 end
+      function smtp.do_dot()
+        local tls = smtp.sess.tls
+        header.add("X-TLS", n .. " " .. tls.version .. " " .. tls.cipher .. " " .. tls.bits .. " " .. tostring(tls.verified))
+      end`,
+    says: [...BEGIN, 'STARTTLS', ...whole()],
+  },
   { name: 'no headers', policy: callback('dot', ''), says: whole('\nbody {mark}\n') },
   { name: 'no body', policy: callback('dot', ''), says: whole('Subject: {mark}\n\n') },
   {
@@ -302,6 +311,7 @@ async function observe(
       client.send(isMessage ? `${stuffDots(line.replaceAll('\n', '\r\n'))}.\r\n` : `${line}\r\n`);
       const reply = await client.reply();
       if (reply !== '') replies.push(reply);
+      if (line === 'STARTTLS') await client.startTls();
       return reply;
     });
   } finally {
