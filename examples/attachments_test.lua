@@ -80,6 +80,7 @@ test.case("a name is found in all spellings", function()
     { "exe", DISPOSITION .. "filename='a.exe'" },
     { "exe", "Content-Disposition: attachment filename=a.exe" },
     { "exe", "Content-Disposition: filename=a.exe" },
+    { "exe", "Content-Disposition:filename=a.exe" },
     { "exe", DISPOSITION .. 'filename="a.pdf"; filename="a.exe"' },
     { "exe", DISPOSITION .. 'filename="a.exe. . "' },
     { "exe", DISPOSITION .. 'filename="a.ex e"' },
@@ -155,6 +156,7 @@ test.case("harmless names, and names that are none, are let in", function()
     { "X-Content-Type: x/y; name=a.exe" },
     { DISPOSITION .. 'filename="=?utf-8?Q??="' },
     { 'X-Header: x; filename="a.exe"', '\tfilename="a.exe"' },
+    { "Content-Type: text/plain", "X-Header: x;", ' name="a.exe"' },
     { "Content-Type: text/plain", "", 'Content-Disposition: attachment; filename="a.exe"' },
     { DISPOSITION .. 'filename="a.pdf(.exe"' },
     { 'Content-Disposition: attachment; (filename=a.exe)' },
@@ -212,6 +214,7 @@ test.case("parts within parts, attached messages, and text around them", functio
       { EXE, "", "x" }
     ),
     ["without a last boundary"] = "--=_b\r\n\r\nx\r\n--=_b\r\n" .. EXE .. "\r\n\r\nx",
+    ["behind a signature"] = multipart("=_b", { "", "x", "-- ", "someone", "--" }, { EXE, "", "x" }),
     ["with lines that end in LF"] = "--=_b\n" .. EXE .. "\n\nx\n--=_b--\n",
     ["behind the end of a part in a part"] = multipart("=_b", inner("in", "--in", "", "x", "--in--", "", "--in", EXE, "")),
   } do
@@ -225,6 +228,12 @@ test.case("parts within parts, attached messages, and text around them", functio
       inner("in", "--in", "", "x"),
       { "", "--in", EXE, "", "x" }
     ),
+    ["boundary of parts that have ended"] = multipart(
+      "=_b",
+      inner("mid", "--mid", "Content-Type: multipart/mixed; boundary=in", "", "--in", "", "x"),
+      { "", "--mid", EXE, "", "x" }
+    ),
+    ["behind the last, which has cut headers short"] = "--=_b\r\nContent-Type: x/y\r\n--=_b--\r\n" .. EXE .. "\r\n\r\n",
     ["text of a message"] = multipart("=_b", { "Content-Type: message/rfc822", "", "Subject: x", "", EXE }),
     ["report about delivery"] = multipart("=_b", { "Content-Type: message/delivery-status", "", EXE }),
     ["no line end in front"] = multipart("=_b", { "", "x", "x--=_b", EXE, "", "x" }),
@@ -255,7 +264,7 @@ end)
 
 test.case("a boundary is found wherever the blocks of the file end", function()
   local BLOCK = 65536
-  local tail = "\r\n--=_b\r\nContent-Type: x/y; name=a.exe\r\n\r\nx"
+  local tail = "\r\n--=_b\r\nA: b\r\n\r\n--=_b\r\nContent-Type: x/y; name=a.exe\r\n\r\nx"
   local head = #table.concat(MIXED, "\r\n") + 4
   local s = test.session { helo = "mx.example.net" }
   for cut = -4, #tail + 1 do
@@ -311,18 +320,22 @@ test.case("a message made to be endless is refused", function()
     test.reply(answer, 550, problem(text))
     test.equal(s:log(), { "refused: " .. text })
   end
-  refuses_as(mixed(table.unpack(many(501, { "", "x" }))), "too many parts")
+  refuses_as(mixed(table.unpack(many(500, { "", "x" }))), "too many parts")
   refuses_as(mixed(nested(20)), "too many multiparts inside of each other")
-  refuses_as(mixed(many(10001, "X: y")), "too many headers")
+  refuses_as(mixed(many(9997, "X: y")), "too many headers")
   refuses_as(mixed { "X: " .. ("y"):rep(140000) }, "a line of a header is too long")
   refuses_as({ headers = MIXED, body = "--=_b" .. ("y"):rep(140000) }, "a line of a header is too long")
   refuses_as(mixed(long_header(8193)), "a header is too long")
+  local part = long_header(8193)
+  part[1] = "Content-Type: x/y; name=a.exe;"
+  refuses_as(mixed(part), "a header is too long")
 end)
 
 test.case("a message that is just large is not", function()
   takes(mixed(table.unpack(many(499, { "", "x" }))), "parts")
   takes(mixed(nested(19)), "multiparts inside of each other")
-  takes(mixed(many(9990, "X: y")), "headers")
+  takes(mixed(many(9996, "X: y")), "headers")
+  takes({ headers = { "X: " .. ("y"):rep(70000) } }, "the first line of a message")
   takes(mixed { "X: " .. ("y"):rep(65000), "", "x" }, "a line of a header")
   takes(mixed(long_header(8192)), "a header")
   takes(mixed { "", ("A"):rep(3 * 1024 * 1024) }, "a line of the body")

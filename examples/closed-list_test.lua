@@ -37,6 +37,11 @@ test.case("a list takes mail from its networks, whoever writes", function()
     "2001:db8:1::7",
     "2001:db7:ffff:ffff::7",
     "::",
+    "192.1.2.7",
+    -- IPv4 and IPv6 with the same first bits.
+    "32.1.13.184",
+    "c000:200::1",
+    "7f00::1",
   } do
     is_closed("all-staff@example.com", ip, "stranger@example.org")
   end
@@ -46,6 +51,7 @@ end)
 
 test.case("mail of this host has no address, and is not inside", function()
   is_closed("all-staff@example.com", "/run/mail.sock", "stranger@example.org")
+  is_closed("all-staff@example.com", "/::1", "stranger@example.org")
   is_open("all-staff@example.com", "/run/mail.sock", "ceo@example.net")
 end)
 

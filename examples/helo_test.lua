@@ -50,6 +50,9 @@ test.case("an address in brackets is let in", function()
     "[ipv6:2001:DB8:0:1::7]",
     "[IPv6:::ffff:198.51.100.7]",
     "[IPv6:1:2:3:4:5:6:7:8]",
+    "[IPv6:1:2:3:4:5:6:7::]",
+    "[IPv6:::192.0.2.1]",
+    "[IPv6:ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255]",
     "[IPv6:::]",
     "[IPv6:1:2:3:4:5:6:198.51.100.7]",
     "[255.255.255.255]",
@@ -83,6 +86,7 @@ end)
 test.case("a name needs a domain", function()
   refuses(STRANGER, "mail", NO_DOMAIN)
   refuses(STRANGER, "mail.", NO_DOMAIN)
+  refuses(STRANGER, "a", NO_DOMAIN)
 end)
 
 test.case("an address needs brackets", function()
@@ -170,6 +174,11 @@ test.case("local networks and this host may say what they like", function()
     ["2001:db8::2"] = false,
     ["::ffff:10.0.0.1"] = true,
     ["::ffff:11.0.0.1"] = false,
+    -- IPv4 and IPv6 with the same first bits.
+    ["252.0.0.1"] = false,
+    ["254.128.0.1"] = false,
+    ["a00::1"] = false,
+    ["/::1"] = true,
     ["/run/mail.sock"] = true,
     [""] = true,
   } do

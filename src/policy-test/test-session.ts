@@ -75,7 +75,8 @@ export class TestSession {
     const policies = settings.policies({
       sink: sinkTo(({ text }) => this.logged.push(this.#withoutId(text))),
       programSink: sinkTo(({ text }) => {
-        if (text.startsWith('script does not run')) this.#broken ??= text.replace(/^.*?: /, '');
+        const [, account] = /script does not run, .*?: (.*)$/s.exec(text) ?? [];
+        this.#broken ??= account;
       }),
       printed: (line) => this.logged.push(line),
       called: (call) => this.calls.push(call),
