@@ -323,9 +323,10 @@ export function ascii(text: string): LuaString {
 /** A Lua string from latin1 text: one byte per character. */
 export function bytesOf(latin1: string): LuaString {
   const length = latin1.length;
-  // Not from Buffer's pool: a string that the script keeps would keep the pool's 8 KiB. V8 holds up to 64 bytes inline.
+  // Not from Buffer's pool: a string that the script keeps would keep the pool's 8 KiB. V8 holds up to 64 bytes inline,
+  // and has to move them out for a call of Buffer's.
   const bytes = new Uint8Array(length);
-  if (length <= 48) for (let i = 0; i < length; i++) bytes[i] = latin1.charCodeAt(i);
+  if (length <= 64) for (let i = 0; i < length; i++) bytes[i] = latin1.charCodeAt(i);
   else Buffer.from(bytes.buffer).write(latin1, 'latin1');
   return bytes;
 }

@@ -115,12 +115,18 @@ declare module 'fengari' {
     ltable: {
       luaH_new(L: LuaState): LuaTable;
       luaH_getint(table: LuaTable, key: number): TValue;
+      /** The live value; a shared nil when there is none. */
+      luaH_get(L: LuaState, table: LuaTable, key: TValue): TValue;
+      /** Copies the value; nil removes the key. Raw. */
+      luaH_setfrom(L: LuaState, table: LuaTable, key: TValue, value: TValue): void;
+      luaH_setint(table: LuaTable, key: number, value: TValue): void;
+      luaH_getn(table: LuaTable): number;
     };
     lstate: { lua_newstate(): LuaState; luaE_extendCI(L: LuaState): CallInfo };
     ldo: { luaD_throw(L: LuaState, status: number): never };
     lfunc: { Proto: { prototype: object } };
     lstring: {
-      TString: new (L: LuaState, bytes: LuaString) => TString;
+      TString: new (L: LuaState | null, bytes: LuaString) => TString;
       luaS_hash(bytes: LuaString): string;
       luaS_hashlongstr(string: TString): string;
       luaS_bless(L: LuaState, bytes: LuaString): TString;

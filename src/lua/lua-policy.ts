@@ -7,13 +7,22 @@ import type { LuaState } from 'fengari';
 import type { Needs, Policy, PolicyEvent, SessionInfo, Verdict } from '../milter/policy.ts';
 import type { Modification } from '../milter/reply.ts';
 import type { LuaContext, Outcome } from './context.ts';
-import { ascii, bytesOf, lua } from './engine.ts';
+import { bytesOf, lua } from './engine.ts';
 import { bindSession } from './smtp/edit-link.ts';
 import { Edits } from './smtp/edits.ts';
 import { bindMacros } from './smtp/macro.ts';
 import { setAuth, setConnectFields, setTls } from './smtp/session-fields.ts';
-import type { CallbackName, FieldValue, SmtpTable } from './smtp/table.ts';
+import { type CallbackName, parametersOf, type SmtpTable } from './smtp/table.ts';
 import { CONTINUE as GO_ON, type Reading, readVerdict } from './smtp/verdict.ts';
+import {
+  bytesValue,
+  newTable,
+  pushLatin1,
+  pushOwnedBytes,
+  pushValue,
+  setIndex,
+  tableValue,
+} from './values.ts';
 
 /** What is done about mail when the script fails. */
 export type OnError = 'continue' | 'tempfail' | 'reject' | 'accept';
@@ -158,7 +167,7 @@ export class LuaPolicy implements Policy {
         return this.#call('helo', event, (L) => pushText(L, event.name));
       case 'mail':
         this.#beginTransaction(event.address, event.params);
-        return this.#call('mail', event, (L) => pushText(L, event.address) + pushParams(L, event.params));
+        return this.#call('mail', event, (L) => pushEnvelope(L, event));
       case 'rcpt':
         return this.#rcpt(event);
       case 'data':
@@ -246,7 +255,7 @@ export class LuaPolicy implements Policy {
       .map((param) => /^SIZE=(\d{1,15})$/i.exec(param)?.[1])
       .find((size) => size !== undefined);
     const size = declared === undefined ? undefined : Number(declared);
-    this.#table.beginTransaction(this.#transactionId, sender, size, (L) => pushParams(L, params));
+    this.#table.beginTransaction(this.#transactionId, sender, size, params);
     const { macros } = this.#session;
     setTls(this.#table, macros); // Postfix sends these macros at MAIL too.
     setAuth(this.#table, macros);
@@ -254,9 +263,9 @@ export class LuaPolicy implements Policy {
 
   #rcpt(event: EventOf<'mail' | 'rcpt'>): Verdict | Promise<Verdict> {
     const { address, params } = event;
-    this.#table.addRecipient(address, (L) => pushParams(L, params));
+    this.#table.addRecipient(address, params);
     return then(
-      this.#call('rcpt', event, (L) => pushText(L, address) + pushParams(L, params)),
+      this.#call('rcpt', event, (L) => pushEnvelope(L, event)),
       (verdict) => {
         if (verdict.kind === 'reply') this.#table.judgeRecipient(verdict.code, verdict.lines.join('\n'));
         else if (verdict.kind === 'reject' || verdict.kind === 'tempfail') {
@@ -279,14 +288,13 @@ export class LuaPolicy implements Policy {
 
   #headers(event: EventOf<'headers'>): Verdict | Promise<Verdict> {
     const { lines } = event;
-    for (const line of lines) this.#messageBytes += line.length + 2;
-    this.#messageBytes += 2;
+    const head = bytesOf(lines.length > 0 ? `${lines.join('\r\n')}\r\n\r\n` : '\r\n');
+    this.#messageBytes += head.length;
     if (this.needs.body !== 'none' && this.#table.spellings('dot').length > 0) {
       this.#file = this.#settings.createMessageFile();
-      const head = lines.length > 0 ? `${lines.join('\r\n')}\r\n\r\n` : '\r\n';
-      this.#file.append(Buffer.from(head, 'latin1'));
+      this.#file.append(Buffer.from(head.buffer, head.byteOffset, head.length));
     }
-    return this.#call('headers', event, (L) => pushLines(L, lines));
+    return this.#call('headers', event, (L) => pushLines(L, lines, head));
   }
 
   #chunk(event: EventOf<'chunk'>): Verdict | Promise<Verdict> {
@@ -300,7 +308,7 @@ export class LuaPolicy implements Policy {
   #callChunk(event: EventOf<'chunk'>): Verdict | Promise<Verdict> {
     const { bytes } = event;
     return this.#call('chunk', event, (L) => {
-      lua.lua_pushstring(L, bytes);
+      pushOwnedBytes(L, bytes); // Nobody writes to what was read from the network.
       lua.lua_pushinteger(L, bytes.length);
       return 2;
     });
@@ -439,30 +447,28 @@ function then<T, R>(value: T | Promise<T>, next: (value: T) => R): R | Promise<R
   return value instanceof Promise ? value.then(next) : next(value);
 }
 
-function pushText(L: LuaState, latin1: FieldValue & string): number {
-  lua.lua_pushstring(L, bytesOf(latin1));
+function pushText(L: LuaState, latin1: string): number {
+  pushLatin1(L, latin1);
   return 1;
 }
 
-function pushLines(L: LuaState, lines: readonly string[]): number {
-  lua.lua_createtable(L, lines.length, 0);
-  for (let i = 0; i < lines.length; i++) {
-    lua.lua_pushstring(L, bytesOf(lines[i] ?? ''));
-    lua.lua_rawseti(L, -2, i + 1);
-  }
-  return 1;
+/** Address and parameters of MAIL or RCPT. */
+function pushEnvelope(L: LuaState, { address, params }: EventOf<'mail' | 'rcpt'>): number {
+  pushLatin1(L, address);
+  pushValue(L, tableValue(parametersOf(L, params)));
+  return 2;
 }
 
-/** An array of the parameters as sent, and each value by its name in upper case: `params.SIZE`. */
-function pushParams(L: LuaState, params: readonly string[]): number {
-  pushLines(L, params);
-  for (const param of params) {
-    const equals = param.indexOf('=');
-    const name = equals < 0 ? param : param.slice(0, equals);
-    // ASCII letters only: toUpperCase() makes two letters of some latin1 ones.
-    lua.lua_pushstring(L, bytesOf(name.replace(/[a-z]+/g, (letters) => letters.toUpperCase())));
-    lua.lua_pushstring(L, equals < 0 ? ascii('') : bytesOf(param.slice(equals + 1)));
-    lua.lua_rawset(L, -3);
+/** An array of the lines, which are views of `head`: each is followed by CR LF there. */
+function pushLines(L: LuaState, lines: readonly string[], head: Uint8Array): number {
+  const table = newTable(L);
+  let start = 0;
+  let length = 0;
+  for (const line of lines) {
+    length += 1;
+    setIndex(table, length, bytesValue(L, new Uint8Array(head.buffer, head.byteOffset + start, line.length)));
+    start += line.length + 2;
   }
+  pushValue(L, tableValue(table));
   return 1;
 }

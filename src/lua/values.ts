@@ -1,11 +1,12 @@
 /**
  * Lua values from and to JavaScript, byte-exact: text is latin1, one character per byte.
  */
-import type { LuaState } from 'fengari';
-import { bytesOf, internals, latin1Of, lua } from './engine.ts';
+import type { LuaState, LuaTable, TValue } from 'fengari';
+import { ascii, bytesOf, internals, latin1Of, lua } from './engine.ts';
 
-const { TValue } = internals.lobject;
-const { LUA_TLNGSTR } = internals.tags;
+const { TValue: Value } = internals.lobject;
+const { luaH_new, luaH_get, luaH_getn, luaH_setfrom, luaH_setint } = internals.ltable;
+const { LUA_TLNGSTR, LUA_TNUMFLT, LUA_TNUMINT } = internals.tags;
 
 /**
  * Pushes bytes as a string without copying them: they are the string's from now on and must not be written to again.
@@ -13,10 +14,8 @@ const { LUA_TLNGSTR } = internals.tags;
  */
 export function pushOwnedBytes(L: LuaState, bytes: Uint8Array): void {
   lua.lua_checkstack(L, 1);
-  // fengari calls methods that Buffer has with other meanings (slice), so a Buffer becomes a plain array.
-  const plain = Buffer.isBuffer(bytes) ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length) : bytes;
-  const string = internals.lstring.luaS_bless(L, plain); // May raise a memory error: the stack must be in order then.
-  L.stack[L.top++] = new TValue(LUA_TLNGSTR, string);
+  const value = bytesValue(L, bytes); // May raise a memory error: the stack must be in order then.
+  L.stack[L.top++] = value;
 }
 
 /** Pushes a copy of the bytes as a string. */
@@ -38,19 +37,109 @@ export function pushOptional(L: LuaState, text: string | undefined): void {
 
 /** Pushes a number: as an integer where Lua's 32 bits hold it, else as a float (sizes over 2 GiB). */
 export function pushNumber(L: LuaState, value: number): void {
-  lua.lua_checkstack(L, 1);
-  if ((value | 0) === value && !Object.is(value, -0)) lua.lua_pushinteger(L, value);
-  else lua.lua_pushnumber(L, value);
+  pushValue(L, numberValue(value));
 }
 
 /** Pushes a table with the texts at 1, 2, 3, ... */
 export function pushArray(L: LuaState, texts: readonly string[]): void {
-  lua.lua_checkstack(L, 2);
-  lua.lua_createtable(L, texts.length, 0);
-  for (let i = 0; i < texts.length; i++) {
-    pushLatin1(L, texts[i] ?? '');
-    lua.lua_rawseti(L, -2, i + 1);
+  pushValue(L, tableValue(arrayOf(L, texts)));
+}
+
+const keys = new Map<string, TValue>();
+
+/**
+ * A key of tables: one of our own names, in ASCII. It is made once for all states, so that its hash is worked out once;
+ * that of a string made anew would be worked out each time.
+ */
+export function fieldKey(name: string): TValue {
+  let key = keys.get(name);
+  if (key === undefined) {
+    const string = new internals.lstring.TString(null, ascii(name));
+    internals.lstring.luaS_hashlongstr(string);
+    key = new Value(LUA_TLNGSTR, string);
+    keys.set(name, key);
   }
+  return key;
+}
+
+export const NIL: TValue = new Value(lua.LUA_TNIL, null);
+
+/** A string of latin1 text. */
+export function textValue(L: LuaState, text: string): TValue {
+  return bytesValue(L, bytesOf(text));
+}
+
+/** A string of the bytes themselves, for which holds what pushOwnedBytes says. */
+export function bytesValue(L: LuaState, bytes: Uint8Array): TValue {
+  // fengari calls methods that Buffer has with other meanings (slice), so a Buffer becomes a plain array.
+  const plain = Buffer.isBuffer(bytes) ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length) : bytes;
+  return new Value(LUA_TLNGSTR, internals.lstring.luaS_bless(L, plain));
+}
+
+/** A number: an integer where Lua's 32 bits hold it, else a float. */
+export function numberValue(value: number): TValue {
+  const isInteger = (value | 0) === value && !Object.is(value, -0);
+  return new Value(isInteger ? LUA_TNUMINT : LUA_TNUMFLT, value);
+}
+
+export function tableValue(table: LuaTable): TValue {
+  return new Value(lua.LUA_TTABLE, table);
+}
+
+export function newTable(L: LuaState): LuaTable {
+  return luaH_new(L);
+}
+
+/** A table with the texts at 1, 2, 3, ... */
+export function arrayOf(L: LuaState, texts: readonly string[]): LuaTable {
+  const table = luaH_new(L);
+  for (let i = 0; i < texts.length; i++) luaH_setint(table, i + 1, textValue(L, texts[i] ?? ''));
+  return table;
+}
+
+/** The value of a field, not to be written to; metamethods are not called. */
+export function fieldOf(L: LuaState, table: LuaTable, name: string): TValue {
+  return luaH_get(L, table, fieldKey(name));
+}
+
+/** Sets a field to a copy of the value, or removes it with nil; metamethods are not called. */
+export function setField(L: LuaState, table: LuaTable, name: string, value: TValue): void {
+  luaH_setfrom(L, table, fieldKey(name), value);
+}
+
+/** Like setField, with any key but nil. */
+export function setValue(L: LuaState, table: LuaTable, key: TValue, value: TValue): void {
+  luaH_setfrom(L, table, key, value);
+}
+
+/** Sets the field at `index` to a copy of the value. */
+export function setIndex(table: LuaTable, index: number, value: TValue): void {
+  luaH_setint(table, index, value);
+}
+
+/** Sets the field after the last one of an array to a copy of the value. */
+export function append(table: LuaTable, value: TValue): void {
+  luaH_setint(table, luaH_getn(table) + 1, value);
+}
+
+/** The table that the value is, if it is one. */
+export function tableOf(value: TValue): LuaTable | undefined {
+  return value.type === lua.LUA_TTABLE ? (value.value as LuaTable) : undefined;
+}
+
+export function isFunction(value: TValue): boolean {
+  return (value.type & 0x0f) === lua.LUA_TFUNCTION;
+}
+
+/** Pushes a copy of the value. */
+export function pushValue(L: LuaState, { type, value }: TValue): void {
+  lua.lua_checkstack(L, 1);
+  L.stack[L.top++] = new Value(type, value);
+}
+
+/** The table of global variables. */
+export function globalsOf(L: LuaState): LuaTable {
+  return internals.ltable.luaH_getint(L.l_G.l_registry.value, lua.LUA_RIDX_GLOBALS).value as LuaTable;
 }
 
 /** The text of a string or number, as Lua writes the number; undefined for any other value. */

@@ -21,7 +21,7 @@ export type PolicyEvent =
   | { readonly kind: 'data' }
   /** Whole header lines in message order, without final line end, folds as CRLF and white space. */
   | { readonly kind: 'headers'; readonly lines: readonly string[] }
-  /** `bytes` may be a view of a network buffer, valid until the verdict is given. */
+  /** `bytes` may be a view of a network buffer, to which nobody writes any more: it may be kept. */
   | { readonly kind: 'chunk'; readonly bytes: Buffer }
   | { readonly kind: 'endOfMessage' }
   | { readonly kind: 'unknown'; readonly line: string }

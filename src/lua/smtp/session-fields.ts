@@ -32,7 +32,6 @@ export function setTls(table: SmtpTable, macros: MacroReader): void {
   const subject = macros.get('cert_subject');
   const verify = macros.get('verify');
   table.pushSession('tls', (L) => {
-    lua.lua_newtable(L);
     setText(L, 'version', version);
     setText(L, 'cipher', macros.get('cipher'));
     setNumber(L, 'bits', macros.get('cipher_bits'));
@@ -52,7 +51,6 @@ export function setAuth(table: SmtpTable, macros: MacroReader): void {
     return;
   }
   table.pushSession('auth', (L) => {
-    lua.lua_newtable(L);
     setText(L, 'user', user);
     setText(L, 'mech', macros.get('auth_type'));
     setText(L, 'sender', macros.get('auth_author'));

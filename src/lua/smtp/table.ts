@@ -2,9 +2,24 @@
  * The global table `smtp` as a script sees it: constants, the fields of session and transaction, and where the
  * callbacks are found.
  */
-import type { LuaState } from 'fengari';
-import { ascii, bytesOf, lua } from '../engine.ts';
-import { pushNumber } from '../values.ts';
+import type { LuaState, LuaTable, TValue } from 'fengari';
+import { ascii, lua } from '../engine.ts';
+import {
+  append,
+  arrayOf,
+  fieldOf,
+  globalsOf,
+  isFunction,
+  NIL,
+  newTable,
+  numberValue,
+  pushValue,
+  setField,
+  setValue,
+  tableOf,
+  tableValue,
+  textValue,
+} from '../values.ts';
 import { ACTION_CODES } from './verdict.ts';
 
 /** smtp.code: names and values of the API, then our own. */
@@ -48,8 +63,6 @@ export type CallbackName = keyof typeof CALLBACKS;
 
 export const CALLBACK_NAMES = Object.keys(CALLBACKS) as readonly CallbackName[];
 
-const SMTP = ascii('smtp');
-
 /** Adds the table to the globals of a template state. */
 export function openSmtp(L: LuaState): void {
   lua.lua_newtable(L);
@@ -67,14 +80,8 @@ export function openSmtp(L: LuaState): void {
   lua.lua_setfield(L, -2, ascii('trans')); // The name in smtpf's own code.
   lua.lua_newtable(L);
   lua.lua_setfield(L, -2, ascii('note'));
-  lua.lua_setglobal(L, SMTP);
+  lua.lua_setglobal(L, ascii('smtp'));
 }
-
-const SMTP_INDEX = 1;
-const SESS_INDEX = 2;
-const TRAN_INDEX = 3;
-/** smtp.tran.rcpts, nil between transactions. */
-const RCPTS_INDEX = 4;
 
 /** Fields that live as long as a transaction. */
 const TRAN_FIELDS = ['id', 'sender', 'queue_id', 'params', 'rcpts', 'size', 'note'];
@@ -82,93 +89,90 @@ const TRAN_FIELDS = ['id', 'sender', 'queue_id', 'params', 'rcpts', 'size', 'not
 /** What may be put into a field: text is latin1, undefined is nil. */
 export type FieldValue = string | number | undefined;
 
-/** The table `smtp` of one context. It holds on to the tables, whatever the script does to its globals. */
+/**
+ * The table `smtp` of one context. It holds on to the tables, whatever the script does to its globals, and metatables
+ * that a script puts on them have no say.
+ */
 export class SmtpTable {
-  /** A thread that runs nothing: its stack holds the three tables. */
-  readonly #shelf: LuaState;
+  /** The main thread. */
+  readonly #L: LuaState;
+  readonly #sess: LuaTable;
+  readonly #tran: LuaTable;
+  /** smtp.tran.rcpts; undefined between transactions. */
+  #recipients: LuaTable | undefined;
+  #lastRecipient: LuaTable | undefined;
+  #found: TValue = NIL;
 
   /** `L` is the main thread of a state made from a template in which openSmtp() has run. */
   constructor(L: LuaState) {
-    const shelf = lua.lua_newthread(L);
-    lua.lua_pop(L, 1);
-    lua.lua_getglobal(shelf, SMTP);
-    lua.lua_getfield(shelf, SMTP_INDEX, ascii('sess'));
-    lua.lua_getfield(shelf, SMTP_INDEX, ascii('tran'));
-    lua.lua_pushnil(shelf);
-    this.#shelf = shelf;
+    this.#L = L;
+    const smtp = tableOf(fieldOf(L, globalsOf(L), 'smtp'));
+    const sess = smtp && tableOf(fieldOf(L, smtp, 'sess'));
+    const tran = smtp && tableOf(fieldOf(L, smtp, 'tran'));
+    if (!sess || !tran) throw new Error('a template without the table smtp');
+    this.#sess = sess;
+    this.#tran = tran;
   }
 
   /** A new transaction: `size` is what the client declared, undefined when it did not. */
-  beginTransaction(
-    id: string,
-    sender: string,
-    size: number | undefined,
-    pushParams: (L: LuaState) => void,
-  ): void {
-    const shelf = this.#shelf;
+  beginTransaction(id: string, sender: string, size: number | undefined, params: readonly string[]): void {
+    const L = this.#L;
     this.setTransaction('id', id);
     this.setTransaction('sender', sender);
     this.setTransaction('size', size);
-    this.#put(TRAN_INDEX, 'params', pushParams);
-    this.#put(TRAN_INDEX, 'note', lua.lua_newtable);
-    this.#put(TRAN_INDEX, 'rcpts', (L) => {
-      lua.lua_newtable(L);
-      lua.lua_pushvalue(L, -1);
-      lua.lua_replace(L, RCPTS_INDEX);
-    });
-    lua.lua_settop(shelf, RCPTS_INDEX);
+    this.#recipients = newTable(L);
+    this.#lastRecipient = undefined;
+    setField(L, this.#tran, 'params', tableValue(parametersOf(L, params)));
+    setField(L, this.#tran, 'note', tableValue(newTable(L)));
+    setField(L, this.#tran, 'rcpts', tableValue(this.#recipients));
   }
 
   /** Adds an entry { addr, params } to smtp.tran.rcpts. */
-  addRecipient(address: string, pushParams: (L: LuaState) => void): void {
-    const shelf = this.#shelf;
-    if (!lua.lua_istable(shelf, RCPTS_INDEX)) return;
-    lua.lua_createtable(shelf, 0, 4);
-    lua.lua_pushstring(shelf, bytesOf(address));
-    lua.lua_setfield(shelf, -2, ascii('addr'));
-    pushParams(shelf);
-    lua.lua_setfield(shelf, -2, ascii('params'));
-    lua.lua_rawseti(shelf, RCPTS_INDEX, lua.lua_rawlen(shelf, RCPTS_INDEX) + 1);
+  addRecipient(address: string, params: readonly string[]): void {
+    if (!this.#recipients) return;
+    const L = this.#L;
+    const entry = newTable(L);
+    setField(L, entry, 'addr', textValue(L, address));
+    setField(L, entry, 'params', tableValue(parametersOf(L, params)));
+    append(this.#recipients, tableValue(entry));
+    this.#lastRecipient = entry;
   }
 
   /** Sets the verdict that the last recipient got: a reply code and, when it was refused, the text. */
   judgeRecipient(code: number, text: string | undefined): void {
-    const shelf = this.#shelf;
-    if (!lua.lua_istable(shelf, RCPTS_INDEX)) return;
-    if (lua.lua_rawgeti(shelf, RCPTS_INDEX, lua.lua_rawlen(shelf, RCPTS_INDEX)) === lua.LUA_TTABLE) {
-      const entry = lua.lua_gettop(shelf);
-      this.#put(entry, 'code', (L) => lua.lua_pushinteger(L, code));
-      if (text !== undefined) this.#put(entry, 'text', (L) => lua.lua_pushstring(L, bytesOf(text)));
-    }
-    lua.lua_settop(shelf, RCPTS_INDEX);
+    const entry = this.#lastRecipient;
+    if (!entry) return;
+    setField(this.#L, entry, 'code', numberValue(code));
+    if (text !== undefined) setField(this.#L, entry, 'text', textValue(this.#L, text));
   }
 
   endTransaction(): void {
-    for (const name of TRAN_FIELDS) this.setTransaction(name, undefined);
-    lua.lua_pushnil(this.#shelf);
-    lua.lua_replace(this.#shelf, RCPTS_INDEX);
+    for (const name of TRAN_FIELDS) setField(this.#L, this.#tran, name, NIL);
+    this.#recipients = undefined;
+    this.#lastRecipient = undefined;
   }
 
   setSession(name: string, value: FieldValue): void {
-    this.#set(SESS_INDEX, name, value);
+    setField(this.#L, this.#sess, name, this.#valueOf(value));
   }
 
   setTransaction(name: string, value: FieldValue): void {
-    this.#set(TRAN_INDEX, name, value);
+    setField(this.#L, this.#tran, name, this.#valueOf(value));
   }
 
-  /** Sets smtp.sess.NAME to what `push` leaves on the stack it is given. */
-  pushSession(name: string, push: (L: LuaState) => void): void {
-    this.#put(SESS_INDEX, name, push);
+  /** Sets smtp.sess.NAME to a table that `fill` is given on top of the stack. */
+  pushSession(name: string, fill: (L: LuaState) => void): void {
+    const L = this.#L;
+    const table = newTable(L);
+    pushValue(L, tableValue(table));
+    fill(L);
+    lua.lua_pop(L, 1);
+    setField(L, this.#sess, name, tableValue(table));
   }
 
   /** The names under which the script defines a callback: none, one, or both spellings. */
   spellings(callback: CallbackName): string[] {
-    return CALLBACKS[callback].filter((name) => {
-      const defined = this.#push(name);
-      lua.lua_settop(this.#shelf, RCPTS_INDEX);
-      return defined;
-    });
+    return CALLBACKS[callback].filter((name) => isFunction(this.#callback(name)));
   }
 
   /**
@@ -176,39 +180,44 @@ export class SmtpTable {
    * @returns the name it was found under; undefined when the script does not define it.
    */
   findCallback(callback: CallbackName): string | undefined {
-    lua.lua_settop(this.#shelf, RCPTS_INDEX);
-    return CALLBACKS[callback].find((name) => this.#push(name));
+    for (const name of CALLBACKS[callback]) {
+      const value = this.#callback(name);
+      if (!isFunction(value)) continue;
+      this.#found = value;
+      return name;
+    }
+    return undefined;
   }
 
   /** Puts the function last found on top of the stack of L, a thread of the same state. */
   takeCallback(L: LuaState): void {
-    lua.lua_xmove(this.#shelf, L, 1);
-    lua.lua_settop(this.#shelf, RCPTS_INDEX);
+    pushValue(L, this.#found);
   }
 
-  /** Leaves smtp[name] on the shelf; the script may have put another table in the place of the global. */
-  #push(name: string): boolean {
-    const shelf = this.#shelf;
-    lua.lua_pushglobaltable(shelf);
-    lua.lua_pushstring(shelf, SMTP);
-    const isTable = lua.lua_rawget(shelf, -2) === lua.LUA_TTABLE;
-    if (!isTable) return false;
-    lua.lua_pushstring(shelf, ascii(name));
-    return lua.lua_rawget(shelf, -2) === lua.LUA_TFUNCTION;
+  /** smtp[name]; the script may have put another table in the place of the global. */
+  #callback(name: string): TValue {
+    const smtp = tableOf(fieldOf(this.#L, globalsOf(this.#L), 'smtp'));
+    return smtp ? fieldOf(this.#L, smtp, name) : NIL;
   }
 
-  #set(table: number, name: string, value: FieldValue): void {
-    this.#put(table, name, (L) => {
-      if (value === undefined) lua.lua_pushnil(L);
-      else if (typeof value === 'string') lua.lua_pushstring(L, bytesOf(value));
-      else pushNumber(L, value);
-    });
+  #valueOf(value: FieldValue): TValue {
+    if (value === undefined) return NIL;
+    return typeof value === 'string' ? textValue(this.#L, value) : numberValue(value);
   }
+}
 
-  /** Raw, because a script may have put metatables on these tables. */
-  #put(table: number, name: string, push: (L: LuaState) => void): void {
-    lua.lua_pushstring(this.#shelf, ascii(name));
-    push(this.#shelf);
-    lua.lua_rawset(this.#shelf, table);
+/** A new table: an array of the parameters as sent, and each value by its name in upper case: `params.SIZE`. */
+export function parametersOf(L: LuaState, params: readonly string[]): LuaTable {
+  const table = arrayOf(L, params);
+  for (const param of params) {
+    const equals = param.indexOf('=');
+    const name = equals < 0 ? param : param.slice(0, equals);
+    // ASCII letters only: toUpperCase() makes two letters of some latin1 ones.
+    const key = textValue(
+      L,
+      name.replace(/[a-z]+/g, (letters) => letters.toUpperCase()),
+    );
+    setValue(L, table, key, textValue(L, equals < 0 ? '' : param.slice(equals + 1)));
   }
+  return table;
 }
