@@ -6,12 +6,15 @@ import type { BoundAddress, ListenAddress } from './listen-address.ts';
 /** The kernel caps it at net.core.somaxconn. */
 const BACKLOG = 4096;
 
+/** Takes a connection; a promise means that nothing is to be read from it before that settles. */
+export type Serve = (socket: Socket) => void | Promise<void>;
+
 export class Listener {
   readonly address: BoundAddress;
   readonly #server: Server;
   readonly #close: () => string | undefined;
   #early: Socket[] = [];
-  #serve: ((socket: Socket) => void) | undefined;
+  #serve: Serve | undefined;
 
   /** @param close gives up the server, and says what went wrong */
   constructor(server: Server, address: BoundAddress, close: () => string | undefined) {
@@ -25,7 +28,7 @@ export class Listener {
   }
 
   /** Hands over each connection, those first that came since the socket was bound. `failed` hears of failed accepts. */
-  serve(connected: (socket: Socket) => void, failed: (error: Error) => void): void {
+  serve(connected: Serve, failed: (error: Error) => void): void {
     this.#serve = connected;
     this.#server.removeAllListeners('error');
     this.#server.on('error', failed);
@@ -44,9 +47,10 @@ export class Listener {
 }
 
 /** Sockets are paused when they come, so that nothing happens on one before it is served. */
-function begin(socket: Socket, serve: (socket: Socket) => void): void {
-  serve(socket);
-  socket.resume();
+function begin(socket: Socket, serve: Serve): void {
+  const begun = serve(socket);
+  if (begun === undefined) socket.resume();
+  else begun.then(() => socket.resume());
 }
 
 /**

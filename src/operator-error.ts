@@ -1,7 +1,7 @@
 /** The one error that says: the operator must change something. One line on stderr, then the exit code. */
 
 /** Exit codes of sysexits.h, and 1 for a script that `check` finds wrong. */
-export const EXIT = { ok: 0, badScript: 1, usage: 64, software: 70, config: 78 } as const;
+export const EXIT = { ok: 0, badScript: 1, usage: 64, unavailable: 69, software: 70, config: 78 } as const;
 
 export class OperatorError extends Error {
   override readonly name = 'OperatorError';

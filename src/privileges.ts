@@ -59,7 +59,8 @@ export function lookUpGroup(option: string, group: string): number {
   throw new OperatorError(`${option} ${group}: no such group`, EXIT.config);
 }
 
-function lookUpUser(
+/** The number of a user given by name or number. @throws OperatorError when there is none. */
+export function lookUpUser(
   user: string,
   gid: number | undefined,
 ): { uid: number; gid: number; name: string | undefined } {

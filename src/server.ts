@@ -10,9 +10,18 @@ export interface Served {
   destroy(): void;
 }
 
+/** Bounds the connections at a time, in this process or together with others. */
+export interface Admission {
+  /** Takes a place for a connection. @returns whether there was one. */
+  take(): boolean | Promise<boolean>;
+  free(): void;
+}
+
 export interface ServerSettings {
   /** 0: no limit. */
   readonly maxConnections: number;
+  /** Who counts; undefined: this server counts its own. */
+  readonly admission?: Admission | undefined;
   readonly serve: (socket: Socket) => Served;
   readonly warn: (message: string) => void;
 }
@@ -65,17 +74,29 @@ export class Server {
     return rest.length;
   }
 
-  #connected(socket: Socket): void {
-    const { maxConnections } = this.#settings;
-    if (maxConnections > 0 && this.#connections.size >= maxConnections) {
-      socket.destroy();
-      this.#refusals.say(`connection refused: ${maxConnections} are open already (--max-connections)`);
-      return;
-    }
+  #connected(socket: Socket): void | Promise<void> {
+    const { maxConnections, admission } = this.#settings;
+    const admitted = admission
+      ? admission.take()
+      : maxConnections === 0 || this.#connections.size < maxConnections;
+    if (admitted === true) this.#serve(socket);
+    else if (admitted === false) this.#refuse(socket);
+    else return admitted.then((granted) => (granted ? this.#serve(socket) : this.#refuse(socket)));
+  }
+
+  #refuse(socket: Socket): void {
+    socket.destroy();
+    this.#refusals.say(
+      `connection refused: ${this.#settings.maxConnections} are open already (--max-connections)`,
+    );
+  }
+
+  #serve(socket: Socket): void {
     const connection = this.#settings.serve(socket);
     this.#connections.add(connection);
     connection.closed.then(() => {
       this.#connections.delete(connection);
+      this.#settings.admission?.free();
       if (this.#connections.size === 0) this.#emptied?.();
     });
   }

@@ -18,6 +18,11 @@ export interface SpoolOwner {
   readonly gid: number;
 }
 
+/** Where a user's message files are when --spool says nothing. */
+export function defaultSpoolDirectory(uid: number): string {
+  return join(tmpdir(), `smtpf-milter-${uid}`);
+}
+
 /**
  * Makes the directory, or checks the one there is: afterwards it is `owner`'s alone, mode 0700.
  * @param directory undefined: one in the directory for temporary files, named for the owner so that users do not meet.
@@ -25,7 +30,7 @@ export interface SpoolOwner {
  * @throws OperatorError when it cannot be made so, belongs to somebody else, or is shared as /tmp is.
  */
 export function prepareSpoolDirectory(directory: string | undefined, owner: SpoolOwner): string {
-  const path = directory ?? join(tmpdir(), `smtpf-milter-${owner.uid}`);
+  const path = directory ?? defaultSpoolDirectory(owner.uid);
   try {
     const made = mkdirSync(path, { recursive: true, mode: 0o700 });
     const reason = made === undefined ? objection(path, lstatSync(path), owner) : undefined;

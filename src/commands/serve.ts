@@ -1,27 +1,30 @@
-/** `smtpf-milter serve`: listens, hands each connection to a policy, and obeys signals until one says stop. */
-import { Connection, type ConnectionTimeouts } from '../connection.ts';
-import { formatListenAddress, mainCfLine, sendmailMcLine } from '../listen-address.ts';
+/** `smtpf-milter serve`: listens, has connections served by this process or by workers, and obeys signals until one says stop. */
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Binding, bindEach, type SocketAccess } from '../binding.ts';
+import { controlPathOf } from '../control/control-client.ts';
+import { ControlServer } from '../control/control-server.ts';
+import type { Fleet } from '../control/fleet.ts';
+import { Journal } from '../control/journal.ts';
+import { formatListenAddress } from '../listen-address.ts';
 import { bindAll, type Listener } from '../listener.ts';
 import { Logger } from '../log.ts';
-import { EXIT } from '../operator-error.ts';
+import { Spool } from '../message-file.ts';
+import { EXIT, OperatorError, systemReason } from '../operator-error.ts';
 import type { Options } from '../option-table.ts';
-import { messageLimitsOf } from '../options.ts';
-import { openPolicySource, type PolicySource, type ScriptReport } from '../policy-source.ts';
+import type { ScriptReport } from '../policy-source.ts';
 import { dropPrivileges, lookUpGroup, lookUpIdentity } from '../privileges.ts';
-import { Server } from '../server.ts';
 import { prepareSpoolDirectory, requireSpoolAccess } from '../spool-directory.ts';
-import type { LogSink } from '../syslog/log-sink.ts';
+import { fleetOfOne } from '../supervisor/fleet-of-one.ts';
+import { PassiveSocket } from '../supervisor/passive-socket.ts';
+import { ScriptState } from '../supervisor/script-state.ts';
+import { Supervisor } from '../supervisor/supervisor.ts';
 import { openSink } from '../syslog/open-sink.ts';
+import { announce, logReload, logStart } from './announcement.ts';
+import { type Signals, watchSignals } from './signals.ts';
 
-/** Both MTAs negotiate at once and write packets whole: what takes longer is no MTA. */
-const TIMEOUTS: Omit<ConnectionTimeouts, 'idleMs'> = {
-  negotiationMs: 10_000,
-  packetMs: 30_000,
-  progressMs: 5_000,
-};
-
-/** npm and a terminal both pass on Ctrl-C: what comes this soon after the first signal is the same one. */
-const SAME_SIGNAL_MS = 500;
+/** Workers of a program that was killed a moment ago still hold its addresses. */
+const PREDECESSOR_MS = 1_500;
+const PREDECESSOR_LOOK_MS = 50;
 
 /**
  * Runs the milter until SIGTERM or SIGINT.
@@ -35,157 +38,201 @@ export async function serve(options: Options, version: string): Promise<number> 
     uid: identity?.uid ?? process.getuid?.() ?? 0,
     gid: identity?.gid ?? process.getgid?.() ?? 0,
   });
-  const listeners = await bindAll(options.listen, {
+  const access: SocketAccess = {
     mode: options.socketMode,
     uid: identity?.uid,
     gid:
       options.socketGroup === undefined ? identity?.gid : lookUpGroup('--socket-group', options.socketGroup),
-  });
+  };
+  const sockets: Sockets =
+    options.workers === 0
+      ? { listeners: await bindAll(options.listen, access) }
+      : { bindings: await bindPassively(options, access) };
+  const closeSockets = () => [...(sockets.listeners ?? sockets.bindings)].map((socket) => socket.close());
+  let journal: Journal | undefined;
   try {
     if (identity !== undefined) dropPrivileges(identity);
     requireSpoolAccess(spool);
-    return await run(options, version, { listeners, spool, signals });
+    journal = await openJournal(options, complain);
+    const program = { options, version, spool, signals, journal, closeSockets };
+    return sockets.listeners
+      ? await serveAlone({ ...program, listeners: sockets.listeners })
+      : await serveByWorkers({ ...program, bindings: sockets.bindings });
   } catch (error) {
-    for (const listener of listeners) listener.close();
+    closeSockets();
     throw error;
+  } finally {
+    await journal?.close();
   }
 }
 
-interface Prepared {
-  readonly listeners: readonly Listener[];
+type Sockets =
+  | { readonly listeners: readonly Listener[] }
+  | { readonly listeners?: undefined; readonly bindings: readonly Binding<PassiveSocket>[] };
+
+interface Program {
+  readonly options: Options;
+  readonly version: string;
   readonly spool: string;
   readonly signals: Signals;
+  readonly journal: Journal | undefined;
+  /** @returns what went wrong with each */
+  readonly closeSockets: () => (string | undefined)[];
 }
 
-async function run(
-  options: Options,
-  version: string,
-  { listeners, spool, signals }: Prepared,
-): Promise<number> {
-  const sink = openSink(options.syslog, complain);
-  const log = new Logger(sink, options.logLevel);
-  endOnOurBugs(log, sink, listeners);
-  const policies = openPolicySource({ options, log, sink, spool });
-  const report = await policies.examine();
-  announce(version, listeners, report);
-  logStart(log, version, listeners, report);
+/** What the processes that serve, several or one, have in common towards the operator. */
+interface Serving extends Program {
+  readonly fleet: Fleet;
+  readonly log: Logger;
+  readonly addresses: readonly Listener['address'][];
+  readonly report: ScriptReport;
+  examine(): Promise<ScriptReport | undefined>;
+  /** @param announce is told how many connections are open. @returns how many were cut off. */
+  stop(announce: (connections: number) => void): Promise<number>;
+}
 
-  const nextSessionId = sessionIds();
-  const timeouts = { ...TIMEOUTS, idleMs: options.idleTimeoutMs };
-  const settings = { policies, log, timeouts, limits: messageLimitsOf(options), nextSessionId };
-  const server = new Server(listeners, {
-    maxConnections: options.maxConnections,
-    serve: (socket) => new Connection(socket, settings),
-    warn: (message) => log.warning(message),
-  });
-  signals.onReload(() => reload(policies, log));
+/** From the announcement to the end. */
+async function beOfService(serving: Serving): Promise<number> {
+  const { version, addresses, report, log, signals, fleet } = serving;
+  const control = await openControl(serving, fleet, log);
+  announce({ version, addresses, report });
+  logStart(log, { version, addresses, report });
+  signals.onReload(async () => logReload(log, await serving.examine()));
   const signal = await signals.stop;
-  const shutdown = server.shutdown(options.graceMs, signals.hurry);
-  log.notice(`${signal}: stopping, ${server.connections} connections open`);
-  const cutOff = await shutdown;
+  control?.close();
+  const cutOff = await serving.stop((connections) =>
+    log.notice(`${signal}: stopping, ${connections} connections open`),
+  );
   log.notice(cutOff === 0 ? 'stopped' : `stopped, ${cutOff} connections cut off`);
-  await sink.close();
   return EXIT.ok;
 }
 
-function complain(message: string): void {
-  process.stderr.write(`smtpf-milter: ${message}\n`);
-}
-
-interface Signals {
-  /** The first SIGTERM or SIGINT. */
-  readonly stop: Promise<string>;
-  /** Fires at the second. */
-  readonly hurry: AbortSignal;
-  /** What SIGHUP does from now on; one that came before is made up for. */
-  onReload(reload: () => void): void;
-}
-
-function watchSignals(): Signals {
-  const hurry = new AbortController();
-  let missed = false;
-  let reloadNow = (): void => {
-    missed = true;
-  };
-  process.on('SIGHUP', () => reloadNow());
-  const stop = new Promise<string>((resolve) => {
-    let first: number | undefined;
-    const stopping = (signal: string): void => {
-      first ??= performance.now();
-      if (performance.now() - first > SAME_SIGNAL_MS) hurry.abort();
-      resolve(signal);
-    };
-    process.on('SIGTERM', stopping);
-    process.on('SIGINT', stopping);
+async function serveAlone(program: Program & { readonly listeners: readonly Listener[] }): Promise<number> {
+  const { options, version, spool, listeners, journal, signals, closeSockets } = program;
+  // The supervisor has no need of the Lua engine.
+  const { endOnOurBugs, Service } = await import('../supervisor/service.ts');
+  const instance = Date.now().toString(36);
+  const service = new Service({
+    options,
+    spool,
+    instance,
+    complain,
+    announce: (notice) => script.noticed(notice),
+    journal: journal && ((decision) => journal.add(decision)),
   });
-  return {
-    stop,
-    hurry: hurry.signal,
-    onReload(reload) {
-      reloadNow = reload;
-      if (missed) reload();
-    },
+  const { log, sink, policies } = service;
+  const script = new ScriptState(options.script, log);
+  const examine = async (): Promise<ScriptReport> => {
+    const found = await policies.examine();
+    script.examined(found);
+    return found;
   };
+  endOnOurBugs(log, complain, () => {
+    closeSockets();
+    return sink.close();
+  });
+  const report = await examine();
+  service.serve(listeners);
+  const addresses = listeners.map(({ address }) => address);
+  const listening = addresses.map(formatListenAddress);
+  const code = await beOfService({
+    ...program,
+    fleet: fleetOfOne(service, { version, listening, script }),
+    log,
+    addresses,
+    report,
+    examine,
+    stop: async (announceStop) => {
+      const stopped = service.stop(options.graceMs, signals.hurry);
+      announceStop(service.connections);
+      return stopped;
+    },
+  });
+  await sink.close();
+  return code;
 }
 
-async function reload(policies: PolicySource, log: Logger): Promise<void> {
-  const report = await policies.examine();
-  if (report.problem === undefined) log.notice(`SIGHUP: ${describeScript(report)}`);
-  else log.warning(`SIGHUP: ${report.problem}`);
-  for (const warning of report.warnings) log.warning(warning);
-}
-
-function describeScript({ path, hash, callbacks }: ScriptReport): string {
-  return `script ${path} (${hash}), callbacks: ${callbacks.join(' ') || 'none'}`;
-}
-
-/** On standard output: what an operator wants to see, and the lines to copy, each alone on its line. */
-function announce(version: string, listeners: readonly Listener[], report: ScriptReport): void {
-  const lines = [`smtpf-milter ${version}`];
-  for (const { address } of listeners) {
-    lines.push(
-      `listening on ${formatListenAddress(address)}`,
-      '',
-      'For Postfix, in main.cf:',
-      mainCfLine(address),
-      'For Sendmail, in sendmail.mc:',
-      sendmailMcLine(address),
-      '',
-    );
-  }
-  lines.push(
-    report.problem === undefined ? describeScript(report) : `script does not run: ${report.problem}`,
-  );
-  lines.push(...report.warnings.map((warning) => `warning: ${warning}`));
-  process.stdout.write(Buffer.from(`${lines.join('\n')}\n`, 'latin1'));
-}
-
-function logStart(log: Logger, version: string, listeners: readonly Listener[], report: ScriptReport): void {
-  const addresses = listeners.map(({ address }) => formatListenAddress(address)).join(' ');
-  log.notice(`smtpf-milter ${version} listening on ${addresses}`);
-  if (report.problem === undefined) log.notice(describeScript(report));
-  else log.warning(`script does not run: ${report.problem}`);
-  for (const warning of report.warnings) log.warning(warning);
-  if (process.getuid?.() === 0) log.warning('running as root: choose another user with --user');
-}
-
-/** What escapes every handler is our bug, after which nothing can be relied on. */
-function endOnOurBugs(log: Logger, sink: LogSink, listeners: readonly Listener[]): void {
+async function serveByWorkers(
+  program: Program & { readonly bindings: readonly Binding<PassiveSocket>[] },
+): Promise<number> {
+  const { options, version, spool, bindings, journal, signals, closeSockets } = program;
+  const sink = openSink(options.syslog, complain, options.logFormat);
+  const log = new Logger(sink, options.logLevel);
   process.on('uncaughtException', (error) => {
     const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
     log.error(`internal error, ending: ${stack}`);
     complain(`internal error: ${stack}`);
-    for (const listener of listeners) listener.close();
+    closeSockets();
     sink.close().finally(() => process.exit(EXIT.software));
   });
+  const removed = new Spool(spool).sweep();
+  if (removed > 0) log.notice(`${removed} message files of an earlier run removed from ${spool}`);
+  const supervisor = new Supervisor({
+    options,
+    version,
+    spool,
+    bindings,
+    log,
+    sink,
+    complain,
+    journal: journal && ((decision) => journal.add(decision)),
+  });
+  const report = await supervisor.start();
+  const code = await beOfService({
+    ...program,
+    fleet: supervisor,
+    log,
+    addresses: bindings.map(({ address }) => address),
+    report,
+    examine: () => supervisor.examine(),
+    stop: (announceStop) => {
+      for (const trouble of closeSockets()) if (trouble !== undefined) log.warning(trouble);
+      return supervisor.stop(options.graceMs, signals.hurry, announceStop);
+    },
+  });
+  await sink.close();
+  return code;
 }
 
-/** Short, and unlike those of other instances and earlier runs: start time and a count. */
-function sessionIds(): () => string {
-  const start = Date.now().toString(36);
-  let count = 0;
-  return () => {
-    count += 1;
-    return `${start}.${count.toString(36)}`;
-  };
+async function bindPassively(options: Options, access: SocketAccess): Promise<Binding<PassiveSocket>[]> {
+  const until = performance.now() + PREDECESSOR_MS;
+  for (;;) {
+    try {
+      return await bindEach(options.listen, access, PassiveSocket.open);
+    } catch (error) {
+      const isInUse = error instanceof OperatorError && error.message.includes('address in use');
+      if (!isInUse || performance.now() > until) throw error;
+      await pause(PREDECESSOR_LOOK_MS);
+    }
+  }
+}
+
+async function openJournal(
+  { journal, journalBytes, journalRedact }: Options,
+  warn: (message: string) => void,
+): Promise<Journal | undefined> {
+  if (journal === undefined) return undefined;
+  return Journal.open({ path: journal, maxBytes: journalBytes, redact: journalRedact, warn });
+}
+
+/** Where nobody has asked for it, mail is not to suffer from a control socket that cannot be had. */
+async function openControl(
+  { options, spool, journal }: Program,
+  fleet: Fleet,
+  log: Logger,
+): Promise<ControlServer | undefined> {
+  const path = controlPathOf({ ...options, spool });
+  if (path === undefined) return undefined;
+  try {
+    return await ControlServer.open(path, fleet, journal);
+  } catch (error) {
+    const reason = error instanceof OperatorError ? error.message : systemReason(error);
+    if (options.control !== undefined) throw new OperatorError(`--control ${path}: ${reason}`, EXIT.config);
+    log.warning(`no control socket at ${path}: ${reason}`);
+    return undefined;
+  }
+}
+
+function complain(message: string): void {
+  process.stderr.write(`smtpf-milter: ${message}\n`);
 }

@@ -43,6 +43,8 @@ export interface ScriptNotice {
   readonly hash: string | undefined;
   /** The version has run in a scratch context. */
   readonly passed: boolean;
+  /** Hash of the version that serves new sessions; undefined when none can run. */
+  readonly serving: string | undefined;
 }
 
 export class LuaPolicies implements PolicyFactory {
@@ -129,14 +131,15 @@ export class LuaPolicies implements PolicyFactory {
     if (trial.problem === undefined) {
       const callbacks = trial.callbacks.join(' ') || 'none';
       const text = `script changed: ${this.#file.path} (${hash}), callbacks: ${callbacks}`;
-      if (!first) announce({ level: 'notice', text, key, hash, passed: true });
+      if (!first) announce({ level: 'notice', text, key, hash, passed: true, serving: hash });
       return;
     }
     const consequence = choice.passed
       ? `script does not run, the last good version (${choice.script.hash}) serves`
       : this.#consequence();
     const text = `${consequence}: ${trial.account ?? trial.problem}`;
-    announce({ level: 'error', text, key, hash, passed: false });
+    const serving = choice.passed ? choice.script.hash : undefined;
+    announce({ level: 'error', text, key, hash, passed: false, serving });
   }
 
   #consequence(): string {

@@ -1,0 +1,40 @@
+/** The signals that stop the program or have it look at its script again. */
+
+/** npm and a terminal both pass on Ctrl-C: what comes this soon after the first signal is the same one. */
+const SAME_SIGNAL_MS = 500;
+
+export interface Signals {
+  /** The first SIGTERM or SIGINT. */
+  readonly stop: Promise<string>;
+  /** Fires at the second. */
+  readonly hurry: AbortSignal;
+  /** What SIGHUP does from now on; one that came before is made up for. */
+  onReload(reload: () => void): void;
+}
+
+export function watchSignals(): Signals {
+  const hurry = new AbortController();
+  let missed = false;
+  let reloadNow = (): void => {
+    missed = true;
+  };
+  process.on('SIGHUP', () => reloadNow());
+  const stop = new Promise<string>((resolve) => {
+    let first: number | undefined;
+    const stopping = (signal: string): void => {
+      first ??= performance.now();
+      if (performance.now() - first > SAME_SIGNAL_MS) hurry.abort();
+      resolve(signal);
+    };
+    process.on('SIGTERM', stopping);
+    process.on('SIGINT', stopping);
+  });
+  return {
+    stop,
+    hurry: hurry.signal,
+    onReload(reload) {
+      reloadNow = reload;
+      if (missed) reload();
+    },
+  };
+}
