@@ -45,6 +45,9 @@ const SCRIPT_OPTIONS = [
   'config',
 ];
 
+/** What tells where the control socket of a server is. */
+const CONTROL_OPTIONS = ['control', 'spool', 'user', 'group', 'config'];
+
 const COMMANDS: readonly Command[] = [
   {
     usage: ['serve', '$0'],
@@ -172,6 +175,61 @@ const COMMANDS: readonly Command[] = [
       return stubs();
     },
   },
+  {
+    usage: 'status',
+    name: 'status',
+    summary: 'Show how a running server is doing',
+    options: CONTROL_OPTIONS,
+    switches: { json: 'Print JSON' },
+    positionals: {},
+    examples: [
+      ['$0 status', 'Of the server that runs with the same options'],
+      ['$0 status --json --control /run/smtpf/control.sock', 'For a program'],
+    ],
+    run: async (options, { json }) => {
+      const { status } = await import('./commands/status.ts');
+      return status(options, { json: json === true });
+    },
+  },
+  {
+    usage: 'trace',
+    name: 'trace',
+    summary: 'Show the sessions of a running server as they happen, callback by callback',
+    options: CONTROL_OPTIONS,
+    switches: { json: 'Print JSON, one object a line' },
+    values: {
+      ip: 'Only sessions of this client: an address, or a network as 192.0.2.0/24',
+      from: 'Only with this sender: an address, a domain, or <>',
+      rcpt: 'Only with this recipient: an address or a domain',
+    },
+    positionals: {},
+    examples: [
+      ['$0 trace', 'All sessions'],
+      ['$0 trace --ip 192.0.2.0/24 --rcpt info@example.com', 'Those for which all that is given fits'],
+    ],
+    run: async (options, { json, ip, from, rcpt }) => {
+      const { trace } = await import('./commands/trace.ts');
+      const given = Object.entries({ ip, from, rcpt }).filter(([, value]) => value !== undefined);
+      const filter = Object.fromEntries(given.map(([name, value]) => [name, lastText(value)]));
+      return trace(options, filter, { json: json === true });
+    },
+  },
+  {
+    usage: 'why <what>',
+    name: 'why',
+    summary: 'Say what was decided about a message, and which line of the script decided it',
+    options: [...CONTROL_OPTIONS, 'journal'],
+    switches: { json: 'Print JSON' },
+    positionals: { what: 'A queue id, an id of a session or transaction, or an address' },
+    examples: [
+      ['$0 why 4XyZ1b2c3d', 'Of a server started with --journal'],
+      ['$0 why joe@example.com --journal /var/lib/smtpf/journal', 'Without a server'],
+    ],
+    run: async (options, { what, json }) => {
+      const { why } = await import('./commands/why.ts');
+      return why(options, String(what), { json: json === true });
+    },
+  },
 ];
 
 const EPILOGUE = `Every option can also be set by an environment variable, as SMTPF_MILTER_LISTEN for --listen \
@@ -180,6 +238,11 @@ The command line counts before the environment, that before the file.
 
 SIGHUP compiles the script anew for connections to come. SIGTERM ends the program. \
 Exit codes: 0 all is well, 1 bad script (check), 64 wrong option, 78 wrong configuration, 70 internal error.`;
+
+/** Of a value given several times the last counts. */
+function lastText(value: unknown): string {
+  return String(Array.isArray(value) ? value.at(-1) : value);
+}
 
 interface Invocation {
   readonly command: Command;
@@ -277,9 +340,9 @@ function spellFlags(argv: readonly string[]): string[] {
 function usageProblem(error: unknown, command: string | undefined): string {
   const message = error instanceof Error ? error.message : String(error);
   if (!message.startsWith('Not enough non-option arguments')) return message.replace(/\s*\n\s*/g, ' ');
-  return command === 'try'
-    ? 'try: the policy to try must be named: smtpf-milter try POLICY [MESSAGE]'
-    : 'check: the script to check must be named: smtpf-milter check FILE';
+  if (command === 'try') return 'try: the policy to try must be named: smtpf-milter try POLICY [MESSAGE]';
+  if (command === 'why') return 'why: a queue id or an address must be named: smtpf-milter why WHAT';
+  return 'check: the script to check must be named: smtpf-milter check FILE';
 }
 
 /** The options given, by dashed name, whether known or not. @throws OperatorError for arguments nobody takes. */

@@ -1,0 +1,72 @@
+/** `smtpf-milter trace`: sessions of a running server, callback by callback, as they happen. */
+import { type Answer, askServer } from '../control/control-client.ts';
+import { type Decision, decisionLine } from '../control/decision.ts';
+import { type CallTrace, networkOf, type TraceFilter } from '../control/trace.ts';
+import { EXIT, OperatorError } from '../operator-error.ts';
+import type { Options } from '../option-table.ts';
+import { visible } from './visible.ts';
+
+/**
+ * Prints until the server ends, or SIGINT.
+ * @throws OperatorError when no server answers.
+ */
+export async function trace(
+  options: Options,
+  filter: TraceFilter,
+  { json }: { readonly json: boolean },
+): Promise<number> {
+  if (filter.ip !== undefined) requireNetwork(filter.ip);
+  process.once('SIGINT', () => process.exit(EXIT.ok));
+  process.once('SIGTERM', () => process.exit(EXIT.ok));
+  // Whoever reads our output has gone, as `head` does.
+  process.stdout.on('error', () => process.exit(EXIT.ok));
+  for await (const record of askServer(options, { command: 'trace', ...filter })) {
+    const { kind } = record;
+    if (kind === 'attached') process.stderr.write('attached: waiting for sessions, Ctrl-C ends\n');
+    else process.stdout.write(`${json ? JSON.stringify(record) : lineOf(kind, record)}\n`);
+  }
+  process.stderr.write('the server has ended, or was not read fast enough\n');
+  return EXIT.unavailable;
+}
+
+function requireNetwork(ip: string): void {
+  try {
+    networkOf(ip);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new OperatorError(`--ip: ${error.message}`, EXIT.usage);
+  }
+}
+
+/** The server is this program: its records have these forms. */
+function lineOf(kind: unknown, record: Answer): string {
+  return visible(
+    kind === 'call' ? callLine(record as unknown as CallTrace) : decisionText(record as unknown as Decision),
+  );
+}
+
+function callLine({
+  time,
+  session,
+  transaction,
+  queueId,
+  callback,
+  args,
+  result,
+  where,
+  milliseconds,
+  failure,
+}: CallTrace) {
+  const ids = `${transaction ?? session}${queueId === undefined ? '' : `: ${queueId}`}`;
+  const line = where === undefined ? '' : ` at ${where}`;
+  const problem = failure === undefined ? '' : `: ${failure}`;
+  return `${clock(time)} ${ids}: ${callback}(${args.join(', ')}) -> ${result}${line}, ${milliseconds.toFixed(3)} ms${problem}`;
+}
+
+function decisionText(decision: Decision): string {
+  return `${clock(decision.time)} ${decisionLine(decision)}`;
+}
+
+function clock(time: number): string {
+  return new Date(time).toISOString().slice(11, 23);
+}
