@@ -2,6 +2,7 @@
  * An SMTP session with an imitated MTA, command by command: what was said and answered, what the policy did meanwhile,
  * and what became of each message.
  */
+import type { CallRecord } from '../lua/lua-policy.ts';
 import { mailboxOf } from '../milter/envelope-address.ts';
 import type { Modification } from '../milter/reply.ts';
 import type { ClientReply } from './client-reply.ts';
@@ -76,8 +77,8 @@ export class SmtpDialogue {
   #draft: Draft | undefined;
   /** Number of calls that belong to exchanges already. */
   #told: number;
-  /** The call that refused the client at connect or HELO. */
-  #sessionRefusedBy: RecordedCall | undefined;
+  /** The call that decided about the client at connect or HELO. */
+  #sessionDecidedBy: RecordedCall | undefined;
 
   /** `listener` is told of each exchange when it is over. */
   constructor(mta: ImitatedMta, recorder: Recorder, listener: (exchange: Exchange) => void) {
@@ -93,7 +94,7 @@ export class SmtpDialogue {
 
   async connect(): Promise<ClientReply> {
     const { reply, decisive } = await this.#exchange('', () => this.#mta.connect());
-    this.#sessionRefusedBy = decisive;
+    this.#sessionDecidedBy = decisive;
     return reply;
   }
 
@@ -106,7 +107,7 @@ export class SmtpDialogue {
       case 'helo': {
         this.#conclude();
         const { reply, decisive } = await this.#exchange(command.line, () => mta.helo(command.name));
-        this.#sessionRefusedBy ??= decisive;
+        this.#sessionDecidedBy ??= decisive;
         return reply;
       }
       case 'mail':
@@ -149,7 +150,10 @@ export class SmtpDialogue {
     });
     const draft = this.#draft;
     this.#draft = undefined;
-    if (draft) this.#file(draft, { reply, decisive }, content, delivery);
+    if (draft) {
+      const before = this.#recorder.calls.slice(draft.begin).findLast(({ call }) => isForAll(call));
+      this.#file(draft, { reply, decisive: decisive ?? before ?? this.#sessionDecidedBy }, content, delivery);
+    }
     return reply;
   }
 
@@ -171,7 +175,7 @@ export class SmtpDialogue {
     const sender = mailboxOf(address);
     const draft: Draft = { sender, senderParams: params, recipients: [], begin, refusal: undefined };
     if (reply.code < 400) this.#draft = draft;
-    else this.#file(draft, { reply, decisive: decisive ?? this.#sessionRefusedBy }, undefined, undefined);
+    else this.#file(draft, { reply, decisive: decisive ?? this.#sessionDecidedBy }, undefined, undefined);
     return reply;
   }
 
@@ -254,6 +258,11 @@ export function actionOf({ code }: ClientReply, delivery: Delivery | undefined):
     default:
       return 'accept';
   }
+}
+
+/** Whether the answer ends a message well, whatever the command was. */
+function isForAll(call: CallRecord | undefined): boolean {
+  return call?.verdict.kind === 'accept' || call?.verdict.kind === 'discard';
 }
 
 /** What is asked for at the end of a message. */
