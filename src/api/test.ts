@@ -256,7 +256,7 @@ const CLASSES: readonly ApiClass[] = [
       { name: 'action', type: 'string', doc: '`delivered` or `quarantined`' },
       { name: 'reason', type: 'string|nil', doc: 'why it is held' },
       { name: 'sender', type: 'string', doc: 'envelope sender' },
-      { name: 'sender_params', type: 'string|nil', doc: 'ESMTP parameters of a changed sender' },
+      { name: 'sender_params', type: 'string[]', doc: 'ESMTP parameters of the sender' },
       { name: 'recipients', type: 'string[]', doc: 'envelope recipients' },
       { name: 'headers', type: 'string[]', doc: 'lines in order' },
       { name: 'header', type: 'table', doc: 'the first value by name in lower case' },
@@ -281,7 +281,7 @@ const CLASSES: readonly ApiClass[] = [
 
 export const testChapter: Chapter = {
   title: 'Tests of policies',
-  doc: 'The library `test`, for files `*_test.lua` that `smtpf-milter test` runs. They have all that a policy has, and this.',
+  doc: "The library `test`, for files `*_test.lua` that `smtpf-milter test` runs. They have Lua's own libraries, `smtp.code` and this; the rest of the API is for policies.",
   onlyInTests: true,
   entries: [...FUNCTIONS, ...METHODS, ...CLASSES],
 };

@@ -57,8 +57,11 @@ export class Bindings {
 
   /** The function a node stands in; undefined in the main chunk. */
   functionOf(node: Node): FunctionDeclaration | undefined {
+    let from = node;
     for (let at = this.parents.get(node); at !== undefined; at = this.parents.get(at)) {
-      if (at.type === 'FunctionDeclaration') return at;
+      // The name of a function stands outside of it.
+      if (at.type === 'FunctionDeclaration' && at.identifier !== from) return at;
+      from = at;
     }
     return undefined;
   }

@@ -15,7 +15,7 @@ import {
   type Place,
   type Tree,
 } from './syntax.ts';
-import { classOf, elementOf, fieldType, presentType } from './types.ts';
+import { elementOf, memberType } from './types.ts';
 
 /** What is known of the script beyond its text. */
 export interface Surroundings {
@@ -125,11 +125,11 @@ export class Policy {
       case 'Identifier':
         return this.#typeOfVariable(expression);
       case 'MemberExpression':
-        return fieldType(classOf(this.typeOf(expression.base)), expression.identifier.name);
+        return memberType(this.typeOf(expression.base), expression.identifier.name);
       case 'IndexExpression': {
         const base = this.typeOf(expression.base);
         return expression.index.type === 'StringLiteral'
-          ? fieldType(classOf(base), expression.index.value)
+          ? memberType(base, expression.index.value)
           : elementOf(base);
       }
       case 'CallExpression':
@@ -313,5 +313,5 @@ function typeOfPath(path: string): string | undefined {
   const dot = path.lastIndexOf('.');
   if (dot < 0) return undefined;
   const base = typeOfPath(path.slice(0, dot));
-  return base === undefined ? undefined : fieldType(presentType(base), path.slice(dot + 1));
+  return memberType(base, path.slice(dot + 1));
 }

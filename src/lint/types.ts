@@ -63,7 +63,13 @@ export function elementOf(type: string | undefined): string | undefined {
   return fieldType(present, '[integer]');
 }
 
+/** The type of a field of a value of the type, by its name or as one of any name. */
+export function memberType(type: string | undefined, name: string): string | undefined {
+  const owner = classOf(type);
+  return fieldType(owner, name) ?? fieldType(owner, '[string]');
+}
+
 /** The type of a field of a class; undefined when it has none of that name. */
-export function fieldType(type: string | undefined, name: string): string | undefined {
+function fieldType(type: string | undefined, name: string): string | undefined {
   return API_NAMES.classes.get(type ?? '')?.fields.find((field) => field.name === name)?.type;
 }

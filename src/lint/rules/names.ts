@@ -1,7 +1,7 @@
 /** Rules on names: fields of the API's tables, and global variables. */
 import { FORMER_NAMES, LUA_GLOBALS } from '../../api/lua.ts';
 import { API_NAMES } from '../../api/names.ts';
-import { nearest } from '../../option-values.ts';
+import { closest, closestVariable } from '../closest.ts';
 import type { Report, Rule } from '../finding.ts';
 import type { Policy } from '../policy.ts';
 import { type Identifier, isCall, type Node } from '../syntax.ts';
@@ -46,7 +46,7 @@ function* unknownReads(policy: Policy): Generator<Unknown> {
     const known = table === undefined ? undefined : TABLES.get(table);
     if (table === undefined || known === undefined || known.includes(name)) continue;
     if (policy.isDefined(`${table}.${name}`) || Object.hasOwn(FORMER_NAMES, `${table}.${name}`)) continue;
-    const near = nearest(name, known);
+    const near = closest(name, known);
     // Asking whether a function is there is how a script runs with several versions.
     if (near === undefined && policy.isTested(node) && !isContext(table)) continue;
     yield { node, base, name, table, near: near && `${table}.${near}` };
@@ -92,7 +92,7 @@ function checkMember(policy: Policy, { node, base, name }: FieldRead, report: Re
   if (isAlways(type, ['string'])) {
     const methods = TABLES.get('string') ?? [];
     if (methods.includes(name) || policy.isDefined(`string.${name}`)) return;
-    report(node, `strings have no ${name}`, { suggestion: nearest(name, methods) });
+    report(node, `strings have no ${name}`, { suggestion: closest(name, methods) });
     return;
   }
   const owner = API_NAMES.classes.get(classOf(type) ?? '');
@@ -109,7 +109,7 @@ function checkMember(policy: Policy, { node, base, name }: FieldRead, report: Re
     });
     return;
   }
-  report(node, `${owner.name} has no ${name}`, { suggestion: nearest(name, [...fields, ...methods]) });
+  report(node, `${owner.name} has no ${name}`, { suggestion: closest(name, [...fields, ...methods]) });
 }
 
 /** Whether the script gives some table a field of this name: it may be this one. */
@@ -153,12 +153,9 @@ export const accidentalGlobal: Rule = {
       const { name } = place;
       if (declared.has(name) || reported.has(name) || isKnownGlobal(policy, name)) continue;
       reported.add(name);
-      const near = nearest(
-        name,
-        policy.bindings.visibleAt(place).filter((other) => other.length > 2),
-      );
+      const near = closestVariable(name, policy.bindings.visibleAt(place));
       report(place, `assigns the global variable ${name}, which the main chunk does not declare`, {
-        suggestion: (name.length > 2 ? near : undefined) ?? `local ${name}`,
+        suggestion: near ?? `local ${name}`,
       });
     }
   },
@@ -189,25 +186,21 @@ export const unknownGlobal: Rule = {
 function checkGlobal(policy: Policy, identifier: Identifier, report: Report): void {
   const { name } = identifier;
   if (isKnownGlobal(policy, name) || policy.isDefined(name) || Object.hasOwn(FORMER_NAMES, name)) return;
-  const candidates = [...policy.bindings.visibleAt(identifier), ...policy.defined, ...GLOBALS].filter(
-    (other) => other !== name,
+  const own = [...policy.bindings.visibleAt(identifier), ...policy.defined];
+  const isTested = policy.isTested(identifier);
+  // Whoever asks whether a variable is there does not mean one of Lua's.
+  const candidates = [...own, ...(isTested ? [] : GLOBALS)].filter(
+    (other) => other !== name && !other.includes('.'),
   );
-  const near =
-    name.length > 2
-      ? nearest(
-          name,
-          candidates.filter((other) => other.length > 2 && !other.includes('.')),
-        )
-      : undefined;
+  const near = closestVariable(name, candidates);
   const parent = policy.bindings.parents.get(identifier);
   const fails =
     parent?.type === 'MemberExpression' ||
     (parent?.type === 'IndexExpression' && parent.base === identifier) ||
     (parent !== undefined && isCall(parent) && parent.base === identifier);
-  if (!fails && near === undefined && policy.isTested(identifier)) return;
-  const owner = fails ? undefined : ownerOf(name);
+  if (!fails && near === undefined && isTested) return;
   report(identifier, `there is no global variable ${name}`, {
-    suggestion: near ?? owner ?? ownerOf(name),
+    suggestion: ownerOf(name) ?? near,
     severity: fails ? 'error' : 'warning',
   });
 }
