@@ -22,7 +22,9 @@ async function bind(t: TestContext, ...written: string[]): Promise<Listener[]> {
 /** Serves one line to each connection, so that a client knows who has answered. */
 function greet(listener: Listener, word: string): void {
   listener.serve(
-    (socket) => socket.on('error', () => {}).end(word),
+    (socket) => {
+      socket.on('error', () => {}).end(word);
+    },
     () => {},
   );
 }
