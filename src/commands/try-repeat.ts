@@ -5,7 +5,7 @@ import type { Action, MessageOutcome } from '../workbench/smtp-dialogue.ts';
 import { type Colour, type Paint, visible } from './paint.ts';
 import type { TryBench } from './try-bench.ts';
 import { outcomeJson, rounded } from './try-json.ts';
-import { openMailbox } from './try-mailbox.ts';
+import type { StoredMessage } from './try-mailbox.ts';
 import { sendMessage } from './try-message.ts';
 
 const SLOWEST = 10;
@@ -34,10 +34,9 @@ export interface RepeatReport {
   readonly problems: readonly string[];
 }
 
-/** @throws OperatorError when the messages cannot be read. */
-export async function tryAll(bench: TryBench, path: string): Promise<RepeatReport> {
+/** @throws OperatorError when a message cannot be read. */
+export async function tryAll(bench: TryBench, messages: readonly StoredMessage[]): Promise<RepeatReport> {
   const { plan, recorder } = bench;
-  const messages = openMailbox(path);
   const progress = new Progress(messages.length);
   const tried: Tried[] = [];
   const problems: string[] = [];

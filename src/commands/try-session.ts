@@ -17,14 +17,20 @@ export interface SessionScript extends CommandSource {
 }
 
 /** @param path of the script; `-` is standard input. @throws OperatorError */
-export function openScript(path: string): SessionScript {
-  if (path !== '-') {
-    const source = linesOf(readText('--session', path).toString('latin1'));
-    return { ...source, directory: dirname(path), close() {} };
-  }
-  if (process.stdin.isTTY) return new TypedCommands();
-  const source = linesOf(readText('--session', '/dev/stdin').toString('latin1'));
-  return { ...source, directory: '.', close() {} };
+export async function openScript(path: string): Promise<SessionScript> {
+  if (path === '-' && process.stdin.isTTY) return new TypedCommands();
+  const text = path === '-' ? await allOfStdin() : readText('--session', path);
+  return {
+    ...linesOf(text.toString('latin1')),
+    directory: path === '-' ? '.' : dirname(path),
+    close() {},
+  };
+}
+
+async function allOfStdin(): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of process.stdin) chunks.push(chunk);
+  return Buffer.concat(chunks);
 }
 
 /** Whether a person types the commands, and so sees them already. */

@@ -5,6 +5,7 @@ import type { Exchange, MessageOutcome } from '../workbench/smtp-dialogue.ts';
 import { paintFor } from './paint.ts';
 import { readText, TryBench } from './try-bench.ts';
 import { callsJson, dialogueJson, loadJson, outcomeJson, scriptJson } from './try-json.ts';
+import { openMailbox } from './try-mailbox.ts';
 import { sampleMessage, sendMessage } from './try-message.ts';
 import { readPlan } from './try-options.ts';
 import { repeatJson, repeatText, tryAll } from './try-repeat.ts';
@@ -38,7 +39,7 @@ async function converse(bench: TryBench, script: ScriptReport): Promise<number> 
   const exchanges: Exchange[] = [];
   const content =
     plan.message === undefined ? sampleMessage(plan, new Date()) : readText('message', plan.message);
-  const commands = plan.session === undefined ? undefined : openScript(plan.session);
+  const commands = plan.session === undefined ? undefined : await openScript(plan.session);
   const typed = commands !== undefined && isTyped(commands);
   const dialogue = bench.openSession((exchange) => {
     exchanges.push(exchange);
@@ -79,8 +80,9 @@ async function converse(bench: TryBench, script: ScriptReport): Promise<number> 
 async function repeat(bench: TryBench, script: ScriptReport, path: string): Promise<number> {
   const { plan } = bench;
   const paint = paintFor(process.stdout);
+  const messages = openMailbox(path);
   if (!plan.json) print(new TryText(paint, plan).script(script));
-  const report = await tryAll(bench, path);
+  const report = await tryAll(bench, messages);
   const failed = script.problem !== undefined || report.tried.some(({ failures }) => failures.length > 0);
   const code = exitCode(
     report.tried.map(({ outcome }) => outcome),

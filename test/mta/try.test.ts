@@ -358,7 +358,7 @@ async function predict(
       const dialogue = bench.openSession(({ reply }) => {
         if (reply) replies.push(replyLines(reply).join('\n'));
       });
-      await followScript(dialogue, openScript(session));
+      await followScript(dialogue, await openScript(session));
       const delivered = dialogue.messages.flatMap(({ delivery }) => {
         if (delivery?.action !== 'delivered') return [];
         const { envelope, message } = delivery;
