@@ -10,7 +10,7 @@ export interface Served {
   destroy(): void;
 }
 
-/** Bounds the connections at a time, in this process or together with others. */
+/** Bounds the connections at a time, of this process together with others, and says so where one is refused. */
 export interface Admission {
   /** Takes a place for a connection. @returns whether there was one. */
   take(): boolean | Promise<boolean>;
@@ -86,9 +86,7 @@ export class Server {
 
   #refuse(socket: Socket): void {
     socket.destroy();
-    this.#refusals.say(
-      `connection refused: ${this.#settings.maxConnections} are open already (--max-connections)`,
-    );
+    if (!this.#settings.admission) this.#refusals.say(refusalText(this.#settings.maxConnections));
   }
 
   #serve(socket: Socket): void {
@@ -114,8 +112,12 @@ export class Server {
   }
 }
 
+export function refusalText(maxConnections: number): string {
+  return `connection refused: ${maxConnections} are open already (--max-connections)`;
+}
+
 /** Says a thing at most once in a while, and then how often it was not said. */
-class Throttle {
+export class Throttle {
   readonly #warn: (message: string) => void;
   #quietUntil = 0;
   #unsaid = 0;

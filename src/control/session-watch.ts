@@ -14,6 +14,7 @@ import {
   type RecipientDecision,
   type Refusal,
   refusalOf,
+  roundedMs,
   verdictName,
 } from './decision.ts';
 import { argumentsOf, resultOf, type TraceRecord, type TraceSubject } from './trace.ts';
@@ -248,7 +249,7 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
   #recordOfSession(name: VerdictName, verdict: Verdict): void {
     if (!this.#keeper.recording) return;
     const call = this.#call;
-    const milliseconds = call?.milliseconds ?? 0;
+    const milliseconds = roundedMs(call?.milliseconds ?? 0);
     this.#keeper.record(this, { ...this.#decision(this.#ruling(name, verdict)), milliseconds });
   }
 
@@ -296,7 +297,7 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
       ...(text !== undefined && { text: bounded(text) }),
       ...(callback !== undefined && { callback }),
       ...(where !== undefined && { where }),
-      milliseconds: message?.milliseconds ?? 0,
+      milliseconds: roundedMs(message?.milliseconds ?? 0),
       ...(this.#script !== undefined && { script: this.#script }),
     };
   }
@@ -312,7 +313,7 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
       args: argumentsOf(event),
       result: resultOf(verdict),
       ...(where !== '' && { where }),
-      milliseconds,
+      milliseconds: roundedMs(milliseconds),
       ...(failure !== undefined && { failure: bounded(failure) }),
     };
   }

@@ -13,6 +13,7 @@ import type { Logger } from '../log.ts';
 import { EXIT, OperatorError } from '../operator-error.ts';
 import type { Options } from '../option-table.ts';
 import type { ScriptReport } from '../policy-source.ts';
+import { refusalText, Throttle } from '../server.ts';
 import type { LogSink } from '../syslog/log-sink.ts';
 import type { FromWorker, ProcessStatus, ToWorker } from './messages.ts';
 import type { PassiveSocket } from './passive-socket.ts';
@@ -54,6 +55,7 @@ export class Supervisor implements Fleet {
   readonly #statuses = new Questions<ProcessStatus>();
   readonly #examinations = new Questions<ScriptReport>();
   readonly #traces = new Map<number, { filter: TraceFilter; deliver: (record: TraceRecord) => void }>();
+  readonly #refusals: Throttle;
   readonly #complaints = new Map<string, number>();
   #forks = 0;
   #lastTrace = 0;
@@ -70,6 +72,7 @@ export class Supervisor implements Fleet {
 
   constructor(settings: SupervisorSettings) {
     this.#settings = settings;
+    this.#refusals = new Throttle((message) => settings.log.warning(message));
     this.#pool = new PlacePool(settings.options.maxConnections, settings.options.workers);
     this.#script = new ScriptState(settings.options.script, settings.log);
   }
@@ -248,7 +251,7 @@ export class Supervisor implements Fleet {
         this.#complain(message.message);
         break;
       case 'placeWanted':
-        worker.send({ kind: 'place', granted: this.#pool.lend(worker.number) });
+        this.#lendPlace(worker);
         break;
       case 'placeFree':
         this.#pool.takeBack(worker.number);
@@ -264,6 +267,12 @@ export class Supervisor implements Fleet {
         message satisfies never;
     }
     this.#changed?.();
+  }
+
+  #lendPlace(worker: WorkerProcess): void {
+    const granted = this.#pool.lend(worker.number);
+    worker.send({ kind: 'place', granted });
+    if (!granted) this.#refusals.say(refusalText(this.#settings.options.maxConnections));
   }
 
   /** The others need not try this version. */
