@@ -1,4 +1,5 @@
 /** `smtpf-milter check FILE`: what is wrong with a script, whether it runs, and which callbacks it defines. */
+import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import type { Finding } from '../lint/finding.ts';
 import { lint } from '../lint/lint.ts';
@@ -36,9 +37,11 @@ interface Result {
 export async function check(options: Options, file: string, switches: CheckSwitches): Promise<number> {
   const report = isTestFile(file) ? compileOnly(file) : await run(options, file);
   const result = examineText(options, file, report);
-  const output = switches.json ? formatJson(result) : formatPlain(result, process.stdout.isTTY);
+  const output = switches.json
+    ? readable(formatJson(result))
+    : Buffer.from(formatPlain(result, process.stdout.isTTY), 'latin1');
   await new Promise<void>((resolve) => {
-    process.stdout.write(Buffer.from(output, 'latin1'), () => resolve());
+    process.stdout.write(output, () => resolve());
   });
   const { errors, warnings } = countsOf(result.findings);
   const failed = report.problem !== undefined || errors > 0 || (switches.strict && warnings > 0);
@@ -100,7 +103,12 @@ function formatPlain({ file, report, text, findings }: Result, withExcerpts: boo
   return `${lines.join('\n')}\n`;
 }
 
-/** In latin1 like all other output; a reader of UTF-8 sees what stands in the script. */
+/** JSON is UTF-8: the script's own bytes where they are that, else each byte as a character. */
+function readable(latin1: string): Buffer {
+  const bytes = Buffer.from(latin1, 'latin1');
+  return isUtf8(bytes) ? bytes : Buffer.from(latin1);
+}
+
 function formatJson({ file, report, findings }: Result): string {
   const { hash, callbacks, problem } = report;
   const { errors, warnings } = countsOf(findings);
