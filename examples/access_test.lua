@@ -167,7 +167,9 @@ test.case("an unknown action refuses nobody, and is in the log", function()
   lets_in "192.0.2.8"
   refuses("192.0.2.9", "550 5.0.0 away")
   for i = 10, 14 do
-    lets_in("192.0.2." .. i)
+    answer, s = connect("192.0.2." .. i)
+    test.accepted(answer)
+    test.match(s:log(), ": unknown action, nobody is refused by it: ")
   end
   refuses("192.0.2.15", "400 4.0.0 soon")
   refuses("192.0.2.16", "559 5.0.0 never")

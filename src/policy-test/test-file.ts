@@ -14,7 +14,7 @@ import { replyLines } from '../workbench/client-reply.ts';
 import { Bench } from './bench.ts';
 import { Coverage, type FileCoverage } from './coverage.ts';
 import { type Failure, failureOf } from './failure.ts';
-import { testLibrary } from './test-library.ts';
+import { installCodes, testLibrary } from './test-library.ts';
 import type { StepResult } from './test-session.ts';
 import { installWorld } from './world-library.ts';
 
@@ -132,6 +132,7 @@ class RunningFile {
     this.#template = new Template([
       ...libraries,
       { install: installWorld(() => bench.world, required) },
+      { install: installCodes },
       {
         name: 'test',
         open: testLibrary(

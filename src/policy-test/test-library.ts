@@ -10,12 +10,14 @@
  *     test.file(name, content)     writes a file; returns its path
  *     test.unreadable(names[, at])  files that cannot be opened, or (at = "read") not be read; `*` stands for anything
  *     test.tmp()                   the case's scratch directory
+ *     smtp.code                    the policy's names for reply codes
  *     test.equal, test.match, test.reply, test.refused, test.accepted    see assertions.ts
  */
 import type { LuaFunction, LuaState } from 'fengari';
 import { isFailure, type ZoneAnswer, ZoneError } from '../dns/zone.ts';
 import { ascii, lauxlib, lua } from '../lua/engine.ts';
 import { argumentError, pushLibrary, raise } from '../lua/lib/arguments.ts';
+import { REPLY_CODES } from '../lua/smtp/table.ts';
 import { readArray, readLatin1 } from '../lua/values.ts';
 import { ASSERTIONS } from './assertions.ts';
 import type { Bench } from './bench.ts';
@@ -92,6 +94,12 @@ export function testLibrary(bench: () => Bench, addCase: (L: LuaState, name: str
     pushLibrary(L, { ...functions, session: openSessions(L, bench) });
     return 1;
   };
+}
+
+/** Gives a test the one part of the policy's API that is not about a session: the table `smtp` with `code`. */
+export function installCodes(L: LuaState): void {
+  pushPlain(L, { code: REPLY_CODES });
+  lua.lua_setglobal(L, ascii('smtp'));
 }
 
 /** Argument 1 of test.dns: by question the records, or the word of a failure. */
