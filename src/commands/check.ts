@@ -83,10 +83,13 @@ function examineText(options: Options, file: string, report: Report): Result {
   return { file: named, report, text, findings: findings ?? unread(report) };
 }
 
-/** What is known of a script that Lua can read and the linter cannot. */
+/** What there is to say of a script that Lua can read and the linter cannot: it is nested too deep, for instance. */
 function unread({ warnings }: Report): Finding[] {
-  const start = { line: 1, column: 1, endLine: 1, endColumn: 1 };
-  return warnings.map((message) => ({ rule: 'double-callback', severity: 'warning', message, ...start }));
+  const at = { severity: 'warning', line: 1, column: 1, endLine: 1, endColumn: 1 } as const;
+  return [
+    { rule: 'not-read', message: 'no rule has looked at this script: the linter cannot read it', ...at },
+    ...warnings.map((message) => ({ rule: 'double-callback', message, ...at })),
+  ];
 }
 
 function formatPlain({ file, report, text, findings }: Result, withExcerpts: boolean): string {

@@ -19,6 +19,7 @@ test('unknown-field: of the API, of Lua, of strings and of what the API hands ou
     ['print(recipient:lowr())', 7, 'lower'],
     ['print(smtp.sess.ip:mach("x"))', 7, 'match'],
     ['print(params.size)', 7, 'SIZE'],
+    ['print(params:match("SIZE=(%d+)"))', 7, undefined],
     ['print(smtp.sess.auth.username)', 7, undefined],
     ['print(smtp.sess.tls.versoin)', 7, 'version'],
     ['print(smtp.tran.rcpts[1].adr)', 7, 'addr'],

@@ -93,6 +93,7 @@ test('wrong-type: what is right, may be nil, or is not known', () => {
     'if dns.listed(smtp.sess.ip, "zone.example") == "127.0.0.2" then return end',
     'if smtp.tran.rcpts[1].code == 250 then return end',
     'if recipient == smtp.tran.sender or recipient < "b" then return end',
+    'local open = print print(NOT_KNOWN and open / 2 or open .. 1)',
     'recipient = 5 if recipient > 4 then return end',
     'local t = setmetatable({}, { __call = print }) t()',
     'print(recipient * 2)',

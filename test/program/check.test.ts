@@ -176,6 +176,16 @@ describe('check', { concurrency: 3 }, () => {
     assert.equal((await run(['check', wrong])).code, 1);
   });
 
+  test('says so when the linter cannot read what Lua can', async (t) => {
+    const script = policy(t, 'function smtp.do_mail() end\nfunction smtp.mail() end\nlocal half = 0x.8p0\n');
+    const { code, stdout } = await run(['check', script]);
+    assert.equal(code, 0);
+    assert.match(
+      stdout,
+      /\[not-read\]\n.*both smtp\.do_mail and smtp\.mail.*\n.*: 2 warnings\n.*: callbacks: do_mail\n$/,
+    );
+  });
+
   test('bytes of the script come out as they are', async (t) => {
     const script = policy(t, 'print(smtp["hélo"])\n');
     assert.match((await run(['check', script])).stdout, /smtp has no hélo/);

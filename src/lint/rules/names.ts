@@ -4,7 +4,7 @@ import { API_NAMES } from '../../api/names.ts';
 import { closest, closestVariable } from '../closest.ts';
 import type { Report, Rule } from '../finding.ts';
 import type { Policy } from '../policy.ts';
-import { type Identifier, isCall, type Node } from '../syntax.ts';
+import { type Identifier, isCall, type Node, spanOf } from '../syntax.ts';
 import { classOf, isAlways } from '../types.ts';
 
 /** What each table that scripts find holds: the API's, and Lua's libraries. */
@@ -103,6 +103,10 @@ function checkMember(policy: Policy, { node, base, name }: FieldRead, report: Re
     .map((path) => path.slice(owner.name.length + 1));
   if (fields.includes(name) || methods.includes(name) || isSetSomewhere(policy, name)) return;
   if (fields.includes('[string]')) {
+    if (node.type === 'MemberExpression' && node.indexer === ':') {
+      report(node, `${policy.source.textAt(spanOf(base))} is a table, without a method ${name}`);
+      return;
+    }
     if (name === name.toUpperCase()) return;
     report(node, `names of parameters are in upper case here: ${name} is always nil`, {
       suggestion: name.toUpperCase(),
@@ -205,8 +209,8 @@ function checkGlobal(policy: Policy, identifier: Identifier, report: Report): vo
   });
 }
 
-/** `LOG_INFO` is syslog.LOG_INFO, `reject` is smtp.code.reject. */
+/** `LOG_INFO` is syslog.LOG_INFO, `reject` is smtp.code.reject; undefined for what several tables have. */
 function ownerOf(name: string): string | undefined {
-  for (const [table, names] of TABLES) if (names.includes(name)) return `${table}.${name}`;
-  return undefined;
+  const owners = [...TABLES].filter(([, names]) => names.includes(name));
+  return owners.length === 1 ? `${owners[0]?.[0]}.${name}` : undefined;
 }

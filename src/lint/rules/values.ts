@@ -98,8 +98,8 @@ function checkOperation(policy: Policy, node: NodeOf<'BinaryExpression'>, report
     [right, left],
   ];
   for (const [side, other] of sides) {
-    const type = policy.typeOf(side);
-    if (type === undefined || isLiteral(side)) continue;
+    const type = apiType(policy, side);
+    if (type === undefined) continue;
     const shown = describe(policy, side);
     if (operator === '..' || ARITHMETIC.includes(operator)) {
       if (isAlways(type, ['table', 'function', 'boolean'])) {
@@ -145,8 +145,8 @@ function forTable(type: string, shown: string, isNumber: boolean): string | unde
 }
 
 function checkUnary(policy: Policy, { operator, argument }: NodeOf<'UnaryExpression'>, report: Report): void {
-  const type = policy.typeOf(argument);
-  if (operator !== '#' || isLiteral(argument) || !isAlways(type, ['number', 'boolean', 'function'])) return;
+  const type = apiType(policy, argument);
+  if (operator !== '#' || !isAlways(type, ['number', 'boolean', 'function'])) return;
   report(argument, `${describe(policy, argument)} is a ${plain(type ?? '')}, which has no length`);
 }
 
@@ -155,8 +155,8 @@ function checkIndex(
   { base }: NodeOf<'MemberExpression' | 'IndexExpression'>,
   report: Report,
 ): void {
-  const type = policy.typeOf(base);
-  if (isLiteral(base) || !isAlways(type, ['number', 'boolean', 'function'])) return;
+  const type = apiType(policy, base);
+  if (!isAlways(type, ['number', 'boolean', 'function'])) return;
   report(base, `${describe(policy, base)} is a ${plain(type ?? '')}, which has no fields`);
 }
 
@@ -167,22 +167,24 @@ function checkCall(
 ): void {
   const { base } = node;
   if (base.type === 'MemberExpression' && base.indexer === ':') return;
-  const type = policy.typeOf(base);
-  if (isLiteral(base) || !isAlways(type, ['string', 'number', 'boolean', 'table'])) return;
-  const isOwn = policy.variableOf(base) !== undefined && policy.pathOf(base) === undefined;
-  if (isOwn) return; // A table of the script may have a metatable.
+  const type = apiType(policy, base);
+  if (!isAlways(type, ['string', 'number', 'boolean', 'table'])) return;
   report(base, `${describe(policy, base)} is a ${plain(type ?? '')}, not a function`);
 }
 
-function isLiteral(node: Node): boolean {
-  return (
-    node.type === 'StringLiteral' ||
-    node.type === 'NumericLiteral' ||
-    node.type === 'BooleanLiteral' ||
-    node.type === 'TableConstructorExpression' ||
-    node.type === 'FunctionDeclaration' ||
-    node.type === 'BinaryExpression'
-  );
+/** The type of what comes from the API. A value of the script's own may have metamethods, or meet one that has. */
+function apiType(policy: Policy, expression: Expression): string | undefined {
+  switch (policy.valueOf(expression).type) {
+    case 'FunctionDeclaration':
+    case 'TableConstructorExpression':
+    case 'StringLiteral':
+    case 'NumericLiteral':
+    case 'BooleanLiteral':
+    case 'BinaryExpression':
+      return undefined;
+    default:
+      return policy.typeOf(expression);
+  }
 }
 
 function literalBase(node: Expression): Base | undefined {
