@@ -147,6 +147,16 @@ const sourceCures: SourceCure[] = [
         else if (status > LUA_YIELD) {`,
   },
   {
+    // The items of a table constructor were set from the last to the first, and pairs visits entries as they came: a
+    // loop over {"a", "b"} ran backwards.
+    file: 'lvm.js',
+    from: `                for (; n > 0; n--) {
+                    ltable.luaH_setint(h, last--, L.stack[ra + n]);
+                }`,
+    to: `                for (let item = 1; item <= n; item++)
+                    ltable.luaH_setint(h, last - n + item, L.stack[ra + item]);`,
+  },
+  {
     // No defect, but room: a removed entry's key is replaced instead of overwritten, so that keys never change and the
     // copies of a template state share them (template.ts). A seventh of an idle context.
     file: 'ltable.js',

@@ -158,9 +158,14 @@ function table_pack(L: LuaState): number {
   const count = lua.lua_gettop(L);
   lua.lua_createtable(L, count, 1);
   lua.lua_insert(L, 1);
-  for (let i = count; i >= 1; i--) lua.lua_rawseti(L, 1, i);
+  for (let i = 1; i <= count; i++) {
+    // In this order: pairs visits entries as they came.
+    lua.lua_pushvalue(L, i + 1);
+    lua.lua_rawseti(L, 1, i);
+  }
   lua.lua_pushinteger(L, count);
   lua.lua_setfield(L, 1, ascii('n'));
+  lua.lua_settop(L, 1);
   return 1;
 }
 

@@ -12,3 +12,5 @@ print(show(table.move({1, 2, 3}, 1, 3, 2)), show(table.move({1, 2, 3}, 2, 3, 1))
 do local q = {} for i = 1, 3000 do q[i] = i end table.insert(q, 1, 0) table.insert(q, 1500, "m") print(#q, q[1], q[2], q[1500], q[1501], q[3002]) print(table.remove(q, 1), table.remove(q, 1499), #q, q[1], q[3000]) table.move(q, 1, 3000, 2) print(q[1], q[2], q[3001]) print(#table.concat(q, ";")) end
 print(select("#", table.unpack({}, 1, 200))) print(pcall(table.sort, setmetatable({}, {__len = function() return "x" end})))
 print(table.concat(setmetatable({}, {__index = function(_, i) return "v" .. i end, __len = function() return 3 end}), " "))
+local function visit(t) local keys = {} for k, v in pairs(t) do keys[#keys + 1] = k .. "=" .. v end return show(keys) end
+print(visit({"a", "b", "c"}), visit({table.unpack({7, 8, 9})}), visit(table.pack(4, 5)):match("1=4,2=5")) do local q = {} for i = 1, 120 do q[i] = i end print(visit(load("return {" .. show(q) .. "}")())) end
