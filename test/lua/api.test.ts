@@ -211,6 +211,7 @@ test('what lets the mail go on, and what is a script error', async (t) => {
     ['421, "bye"', '421 4.0.0 bye'],
     ['550', '550 5.0.0 '],
     ['550, "two\\nlines"', '550-5.0.0 two\r\n550 5.0.0 lines'],
+    ['550, "two\\r\\nlines"', '550-5.0.0 two\r\n550 5.0.0 lines'],
     ['550, { "two", "lines" }', '550-5.0.0 two\r\n550 5.0.0 lines'],
     ['550, "no", "5.1.1"', '550 5.1.1 no'],
     ['450, 42', '450 4.0.0 42'],

@@ -70,7 +70,7 @@ function readText(L: LuaState, index: number): string[] | undefined {
       return [];
     case lua.LUA_TSTRING:
     case lua.LUA_TNUMBER:
-      return text(L, index).split('\n');
+      return text(L, index).split(/\r?\n/);
     case lua.LUA_TTABLE: {
       const lines: string[] = [];
       const length = lua.lua_rawlen(L, index);
