@@ -156,7 +156,8 @@ test('without a table mail goes on, and one line in the log says so', async (t) 
   );
   mkdirSync(path);
   assert.equal(await answer(server, '192.0.2.7'), 'c');
-  assert.match(server.log.lines.at(-1) ?? '', /no access table, nobody is refused: .*[Ii]s a directory/);
+  const complaint = /no access table, nobody is refused: .*[Ii]s a directory/;
+  assert.ok(server.log.lines.some((line) => complaint.test(line)));
   rmSync(path, { recursive: true });
   writeFileSync(path, '');
   assert.equal(await answer(server, '192.0.2.7'), 'c');

@@ -1,6 +1,7 @@
 /** Every option: what is wrong ends in one line that names it, and what is right arrives, from wherever it comes. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { OperatorError } from '../../src/operator-error.ts';
@@ -79,6 +80,14 @@ const WRONG_VALUES: readonly (readonly [string, string, string])[] = [
   ['log-level', 'loud', 'must be error, warning, notice, info or debug'],
   ['user', '-1', 'must be a name or a number'],
   ['group', 'a:b', 'must be a name or a number'],
+  ['on-bad-script', 'keep', 'must be skip or last-good'],
+  ['log-format', 'xml', 'must be text or json'],
+  ['workers', 'many', 'must be auto or a whole number from 0 to 512'],
+  ['worker-timeout', '0', 'must be a number of seconds from 1 to 3600'],
+  ['control', '', 'must not be empty'],
+  ['journal', '', 'must not be empty'],
+  ['journal-mb', '0', 'must be a whole number of megabytes from 1 to 65536'],
+  ['journal-redact', 'perhaps', 'must be true or false'],
   ['grace', 'abc', 'must be a number of seconds from 0 to 86400'],
 ];
 
@@ -262,6 +271,7 @@ describe('precedence', () => {
         maxConnections: 5000,
         script: '/etc/mail/smtpf.lua',
         onError: 'continue',
+        onBadScript: 'skip',
         actions: [
           'add-header',
           'change-header',
@@ -292,6 +302,13 @@ describe('precedence', () => {
         config: undefined,
         syslog: { kind: 'local', path: '/dev/log' },
         logLevel: 'info',
+        logFormat: 'text',
+        workers: availableParallelism(),
+        workerTimeoutMs: 10_000,
+        control: undefined,
+        journal: undefined,
+        journalBytes: 16 * 1024 * 1024,
+        journalRedact: false,
         user: undefined,
         group: undefined,
         graceMs: 30_000,
