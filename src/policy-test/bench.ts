@@ -144,7 +144,7 @@ export class Bench {
       ],
     });
     // No trial of the script first: its main chunk runs in the session, and only there.
-    source.trust(this.script().script?.hash ?? '');
+    source.trust(this.script().script?.hash ?? '', undefined);
     return source;
   }
 }

@@ -275,3 +275,38 @@ test('--watch runs again when a policy, a module or a test changes', async (t) =
   writeFileSync(join(directory, 'b_test.lua'), 'syntax error');
   await round(/1 passed, 1 broken file in 2 files/);
 });
+
+test('docs/testing.md shows what is printed', async (t) => {
+  const page = readFileSync(new URL('../../docs/testing.md', import.meta.url), 'utf8');
+  const blocks = (kind: string): string[] =>
+    [...page.matchAll(new RegExp(`\`\`\`${kind}\\n([\\s\\S]*?)\`\`\``, 'g'))].map(([, text = '']) => text);
+  const [policy = '', tests = ''] = blocks('lua');
+  const [passed = '', failed = ''] = blocks('console');
+  const plain = (text: string): string =>
+    text
+      .replaceAll('DIR/', '')
+      .replace(/\d+ ms/g, 'N ms')
+      .replace(/, [\d.]+ s$/gm, ', N s');
+  const right = await tested(t, { 'smtpf.lua': policy, 'smtpf_test.lua': tests });
+  assert.equal(right.code, 0, right.stdout);
+  assert.equal(
+    plain(right.stdout),
+    plain(passed)
+      .replace(/^.*\n/, '')
+      .replace(/coverage[\s\S]*?\n\n/, ''),
+  );
+  const wrong = policy.replace('members only', 'listed by zen.example');
+  const failing = await tested(t, { 'smtpf.lua': wrong, 'smtpf_test.lua': tests });
+  assert.equal(failing.code, 1);
+  // The names of files are longer there, and so is the first column.
+  const squeezed = (text: string): string => plain(text).replace(/ +/g, ' ');
+  assert.ok(squeezed(failing.stdout).includes(squeezed(failed).trimEnd()), failing.stdout);
+});
+
+test('the policy at the beginning of README.md passes its test', async (t) => {
+  const page = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+  const [policy = '', tests = ''] = [...page.matchAll(/```lua\n([\s\S]*?)```/g)].map(([, text]) => text);
+  assert.match(tests, /^test\.case/);
+  const { code, stdout } = await tested(t, { 'smtpf.lua': policy, 'smtpf_test.lua': tests });
+  assert.equal(code, 0, stdout);
+});
