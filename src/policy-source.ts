@@ -47,8 +47,8 @@ export interface ScriptReport {
 export interface PolicySource extends PolicyFactory {
   /** Reads the script anew and runs its main chunk in a context of its own, as a connection would. */
   examine(): Promise<ScriptReport>;
-  /** Another process has found that a version with this hash can run. */
-  trust(hash: string): void;
+  /** Another process has found that a version with this hash can run; `source` where it is kept as the last good one. */
+  trust(hash: string, source: Uint8Array | undefined): void;
   /** What the script's file held when it was last read. */
   readonly source: Uint8Array | undefined;
 }
@@ -146,7 +146,7 @@ export function openPolicySource(settings: PolicySourceSettings): PolicySource {
     get source() {
       return file.source;
     },
-    trust: (hash) => policies.trust(hash),
+    trust: (hash, source) => policies.trust(hash, source),
     examine: async () => {
       const { current, trial, choice, key } = await policies.examine();
       const { callbacks, problem, warnings, defined } = trial;

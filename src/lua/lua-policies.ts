@@ -59,7 +59,8 @@ export class LuaPolicies implements PolicyFactory {
       keepLastGood: settings.keepLastGood ?? false,
       tryOut: (script) => this.#tryOut(script),
       judged: (judgement, first) => this.#announce(judgement, first),
-      lastGood: settings.lastGood && compile(settings.lastGood, file.path),
+      lastGood: settings.lastGood,
+      compile: (source) => compile(source, file.path),
     });
   }
 
@@ -100,9 +101,9 @@ export class LuaPolicies implements PolicyFactory {
     return this.#versions.examine();
   }
 
-  /** Another process has found that a version with this hash can run. */
-  trust(hash: string): void {
-    this.#versions.trust(hash);
+  /** Another process has found that a version with this hash can run; `source` where it is kept as the last good one. */
+  trust(hash: string, source?: Uint8Array): void {
+    this.#versions.trust(hash, source);
   }
 
   #tryOut(script: Script): Trial | Promise<Trial> {

@@ -39,8 +39,9 @@ export interface ScriptVersionsSettings {
   readonly tryOut: (script: Script) => Trial | Promise<Trial>;
   /** Is told of each version with its result, once; `first`: there was none before it. */
   readonly judged: (judgement: Judgement, first: boolean) => void;
-  /** The version that serves while the first one cannot: known from an earlier process. */
-  readonly lastGood: Script | undefined;
+  /** Source of a version that could run, known from an earlier process. */
+  readonly lastGood: Uint8Array | undefined;
+  readonly compile: (source: Uint8Array) => Script;
 }
 
 /** How long a version that could not run is left alone before it is tried again. */
@@ -49,7 +50,8 @@ const RETRIAL_MS = 5_000;
 export class ScriptVersions {
   readonly #file: ScriptFile;
   readonly #settings: ScriptVersionsSettings;
-  #lastGood: Script | undefined;
+  /** Source, where the version was tried by another process, until it is needed. */
+  #lastGood: Script | Uint8Array | undefined;
   #judgement: Judgement | undefined;
   #judgedAt = 0;
   #pending: { readonly current: CurrentScript; readonly choice: Promise<Choice> } | undefined;
@@ -83,8 +85,12 @@ export class ScriptVersions {
   }
 
   /** Another process has tried a version with this hash: it can run. */
-  trust(hash: string): void {
+  trust(hash: string, source: Uint8Array | undefined): void {
     this.#trusted = hash;
+    if (source === undefined || this.#judgement?.current.script?.hash === hash) return;
+    this.#lastGood = source;
+    const { current, trial, choice } = this.#judgement ?? {};
+    if (current && trial && choice?.passed === false) this.#keep(this.#judgementOf(current, trial));
   }
 
   /** A session has run the main chunk of a version whose trial had failed. */
@@ -126,6 +132,7 @@ export class ScriptVersions {
       return { current, trial, key, choice: { script, passed: true } };
     }
     if (this.#settings.keepLastGood && this.#lastGood) {
+      if (this.#lastGood instanceof Uint8Array) this.#lastGood = this.#settings.compile(this.#lastGood);
       return { current, trial, key, choice: { script: this.#lastGood, passed: true } };
     }
     return { current, trial, key, choice: script ? { script, passed: false } : { passed: false } };

@@ -30,7 +30,7 @@ export interface WorkerStart {
 export type ToWorker =
   | WorkerStart
   | { readonly kind: 'examine'; readonly id: number }
-  | { readonly kind: 'trust'; readonly hash: string }
+  | { readonly kind: 'trust'; readonly hash: string; readonly source: Uint8Array | undefined }
   | { readonly kind: 'status'; readonly id: number }
   | { readonly kind: 'trace'; readonly id: number; readonly filter: TraceFilter }
   | { readonly kind: 'untrace'; readonly id: number }

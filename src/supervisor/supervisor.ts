@@ -277,7 +277,7 @@ export class Supervisor implements Fleet {
 
   /** The others need not try this version. */
   #passOn(hash: string | undefined): void {
-    if (hash !== undefined) this.#sendAll({ kind: 'trust', hash });
+    if (hash !== undefined) this.#sendAll({ kind: 'trust', hash, source: this.#script.lastGood });
   }
 
   #complain(message: string): void {

@@ -67,7 +67,7 @@ async function begin(start: WorkerStart): Promise<void> {
         });
         break;
       case 'trust':
-        policies.trust(message.hash);
+        policies.trust(message.hash, message.source);
         break;
       case 'status':
         post({ kind: 'status', id: message.id, status: service.status() });
