@@ -118,7 +118,6 @@ export const CALLBACKS: readonly Callback[] = [
     answers: true,
     params: [{ name: 'line', type: 'string', doc: 'the command line; Postfix gives its first word only' }],
     doc: 'A command that the MTA does not know. The MTA refuses it anyway; a reply changes the error.',
-    mta: 'Postfix uses a 4yz reply only, and otherwise says what it always says.',
   },
   {
     kind: 'callback',
