@@ -185,7 +185,7 @@ const CLASSES: readonly ApiClass[] = [
       { name: 'port', type: 'integer|nil', doc: 'its port' },
       { name: 'helo', type: 'string|nil', doc: 'what it says at HELO; without it the test says HELO' },
       { name: 'auth', type: 'string|table|nil', doc: 'login name, or `{ user =, mech = }`' },
-      { name: 'tls', type: 'string|table|nil', doc: 'version, or `{ version =, cipher = }`' },
+      { name: 'tls', type: 'string|nil', doc: 'version of TLS, `TLSv1.3`' },
       { name: 'macros', type: 'table|nil', doc: 'milter macros by name' },
       { name: 'mta', type: 'string|nil', doc: 'whose habits the server has, `postfix` or `sendmail`' },
       { name: 'on_error', type: 'string|nil', doc: 'as `--on-error`' },

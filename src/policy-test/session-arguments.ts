@@ -13,6 +13,7 @@ const ON_ERROR: readonly string[] = ['continue', 'tempfail', 'reject', 'accept']
 
 const DEFAULT_IP = '192.0.2.7';
 const DEFAULT_PORT = 54321;
+const DEFAULT_MECH = 'PLAIN';
 
 /** The argument of test.session: a table, or none. `helo` is undefined where the test says HELO itself. */
 export function checkSession(L: LuaState): SessionSpec & { readonly helo: string | undefined } {
@@ -23,8 +24,7 @@ export function checkSession(L: LuaState): SessionSpec & { readonly helo: string
   if (unknown !== undefined) {
     return argumentError(L, 1, `unknown field '${unknown}', known are: ${SESSION_FIELDS.join(', ')}`);
   }
-  const auth = pairOf(L, 'auth', 'user', 'mech');
-  const tls = pairOf(L, 'tls', 'version', 'cipher');
+  const auth = loginField(L);
   const port = numberField(L, 'port');
   return {
     mta: oneOf<MtaKind>(L, 'mta', MTAS, 'postfix'),
@@ -34,8 +34,8 @@ export function checkSession(L: LuaState): SessionSpec & { readonly helo: string
       ip: textField(L, 'ip') ?? DEFAULT_IP,
       ptr: textField(L, 'ptr') ?? '',
       port: port ?? DEFAULT_PORT,
-      auth: auth && { user: auth[0], mech: auth[1] ?? 'PLAIN' },
-      tls: tls?.[0],
+      auth,
+      tls: textField(L, 'tls'),
       macros: textsOf(L, 'macros'),
     },
   };
@@ -121,28 +121,20 @@ function numberField(L: LuaState, name: string): number | undefined {
   return value;
 }
 
-/** A field that is a text, or a table of a first and perhaps a second one. */
-function pairOf(
-  L: LuaState,
-  name: string,
-  first: string,
-  second: string,
-): [string, string | undefined] | undefined {
-  lua.lua_getfield(L, 1, ascii(name));
-  const text = readLatin1(L, -1);
-  const isTable = lua.lua_istable(L, -1);
-  const isNil = lua.lua_isnil(L, -1);
-  if (!isTable) {
+/** `auth`: a user, or a table of `user` and perhaps `mech`. */
+function loginField(L: LuaState): { readonly user: string; readonly mech: string } | undefined {
+  lua.lua_getfield(L, 1, ascii('auth'));
+  if (!lua.lua_istable(L, -1)) {
     lua.lua_pop(L, 1);
-    if (!isNil && text === undefined) return argumentError(L, 1, `field '${name}': string or table expected`);
-    return text === undefined ? undefined : [text, undefined];
+    const user = textField(L, 'auth');
+    return user === undefined ? undefined : { user, mech: DEFAULT_MECH };
   }
-  lua.lua_getfield(L, -1, ascii(first));
-  lua.lua_getfield(L, -2, ascii(second));
-  const one = readLatin1(L, -2);
-  const other = readLatin1(L, -1);
+  lua.lua_getfield(L, -1, ascii('user'));
+  lua.lua_getfield(L, -2, ascii('mech'));
+  const user = readLatin1(L, -2) ?? argumentError(L, 1, "field 'auth': no 'user'");
+  const mech = readLatin1(L, -1) ?? DEFAULT_MECH;
   lua.lua_pop(L, 3);
-  return one === undefined ? argumentError(L, 1, `field '${name}': no '${first}'`) : [one, other];
+  return { user, mech };
 }
 
 function oneOf<Value extends string | undefined>(
