@@ -100,9 +100,19 @@ class Description {
   }
 }
 
-/** In double quotes; other bytes than printable ASCII as Lua escapes. */
+const UTF8 = /([\xc2-\xdf][\x80-\xbf]|[\xe1-\xef][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3})/;
+
+/** In double quotes; other bytes than printable ASCII and UTF-8 as Lua escapes. */
 export function quote(text: string): string {
-  const escaped = text.replace(/["\\]|[^\x20-\x7e]/g, (char) => {
+  const escaped = text
+    .split(UTF8)
+    .map((part, index) => (index % 2 === 1 ? part : withEscapes(part)))
+    .join('');
+  return `"${escaped}"`;
+}
+
+function withEscapes(text: string): string {
+  return text.replace(/["\\]|[^\x20-\x7e]/g, (char) => {
     switch (char) {
       case '"':
       case '\\':
@@ -117,5 +127,4 @@ export function quote(text: string): string {
         return `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`;
     }
   });
-  return `"${escaped}"`;
 }

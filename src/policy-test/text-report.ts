@@ -29,7 +29,7 @@ export class TextReport {
       const [first = '', ...rest] = broken.split('\n');
       lines.push(`  ${this.#style('red', '✗ broken:')} ${first}`, ...rest.map((line) => `    ${line}`));
     }
-    return `${lines.join('\n')}\n`;
+    return `${lines.join('\n').trimEnd()}\n`;
   }
 
   summary({ files, passed, failed, broken, milliseconds }: Summary): string {

@@ -63,6 +63,10 @@ test('a failure says what was expected, what there was, and where it came from',
   );
   assert.equal(await say('test.equal(1, "1")'), 'not equal\n  expected: "1"\n  got:      1');
   assert.equal(
+    await say('test.equal("caf\\xc3\\xa9\\t", "caf\\xe9\\\\")'),
+    'not equal\n  expected: "caf\\xe9\\\\"\n  got:      "caf\xe9\\t"',
+  );
+  assert.equal(
     await say('test.equal({ a = 1 }, { a = 1, [2] = true })'),
     'not equal\n  expected: { [2] = true, a = 1 }\n  got:      { a = 1 }',
   );
