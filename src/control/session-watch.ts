@@ -173,7 +173,10 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
         if (message) message.recipient = event.address;
         break;
       case 'headers':
-        if (message) for (const line of event.lines) message.bytes += line.length + 2;
+        if (message) {
+          for (const line of event.lines) message.bytes += line.length + 2;
+          message.bytes += 2; // The empty line.
+        }
         break;
       case 'chunk':
         if (message) message.bytes += event.bytes.length;

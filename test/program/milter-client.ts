@@ -1,4 +1,5 @@
 /** A running milter with workers, and an MTA that speaks to it. */
+import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -6,7 +7,7 @@ import { askServer } from '../../src/control/control-client.ts';
 import type { Status } from '../../src/control/status.ts';
 import { resolveOptions } from '../../src/options.ts';
 import { Mta } from '../helpers/mta.ts';
-import { directory, type Running, start } from './program.ts';
+import { directory, PROGRAM, Running, start } from './program.ts';
 
 export interface Milter {
   readonly running: Running;
@@ -76,4 +77,12 @@ export async function statusOf({ spool }: Milter): Promise<Status> {
   const options = resolveOptions(new Map([['spool', [spool]]]), {});
   for await (const { status } of askServer(options, { command: 'status' })) return status as Status;
   throw new Error('no status');
+}
+
+/** A command that shows a running server, for as long as the test lasts. */
+export function view(t: TestContext, args: readonly string[]): Running {
+  const [command = '', ...before] = PROGRAM;
+  const child = spawn(command, [...before, ...args]);
+  t.after(() => child.kill('SIGKILL'));
+  return new Running(child);
 }
