@@ -166,7 +166,9 @@ export class Connection {
         case 'hangUp':
           this.#flush();
           this.#closing = true;
-          this.#socket.destroySoon();
+          // Everything is with the kernel, as nearly always: destroySoon() would make it two system calls and two turns.
+          if (this.#socket.writableLength === 0) this.#socket.destroy();
+          else this.#socket.destroySoon();
           break;
         case 'again':
           if (this.#session) this.#take(this.#session.receive(step.command));

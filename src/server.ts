@@ -35,7 +35,13 @@ const CLEAN_UP_MS = 2_000;
 export class Server {
   readonly #listeners: readonly Listener[];
   readonly #settings: ServerSettings;
-  readonly #connections = new Set<Served>();
+  /**
+   * Each in a slot, which is used again. A Set that is added to and deleted from makes itself anew all the time, and V8
+   * chains the copies: once an old one has come to be among the long-lived objects, its young successors, and the ended
+   * connections in them, look alive to each short collection.
+   */
+  readonly #slots: (Served | undefined)[] = [];
+  readonly #freeSlots: number[] = [];
   readonly #refusals: Throttle;
   readonly #failures: Throttle;
   #emptied: (() => void) | undefined;
@@ -54,7 +60,7 @@ export class Server {
   }
 
   get connections(): number {
-    return this.#connections.size;
+    return this.#slots.length - this.#freeSlots.length;
   }
 
   /**
@@ -68,7 +74,7 @@ export class Server {
       if (trouble !== undefined) this.#settings.warn(trouble);
     }
     await this.#whenEmpty(graceMs, hurry);
-    const rest = [...this.#connections];
+    const rest = this.#slots.filter((connection) => connection !== undefined);
     for (const connection of rest) connection.destroy();
     await this.#whenEmpty(CLEAN_UP_MS, undefined);
     return rest.length;
@@ -76,9 +82,7 @@ export class Server {
 
   #connected(socket: Socket): void | Promise<void> {
     const { maxConnections, admission } = this.#settings;
-    const admitted = admission
-      ? admission.take()
-      : maxConnections === 0 || this.#connections.size < maxConnections;
+    const admitted = admission ? admission.take() : maxConnections === 0 || this.connections < maxConnections;
     if (admitted === true) this.#serve(socket);
     else if (admitted === false) this.#refuse(socket);
     else return admitted.then((granted) => (granted ? this.#serve(socket) : this.#refuse(socket)));
@@ -91,16 +95,18 @@ export class Server {
 
   #serve(socket: Socket): void {
     const connection = this.#settings.serve(socket);
-    this.#connections.add(connection);
+    const slot = this.#freeSlots.pop() ?? this.#slots.length;
+    this.#slots[slot] = connection;
     connection.closed.then(() => {
-      this.#connections.delete(connection);
+      this.#slots[slot] = undefined;
+      this.#freeSlots.push(slot);
       this.#settings.admission?.free();
-      if (this.#connections.size === 0) this.#emptied?.();
+      if (this.connections === 0) this.#emptied?.();
     });
   }
 
   #whenEmpty(timeoutMs: number, hurry: AbortSignal | undefined): Promise<void> {
-    if (this.#connections.size === 0 || hurry?.aborted) return Promise.resolve();
+    if (this.connections === 0 || hurry?.aborted) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, timeoutMs);
       this.#emptied = () => {

@@ -178,8 +178,16 @@ const sourceCures: SourceCure[] = [
     to: '$1 = void 0;',
     times,
   })),
+  // Time and room: a table copied from a template is filled when it is looked into for the first time (template.ts).
+  {
+    file: 'ltable.js',
+    from: 'class Table {',
+    to: 'const strongOf = (t) => t.strong === null ? t.fill() : t.strong;\n\nclass Table {',
+  },
+  { file: 'ltable.js', from: /\b(t|table)\.strong\./g, to: 'strongOf($1).', times: 8 },
+  { file: 'ltable.js', from: 'entry = table.f;', to: 'strongOf(table); entry = table.f;' },
   // Time and room: every table had a second Map, for removed keys, and a new one with every key that was added.
-  { file: 'ltable.js', from: 'this.dead_strong = new Map();', to: 'this.dead_strong = void 0;' },
+  { file: 'ltable.js', from: 'this.dead_strong = new Map();', to: 'this.dead_strong = this.fill = void 0;' },
   { file: 'ltable.js', from: 't.dead_strong.clear();', to: 't.dead_strong = void 0;' },
   {
     file: 'ltable.js',

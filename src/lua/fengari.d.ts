@@ -33,7 +33,9 @@ declare module 'fengari' {
   }
 
   export interface LuaTable {
-    strong: Map<unknown, TableEntry>;
+    /** null until fill() is called, which makes it (ours, see engine.ts). */
+    strong: Map<unknown, TableEntry> | null;
+    fill: (() => Map<unknown, TableEntry>) | undefined;
     /** Removed keys, for a traversal under way; undefined when there are none (ours, see engine.ts). */
     dead_strong: Map<unknown, TableEntry> | undefined;
     f: TableEntry | undefined;

@@ -1,7 +1,7 @@
 /**
  * Opens a policy for each SMTP session: a fresh Lua context in which the script, as it is now, has run.
  */
-import type { Policy, PolicyFactory, SessionInfo } from '../milter/policy.ts';
+import type { Needs, Policy, PolicyFactory, SessionInfo } from '../milter/policy.ts';
 import { BrokenPolicy } from './broken-policy.ts';
 import { LuaContext, type Outcome } from './context.ts';
 import { definedNames } from './defined-names.ts';
@@ -51,6 +51,7 @@ export class LuaPolicies implements PolicyFactory {
   readonly #file: ScriptFile;
   readonly #settings: LuaPoliciesSettings;
   readonly #versions: ScriptVersions;
+  #lastNeeds: { readonly script: Script; readonly defined: string; readonly needs: Needs } | undefined;
 
   constructor(file: ScriptFile, settings: LuaPoliciesSettings) {
     this.#file = file;
@@ -80,9 +81,7 @@ export class LuaPolicies implements PolicyFactory {
     const opened = (outcome: Outcome<void>): Policy => {
       if (outcome.kind === 'done') {
         if (!passed) this.#versions.recovered(script, spellingsIn(table, this.#file.path));
-        const { actions, asksForMacros } = this.#settings;
-        const symbols = asksForMacros ? symbolListsFor(script.names()) : [];
-        const needs = { ...needsOf(definedIn(table), script.names(), actions), symbols };
+        const needs = this.#needsOf(script, definedIn(table));
         return new LuaPolicy(context, table, needs, session, this.#settings, watcher);
       }
       context.dispose();
@@ -94,6 +93,18 @@ export class LuaPolicies implements PolicyFactory {
     };
     const outcome = context.run({ deadlineMs: this.#settings.deadlineMs });
     return outcome instanceof Promise ? outcome.then(opened) : opened(outcome);
+  }
+
+  /** What the MTA must send for these callbacks; nearly always the same as for the session before. */
+  #needsOf(script: Script, defined: readonly CallbackName[]): Needs {
+    const known = this.#lastNeeds;
+    const key = defined.join();
+    if (known?.script === script && known.defined === key) return known.needs;
+    const { actions, asksForMacros } = this.#settings;
+    const symbols = asksForMacros ? symbolListsFor(script.names()) : [];
+    const needs = { ...needsOf(new Set(defined), script.names(), actions), symbols };
+    this.#lastNeeds = { script, defined: key, needs };
+    return needs;
   }
 
   /** Runs the script as it is now as a session would, and says what came of it. */
@@ -173,8 +184,8 @@ export class LuaPolicies implements PolicyFactory {
   }
 }
 
-function definedIn(table: SmtpTable): Set<CallbackName> {
-  return new Set(CALLBACK_NAMES.filter((name) => table.findCallback(name) !== undefined));
+function definedIn(table: SmtpTable): CallbackName[] {
+  return CALLBACK_NAMES.filter((name) => table.findCallback(name) !== undefined);
 }
 
 function spellingsIn(table: SmtpTable, path: string): { callbacks: string[]; warnings: string[] } {

@@ -6,6 +6,7 @@ import { ascii, bytesOf, latin1Of, lauxlib, lua } from '../../src/lua/engine.ts'
 import { libraries } from '../../src/lua/lib/libraries.ts';
 import { compile } from '../../src/lua/script.ts';
 import { Template } from '../../src/lua/template.ts';
+import { fieldOf, globalsOf } from '../../src/lua/values.ts';
 import { contextOf, evaluate, resultOf, template, testLibrary } from '../helpers/lua-context.ts';
 
 describe('cures of fengari', () => {
@@ -49,6 +50,31 @@ describe('cures of fengari', () => {
     lua.lua_pop(L, 1);
     assert.ok(Object.hasOwn(L.stack, L.top));
     assert.equal(L.stack[L.top], undefined);
+  });
+
+  it('fills a table of a copied state when it is looked into, in whatever way', async () => {
+    const looks = {
+      'rawget(math, "pi") ~= nil': 'true',
+      'next(math) ~= nil': 'true',
+      'next(math, "pi") ~= nil or next(math) ~= "pi"': 'true',
+      '#arg_like': '2',
+      'rawlen(arg_like)': '2',
+    };
+    for (const [expression, expected] of Object.entries(looks)) {
+      const { state } = contextOf('');
+      assert.ok(state);
+      const math = fieldOf(state, globalsOf(state), 'math').value as LuaTable;
+      assert.equal(math.strong, null);
+      assert.equal(await resultOf(`arg_like = package.searchers return ${expression}`), expected, expression);
+    }
+    assert.equal(
+      await resultOf('math.extra = 1 math.pi = nil return math.extra, math.pi, math.huge'),
+      '1 nil inf',
+    );
+    assert.equal(
+      await resultOf('math.pi = nil for k in pairs(math) do if k == "pi" then return "left" end end'),
+      '',
+    );
   });
 
   it('shares the names of metamethods between states', () => {

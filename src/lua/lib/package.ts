@@ -8,6 +8,7 @@ import type { LuaFunction, LuaState } from 'fengari';
 import { ascii, lauxlib, lua, lualib } from '../engine.ts';
 import { hostOf } from '../host.ts';
 import { luaText, ScriptError } from '../script.ts';
+import { fieldOf, globalsOf, setField, tableOf, textValue } from '../values.ts';
 import { checkCString, cString, raise, setTextField } from './arguments.ts';
 import { openDevice } from './device.ts';
 import { errnoOf, errorText } from './errno.ts';
@@ -133,7 +134,6 @@ export const luaopen_package: LuaFunction = (L) => {
 
 /** Sets package.path of a new state to what its host says. */
 export function setPackagePath(L: LuaState): void {
-  lua.lua_getglobal(L, ascii('package'));
-  setTextField(L, 'path', hostOf(L).packagePath);
-  lua.lua_pop(L, 1);
+  const library = tableOf(fieldOf(L, globalsOf(L), 'package'));
+  if (library) setField(L, library, 'path', textValue(L, hostOf(L).packagePath));
 }
