@@ -262,6 +262,7 @@ export class LuaContext implements Host {
     if (bytes > this.limits.stringBytes) throwMemoryError(L);
     const overrun = this.#meter.string(bytes);
     if (overrun !== null) this.#overrun(L, overrun);
+    if (this.#meter.sliceOver) L.hookcount = 1;
   }
 
   nativeError(_L: LuaState, error: unknown): void {

@@ -72,6 +72,20 @@ lstring.luaS_space = (L, length) => {
   announce(L, length);
   return new Uint8Array(length);
 };
+/** Bytes that are compared in the time of one step of Host.charge(). */
+const BYTES_PER_STEP = 8;
+lstring.luaS_work = (L, bytes) => {
+  if (bytes < LONG_STRING) return;
+  const host = L.l_G.host as Host | undefined;
+  host?.charge(L, Math.ceil(bytes / BYTES_PER_STEP));
+};
+// Long ones by the machine's own comparison: byte by byte in JavaScript takes twenty times as long.
+const { luaS_eqlngstr } = lstring;
+lstring.luaS_eqlngstr = (a, b) => {
+  const { length } = a.realstring;
+  if (length < 256 || length !== b.realstring.length) return luaS_eqlngstr(a, b);
+  return a === b || Buffer.compare(a.realstring, b.realstring) === 0;
+};
 
 interface SourceCure {
   readonly file: string;
@@ -92,7 +106,33 @@ const sourceCures: SourceCure[] = [
     // Belongs to the one before: a `require` in it would cost ten times the concatenation.
     file: 'lvm.js',
     from: "    luaS_hashlongstr\n} = require('./lstring.js');",
-    to: "    luaS_hashlongstr,\n    luaS_space\n} = require('./lstring.js');",
+    to: "    luaS_hashlongstr,\n    luaS_space,\n    luaS_work\n} = require('./lstring.js');",
+  },
+  {
+    // Decoding UTF-8 for a numeral takes ten times as long as reading it, and bytes above 127 are no part of one.
+    file: 'lobject.js',
+    from: 's = to_jsstring(s);',
+    to: 's = Buffer.prototype.latin1Slice.call(s, 0, s.length);',
+  },
+  // Instructions whose work grows with their operands: the count hook takes each for one.
+  {
+    file: 'lvm.js',
+    from: 'return luaS_eqlngstr(t1.tsvalue(), t2.tsvalue()) ? 1 : 0;',
+    to: `if (L !== null) luaS_work(L, t1.vslen());
+            return luaS_eqlngstr(t1.tsvalue(), t2.tsvalue()) ? 1 : 0;`,
+  },
+  ...['<', '<='].map((operator) => ({
+    file: 'lvm.js',
+    from: `return l_strcmp(l.tsvalue(), r.tsvalue()) ${operator} 0 ? 1 : 0;`,
+    to: `{
+        luaS_work(L, l.vslen() + r.vslen());
+        return l_strcmp(l.tsvalue(), r.tsvalue()) ${operator} 0 ? 1 : 0;
+    }`,
+  })),
+  {
+    file: 'lvm.js',
+    from: 'n = 0; /* no vararg arguments */',
+    to: 'n = 0; else luaS_work(L, n * 64);',
   },
   {
     // Operator precedence: the bit that remembers "hooks are allowed" was never set, so after the first error that a
@@ -246,6 +286,15 @@ export const internals: Internals = {
   lfunc: require('fengari/src/lfunc.js'),
   tags: require('fengari/src/defs.js').constant_types,
 };
+
+/**
+ * Cure: numerals without bound. Turning a string into a number goes over it several times, in one instruction; a
+ * million digits took a fifth of a second. A longer text is no number.
+ */
+const LONGEST_NUMERAL = 4096;
+const { luaO_str2num } = internals.lobject;
+internals.lobject.luaO_str2num = (text, value) =>
+  text.length > LONGEST_NUMERAL ? 0 : luaO_str2num(text, value);
 
 /** Time: the names of metamethods, which are never written to, are made once and not for every state. */
 const ltm: { luaT_init(L: LuaState): void } = require('fengari/src/ltm.js');

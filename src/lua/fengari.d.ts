@@ -113,6 +113,8 @@ declare module 'fengari' {
       LClosure: new (L: LuaState, n: number) => LClosure;
       CClosure: new (L: LuaState, f: LuaFunction, n: number) => CClosure;
       Udata: new (L: LuaState, size: number) => Udata;
+      /** Returns the bytes that were read and one more; 0 when `text` is no number. */
+      luaO_str2num(text: LuaString, value: TValue): number;
     };
     ltable: {
       luaH_new(L: LuaState): LuaTable;
@@ -136,6 +138,9 @@ declare module 'fengari' {
       luaS_newliteral(L: LuaState, text: string): TString;
       /** Ours: room for a string about to be made, see engine.ts. */
       luaS_space?(L: LuaState, length: number): Uint8Array;
+      /** Ours: makes known work on so many bytes, see engine.ts. */
+      luaS_work?(L: LuaState, bytes: number): void;
+      luaS_eqlngstr(a: TString, b: TString): boolean;
     };
     /** Type tags with their variants. */
     tags: {

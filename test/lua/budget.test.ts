@@ -79,6 +79,11 @@ const endless: Record<string, string> = {
   'work of the host in a sort comparison':
     'while true do pcall(table.sort, { 3, 2, 1 }, function() pcall(work, 1e9) end) end',
   'a large text to compile': 'while true do pcall(load, ("x = 1 "):rep(5e6)) end',
+  'comparisons of long strings':
+    'local s = ("x"):rep(8e6) local a, b = s .. "a", s .. "b" while true do if a == b or b < a or b <= a then end end',
+  'arguments without end':
+    'local function f(...) for i = 1, select("#", ...) do select(i, ...) end end local t = {} for i = 1, 200000 do t[i] = 1 end while true do f(table.unpack(t)) end',
+  'a long package.path': 'package.path = ("?;"):rep(1e6) while true do pcall(require, "x") end',
   'debug.sethook': 'pcall(debug.sethook) while true do end',
   'debug.sethook in a coroutine': 'coroutine.wrap(function() pcall(debug.sethook) while true do end end)()',
   'waits in a loop': 'while true do wait("x") for i = 1, 1e5 do end end',

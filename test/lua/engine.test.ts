@@ -25,6 +25,28 @@ describe('cures of fengari', () => {
     assert.equal(await resultOf('return "\\n" < "\\16", "a\\200" > "a\\100", "" < "\\0"'), 'true true true');
   });
 
+  it('compares long strings by their bytes', async () => {
+    const long = 'local s = ("x"):rep(300) local a, b = s .. "a\\255", s .. "b" ';
+    assert.equal(
+      await resultOf(`${long} return a == s .. "a\\255", a == b, a == s, a < b, a <= b, a <= a, a < a`),
+      'true false false true true true false',
+    );
+  });
+
+  it('takes text of more than 4096 bytes for no number', async () => {
+    assert.equal(
+      await resultOf(`local s = ("0"):rep(4095) .. "7"
+        return tonumber(s), s + 1, tonumber("0" .. s)`),
+      '7 8.0 nil',
+    );
+    assert.equal(
+      await resultOf('return tonumber("\\233"), tonumber("1\\160"), tonumber(" 1.5e1 ")'),
+      'nil nil 15.0',
+    );
+    const long = 'local s = ("1"):rep(1e6) return pcall(function() return s + 1 end)';
+    assert.match(await resultOf(long), /^false .*attempt to perform arithmetic on a string value/);
+  });
+
   it('raises a memory error for a string over the limit, by every way to make one', async () => {
     const limits = { stringBytes: 100_000 };
     const grow = 'local s = "x" while true do s = s .. s end';

@@ -18,8 +18,12 @@ function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
 }
 
+/** Looking for a file, in steps of Host.charge(). */
+const STEPS_PER_FILE = 10_000;
+
 /** The first readable file among the templates of `path`, or what was tried. All texts are latin1. */
 function searchPath(
+  L: LuaState,
   name: string,
   path: string,
   separator: string,
@@ -29,6 +33,7 @@ function searchPath(
   let tried = '';
   for (const template of path.split(';')) {
     if (template === '') continue;
+    hostOf(L).charge(L, STEPS_PER_FILE);
     const file = template.replaceAll('?', () => stem);
     if (isReadable(file)) return { file };
     tried += `\n\tno file '${file}'`;
@@ -50,7 +55,7 @@ function package_searchpath(L: LuaState): number {
   const path = latin1(checkCString(L, 2));
   const separator = latin1(lauxlib.luaL_optstring(L, 3, ascii('.')));
   const replacement = latin1(lauxlib.luaL_optstring(L, 4, ascii('/')));
-  const found = searchPath(name, path, separator, replacement);
+  const found = searchPath(L, name, path, separator, replacement);
   if ('file' in found) {
     lua.lua_pushstring(L, Buffer.from(found.file, 'latin1'));
     return 1;
@@ -106,7 +111,7 @@ function searchLua(L: LuaState): number {
   const name = latin1(checkCString(L, 1));
   lua.lua_getfield(L, lua.lua_upvalueindex(1), ascii('path'));
   const path = lua.lua_tostring(L, -1) ?? raise(L, "'package.path' must be a string");
-  const found = searchPath(name, latin1(path), '.', '/');
+  const found = searchPath(L, name, latin1(path), '.', '/');
   if ('file' in found) return pushModule(L, name, found.file);
   lua.lua_pushstring(L, Buffer.from(found.tried, 'latin1'));
   return 1;
