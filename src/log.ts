@@ -20,7 +20,7 @@ export class Logger {
   /** @param level the least important level that is still logged */
   constructor(sink: LogSink, level: LogLevel) {
     this.#sink = sink;
-    this.#least = SEVERITY[level];
+    this.#least = sink.discards ? -1 : SEVERITY[level];
   }
 
   /** Whether lines of this level are kept. */

@@ -8,6 +8,8 @@ export interface LogSink {
   write(record: LogRecord): void;
   /** Delivers what is waiting, for two seconds at most; records written afterwards are dropped. */
   close(): Promise<void>;
+  /** True where nothing is kept of anything: then no line need be put together. */
+  readonly discards?: true;
   /** Records lost so far. */
   readonly dropped: number;
 }

@@ -12,6 +12,7 @@ import { openUnixCarrier } from './unix-carrier.ts';
 const NOWHERE: LogSink = {
   write() {},
   close: () => Promise.resolve(),
+  discards: true,
   dropped: 0,
 };
 

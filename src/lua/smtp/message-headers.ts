@@ -39,6 +39,8 @@ type Edit =
 const RECEIVED: Entry = { name: '', key: '', value: '', from: { kind: 'added' } };
 
 export class MessageHeaders {
+  /** Lines that have arrived and were not looked at yet: most scripts never ask. */
+  #lines: readonly string[] | undefined;
   #originals: Entry[] = [];
   #deleted: Entry[] = [];
   #inserted: Entry[] = [];
@@ -55,8 +57,16 @@ export class MessageHeaders {
 
   /** Takes the headers as the MTA has shown them: whole lines in message order, folds as CRLF and white space. */
   arrive(lines: readonly string[]): void {
+    this.#lines = lines;
+    if (this.#edited) this.#read();
+  }
+
+  /** Takes up lines that have arrived, and makes again on them what edits were made before. */
+  #read(): void {
+    if (this.#lines === undefined) return;
     const counts = new Map<string, number>();
-    this.#originals = lines.map((line) => original(line, counts));
+    this.#originals = this.#lines.map((line) => original(line, counts));
+    this.#lines = undefined;
     this.#deleted = [];
     this.#inserted = [];
     this.#added = [];
@@ -122,6 +132,7 @@ export class MessageHeaders {
   /** What to ask of the MTA, in this order. */
   compile(): Modification[] {
     const modifications: Modification[] = [];
+    if (!this.#edited) return modifications;
     for (const { name, value, from } of this.#originals) {
       if (from.kind !== 'original' || value === from.value) continue;
       modifications.push({ kind: 'changeHeader', index: from.index, name, value });
@@ -142,6 +153,7 @@ export class MessageHeaders {
 
   #make(edit: Edit): void {
     this.#edited = true;
+    this.#read();
     this.#early?.push(edit);
     this.#apply(edit);
   }
@@ -201,6 +213,7 @@ export class MessageHeaders {
 
   /** The headers as the modifications make them, without the MTA's own Received. */
   #entries(): readonly Entry[] {
+    this.#read();
     if (!this.#view) {
       const list = [RECEIVED, ...this.#originals];
       for (const entry of this.#inserted) {
