@@ -232,6 +232,27 @@ test('what lets the mail go on, and what is a script error', async (t) => {
   await mta.quit();
 });
 
+test('a reply text of any size costs no more than a reply can hold', async (t) => {
+  const server = await start(
+    t,
+    `function smtp.do_mail(s)
+      if s == "text" then return 550, ("x\\n"):rep(15e6) end
+      local lines = {} for i = 1, 300000 do lines[i] = "x" end
+      return 550, lines
+    end`,
+  );
+  const mta = await Mta.open(server);
+  await mta.connect('192.0.2.7');
+  for (const kind of ['text', 'array']) {
+    const begin = performance.now();
+    const reply = await mta.mail(`<${kind}>`);
+    const took = performance.now() - begin;
+    assert.equal(reply.text.split('\r\n').length, 32, kind);
+    assert.ok(took < 2000, `${kind}: ${took} ms`);
+  }
+  await mta.quit();
+});
+
 test('accept, discard and skip', async (t) => {
   const server = await start(
     t,

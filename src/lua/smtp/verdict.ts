@@ -11,6 +11,10 @@ import { latin1Of, lua } from '../engine.ts';
 /** Values of smtp.code beyond SMTP's own. */
 export const ACTION_CODES = { continue: 0, accept: 1, discard: 2, skip: 3 } as const;
 
+/** More than a reply can hold (reply-text.ts), in bytes and in items of an array: what is beyond is not looked at. */
+const MAX_TEXT = 65536;
+const MAX_ITEMS = 1000;
+
 /** The script's fault: `complaint` says what is wrong with its results. */
 export type Reading =
   | { readonly kind: 'verdict'; readonly verdict: Verdict }
@@ -70,16 +74,19 @@ function readText(L: LuaState, index: number): string[] | undefined {
       return [];
     case lua.LUA_TSTRING:
     case lua.LUA_TNUMBER:
-      return text(L, index).split(/\r?\n/);
+      return text(L, index).slice(0, MAX_TEXT).split(/\r?\n/);
     case lua.LUA_TTABLE: {
       const lines: string[] = [];
-      const length = lua.lua_rawlen(L, index);
-      for (let i = 1; i <= length; i++) {
+      const length = Math.min(lua.lua_rawlen(L, index), MAX_ITEMS);
+      let room = MAX_TEXT;
+      for (let i = 1; i <= length && room > 0; i++) {
         lua.lua_rawgeti(L, index, i);
         const isText = lua.lua_isstring(L, -1);
-        if (isText) lines.push(text(L, -1));
+        const line = isText ? text(L, -1).slice(0, room) : '';
         lua.lua_pop(L, 1);
         if (!isText) return undefined;
+        lines.push(line);
+        room -= line.length;
       }
       return lines;
     }
