@@ -8,7 +8,7 @@
  * hops through the thread pool. A long one is written while it arrives, in the background.
  */
 
-import { closeSync, openSync, readdirSync, readFileSync, rmSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, rmSync, unlinkSync, writevSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -106,8 +106,7 @@ export class MessageFile {
     this.#made = true;
     const fd = openSync(this.path, 'wx', 0o600);
     try {
-      const bytes = this.#take();
-      for (let written = 0; written < bytes.length; ) written += writeSync(fd, bytes, written);
+      for (let rest = this.#take(); rest.length > 0; ) rest = after(rest, writevSync(fd, rest));
     } finally {
       closeSync(fd);
     }
@@ -149,9 +148,8 @@ export class MessageFile {
     try {
       this.#handle ??= await open(this.path, 'wx', 0o600);
       while (this.#waiting.length > 0 && this.#failure === undefined) {
-        const bytes = this.#take();
-        for (let written = 0; written < bytes.length; ) {
-          written += (await this.#handle.write(bytes, written)).bytesWritten;
+        for (let rest = this.#take(); rest.length > 0; ) {
+          rest = after(rest, (await this.#handle.writev(rest)).bytesWritten);
         }
       }
     } catch (error) {
@@ -160,10 +158,23 @@ export class MessageFile {
     }
   }
 
-  #take(): Buffer {
+  #take(): Buffer[] {
     const parts = this.#waiting;
     this.#waiting = [];
     this.#waitingBytes = 0;
-    return parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts);
+    return parts;
   }
+}
+
+/** What is left of the parts when the first `written` bytes of them are on the disk. */
+function after(parts: Buffer[], written: number): Buffer[] {
+  let done = written;
+  const first = parts.findIndex((part) => {
+    if (part.length > done) return true;
+    done -= part.length;
+    return false;
+  });
+  if (first < 0) return [];
+  const [cut, ...others] = parts.slice(first);
+  return cut === undefined ? [] : [cut.subarray(done), ...others];
 }

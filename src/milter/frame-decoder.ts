@@ -5,7 +5,7 @@
  *
  * The length is judged before anything is buffered on its word: a TLS hello reads as 369 MB, `GET ` as 1.2 GB. A frame
  * that lies within one chunk is a view of it; one in pieces is gathered in a buffer that grows with the bytes received,
- * at most to twice their number, so that neither a huge announcement nor a sender of single bytes costs anything.
+ * at most to four times their number, so that neither a huge announcement nor a sender of single bytes costs anything.
  */
 import { MILTER_LEN_BYTES, MILTER_MAX_DATA_SIZE } from './constants.ts';
 import { ProtocolError } from './protocol-error.ts';
@@ -18,6 +18,8 @@ export interface Frame {
 }
 
 const EMPTY = Buffer.alloc(0);
+/** How much more room is made than there are bytes: then a body chunk that comes in two pieces mostly needs no other. */
+const GROWTH = 4;
 /** Length and command byte: what a payload comes after. */
 const HEAD_BYTES = MILTER_LEN_BYTES + 1;
 /** Bytes of a foreign protocol that an error message shows. */
@@ -130,7 +132,7 @@ export class FrameDecoder {
     const end = Math.min(this.#chunk.length, this.#offset + size - this.#held);
     const needed = this.#held + end - this.#offset;
     if (needed > this.#partial.length) {
-      const larger = Buffer.allocUnsafe(Math.min(size, 2 * needed));
+      const larger = Buffer.allocUnsafe(Math.min(size, GROWTH * needed));
       this.#partial.copy(larger, 0, 0, this.#held);
       this.#partial = larger;
     }
