@@ -152,9 +152,12 @@ export class ScriptFile {
   #young = false;
   #source: Uint8Array | undefined;
   #current: CurrentScript | undefined;
+  readonly #maxBytes: number;
 
-  constructor(path: string) {
+  /** @param maxBytes a longer file is not read */
+  constructor(path: string, maxBytes = Number.POSITIVE_INFINITY) {
     this.path = path;
+    this.#maxBytes = maxBytes;
   }
 
   /** Of the file as it was last found: another text for each edit. */
@@ -173,7 +176,9 @@ export class ScriptFile {
    */
   current(): CurrentScript {
     try {
-      const version = versionOf(statSync(this.path, { bigint: true }), this.path);
+      const stats = statSync(this.path, { bigint: true });
+      if (stats.size > this.#maxBytes) throw new ScriptError(`cannot read ${this.path}: too large`);
+      const version = versionOf(stats, this.path);
       if (this.#current !== undefined && version === this.#version && !this.#young) return this.#current;
       return this.#read();
     } catch (error) {

@@ -12,6 +12,7 @@ import { hostOf } from '../host.ts';
 import { luaText, ScriptError } from '../script.ts';
 import { checkLength } from './budget.ts';
 import { errnoOf, errorText } from './errno.ts';
+import { pushCompiledFile } from './source-files.ts';
 
 const MULTRET = -1;
 
@@ -117,9 +118,9 @@ const load: LuaFunction = (L) => {
 
 /**
  * Loads a file of Lua text as luaL_loadfilex does: a function on the stack and LUA_OK, or a message and another status.
- * For `require` too.
  */
 export function loadFile(L: LuaState, name: LuaString): number {
+  if (pushCompiledFile(L, latin1Of(name))) return lua.LUA_OK;
   const path = Buffer.from(name);
   let text: LuaString;
   try {

@@ -12,6 +12,7 @@ import { fieldOf, globalsOf, setField, tableOf, textValue } from '../values.ts';
 import { checkCString, cString, raise, setTextField } from './arguments.ts';
 import { openDevice } from './device.ts';
 import { errnoOf, errorText } from './errno.ts';
+import { pushCompiledFile } from './source-files.ts';
 import { Stream } from './stream.ts';
 
 function latin1(bytes: Uint8Array): string {
@@ -84,6 +85,7 @@ function pushModule(L: LuaState, name: string, file: string): number {
 
 /** Pushes the file's main function; returns null, or why there is none. */
 function compileFile(L: LuaState, file: string): string | null {
+  if (pushCompiledFile(L, file)) return null;
   let text: Uint8Array;
   try {
     const stream = new Stream(openDevice(cString(Buffer.from(file, 'latin1')), 'r'), {

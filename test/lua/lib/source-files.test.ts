@@ -1,0 +1,92 @@
+/** Files that scripts load: compiled once for all sessions, run anew in each. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import type { LClosure } from 'fengari';
+import { LuaContext } from '../../../src/lua/context.ts';
+import { lua } from '../../../src/lua/engine.ts';
+import { pushCompiledFile } from '../../../src/lua/lib/source-files.ts';
+import { compile } from '../../../src/lua/script.ts';
+import { evaluate, template } from '../../helpers/lua-context.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'source-files-'));
+after(() => rmSync(folder, { recursive: true }));
+
+/** Writes a file that looks as if it had been left alone for a while. */
+function write(name: string, text: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  const old = new Date(Date.now() - 60_000 + text.length);
+  utimesSync(path, old, old);
+  return path;
+}
+
+/** The results of a script in a new context, in one string. */
+async function run(source: string): Promise<string> {
+  const script = compile(Buffer.from(source), 'test.lua');
+  const outcome = await evaluate(new LuaContext({ template, script, packagePath: `${folder}/?.lua` }));
+  return outcome.kind === 'done' ? outcome.value : JSON.stringify(outcome);
+}
+
+function compiled(path: string): unknown {
+  const { state } = new LuaContext({ template, script: compile(Buffer.from(''), 'test.lua') });
+  assert.ok(state);
+  if (!pushCompiledFile(state, path)) return undefined;
+  return (lua.lua_topointer(state, -1) as LClosure).p;
+}
+
+describe('a file that scripts load', () => {
+  it('is compiled once, and again when it was edited', () => {
+    const path = write('once.lua', 'return 1');
+    const first = compiled(path);
+    assert.ok(first);
+    assert.equal(compiled(path), first);
+    write('once.lua', 'return 22');
+    assert.notEqual(compiled(path), first);
+  });
+
+  it('is run anew in each session, with the globals of that session', async () => {
+    write(
+      'counter.lua',
+      'count = (count or 0) + 1 return { count = count, add = function() count = count + 1 end }',
+    );
+    const twice = 'local a, b = require "counter", require "counter" a.add() return a == b, a.count, count';
+    assert.equal(await run(twice), 'true 1 2');
+    assert.equal(await run(twice), 'true 1 2');
+    const path = JSON.stringify(join(folder, 'counter.lua'));
+    assert.equal(await run(`dofile(${path}) return dofile(${path}).count, count`), '2 2');
+    assert.equal(await run(`local own = {} loadfile(${path}, "t", own)() return own.count, count`), '1 nil');
+  });
+
+  it('does not share variables outside its functions between sessions', async () => {
+    write('kept.lua', 'local kept = 0 return function() kept = kept + 1 return kept end');
+    assert.equal(await run('local f = require "kept" f() return f()'), '2');
+    assert.equal(await run('local f = require "kept" f() return f()'), '2');
+  });
+
+  it('that cannot be compiled is an error with file and line, until it is mended', async () => {
+    const path = write('broken.lua', 'local x =\n');
+    assert.match(
+      await run('return select(2, pcall(require, "broken"))'),
+      /broken\.lua:\d+: unexpected symbol near/,
+    );
+    assert.equal(compiled(path), undefined);
+    write('broken.lua', 'return "mended"');
+    assert.equal(await run('return require "broken"'), 'mended');
+  });
+
+  it('of great length is not parsed in one go', async () => {
+    const path = write('long.lua', `return 1 --${'x'.repeat(256 * 1024)}`);
+    assert.equal(compiled(path), undefined);
+    assert.equal(await run('return require "long"'), '1');
+  });
+
+  it('is forgotten when many others were loaded since', () => {
+    const path = write('first.lua', 'return 1');
+    const first = compiled(path);
+    for (let i = 0; i < 256; i++) assert.ok(compiled(write(`other${i}.lua`, 'return 1')));
+    assert.notEqual(compiled(path), first);
+  });
+});
