@@ -342,7 +342,7 @@ export const OPTION_TABLE = {
   control: optional(
     'Program:',
     'control',
-    'control.sock in the spool directory',
+    'that of --spool with .control behind it',
     pathOrNone,
     'Unix socket for the commands status, trace and why, with mode 0600; none: without',
   ),

@@ -6,7 +6,7 @@ import { ControlServer } from '../control/control-server.ts';
 import type { Fleet } from '../control/fleet.ts';
 import { Journal } from '../control/journal.ts';
 import { formatListenAddress } from '../listen-address.ts';
-import { bindAll, type Listener } from '../listener.ts';
+import { bindAll, type Listener, listenUnix } from '../listener.ts';
 import { Logger } from '../log.ts';
 import { Spool } from '../message-file.ts';
 import { EXIT, OperatorError, systemReason } from '../operator-error.ts';
@@ -48,13 +48,18 @@ export async function serve(options: Options, version: string): Promise<number> 
     options.workers === 0
       ? { listeners: await bindAll(options.listen, access) }
       : { bindings: await bindPassively(options, access) };
-  const closeSockets = () => [...(sockets.listeners ?? sockets.bindings)].map((socket) => socket.close());
+  let control: ControlSocket = {};
+  const closeSockets = () =>
+    [...(sockets.listeners ?? sockets.bindings), ...(control.listener ? [control.listener] : [])].map(
+      (socket) => socket.close(),
+    );
   let journal: Journal | undefined;
   try {
+    control = await bindControl(options, spool, identity);
     if (identity !== undefined) dropPrivileges(identity);
     requireSpoolAccess(spool);
     journal = await openJournal(options, complain);
-    const program = { options, version, spool, signals, journal, closeSockets };
+    const program = { options, version, spool, signals, control, journal, closeSockets };
     return sockets.listeners
       ? await serveAlone({ ...program, listeners: sockets.listeners })
       : await serveByWorkers({ ...program, bindings: sockets.bindings });
@@ -75,6 +80,7 @@ interface Program {
   readonly version: string;
   readonly spool: string;
   readonly signals: Signals;
+  readonly control: ControlSocket;
   readonly journal: Journal | undefined;
   /** @returns what went wrong with each */
   readonly closeSockets: () => (string | undefined)[];
@@ -93,8 +99,10 @@ interface Serving extends Program {
 
 /** From the announcement to the end. */
 async function beOfService(serving: Serving): Promise<number> {
-  const { version, addresses, report, log, signals, fleet } = serving;
-  const control = await openControl(serving, fleet, log);
+  const { version, addresses, report, log, signals, fleet, journal } = serving;
+  const { listener, problem } = serving.control;
+  const control = listener && new ControlServer(listener, fleet, journal);
+  if (problem !== undefined) log.notice(problem);
   announce({ version, addresses, report });
   logStart(log, { version, addresses, report });
   signals.onReload(async () => logReload(log, await serving.examine()));
@@ -215,21 +223,26 @@ async function openJournal(
   return Journal.open({ path: journal, maxBytes: journalBytes, redact: journalRedact, warn });
 }
 
+interface ControlSocket {
+  readonly listener?: Listener;
+  /** Why there is none. */
+  readonly problem?: string;
+}
+
 /** Where nobody has asked for it, mail is not to suffer from a control socket that cannot be had. */
-async function openControl(
-  { options, spool, journal }: Program,
-  fleet: Fleet,
-  log: Logger,
-): Promise<ControlServer | undefined> {
+async function bindControl(
+  options: Options,
+  spool: string,
+  identity: { readonly uid: number | undefined; readonly gid: number } | undefined,
+): Promise<ControlSocket> {
   const path = controlPathOf({ ...options, spool });
-  if (path === undefined) return undefined;
+  if (path === undefined) return {};
   try {
-    return await ControlServer.open(path, fleet, journal);
+    return { listener: await listenUnix(path, { mode: 0o600, uid: identity?.uid, gid: identity?.gid }) };
   } catch (error) {
     const reason = error instanceof OperatorError ? error.message : systemReason(error);
     if (options.control !== undefined) throw new OperatorError(`--control ${path}: ${reason}`, EXIT.config);
-    log.warning(`no control socket at ${path}: ${reason}`);
-    return undefined;
+    return { problem: `no control socket at ${path}: ${reason} (--control names another place)` };
   }
 }
 

@@ -1,7 +1,6 @@
 /** The other end of the control socket, for the commands that ask a running server. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { jsonOf } from '../json-text.ts';
 import { EXIT, OperatorError, systemReason } from '../operator-error.ts';
@@ -16,7 +15,7 @@ export function controlPathOf({ control, spool, user, group }: Options): string 
     user === undefined
       ? (process.getuid?.() ?? 0)
       : lookUpUser(user, group === undefined ? undefined : 0).uid;
-  return join(spool ?? defaultSpoolDirectory(uid), 'control.sock');
+  return `${spool ?? defaultSpoolDirectory(uid)}.control`;
 }
 
 export type Answer = Readonly<Record<string, unknown>>;

@@ -8,7 +8,7 @@
  */
 import type { Socket } from 'node:net';
 import { jsonOf } from '../json-text.ts';
-import { type Listener, listenUnix } from '../listener.ts';
+import type { Listener } from '../listener.ts';
 import { systemReason } from '../operator-error.ts';
 import type { Fleet } from './fleet.ts';
 import type { Journal } from './journal.ts';
@@ -25,7 +25,8 @@ export class ControlServer {
   readonly #journal: Journal | undefined;
   readonly #sockets = new Set<Socket>();
 
-  private constructor(listener: Listener, fleet: Fleet, journal: Journal | undefined) {
+  /** @param listener at the control socket */
+  constructor(listener: Listener, fleet: Fleet, journal: Journal | undefined) {
     this.#listener = listener;
     this.#fleet = fleet;
     this.#journal = journal;
@@ -33,12 +34,6 @@ export class ControlServer {
       (socket) => this.#connected(socket),
       () => {},
     );
-  }
-
-  /** @throws Error when the socket cannot be bound. */
-  static async open(path: string, fleet: Fleet, journal: Journal | undefined): Promise<ControlServer> {
-    const listener = await listenUnix(path, { mode: 0o600, uid: undefined, gid: undefined });
-    return new ControlServer(listener, fleet, journal);
   }
 
   close(): void {

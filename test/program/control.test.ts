@@ -146,7 +146,7 @@ for (const workers of ['0', '2']) {
 
     test('who traces and does not read is cut off, and sessions go on', async (t) => {
       const milter = await startMilter(t, 'function smtp.do_helo() end', ['--workers', workers]);
-      const viewer = connect(join(milter.spool, 'control.sock'));
+      const viewer = connect(`${milter.spool}.control`);
       t.after(() => viewer.destroy());
       viewer.write('{"command":"trace"}\n');
       await new Promise((resolve) => viewer.once('readable', resolve));
@@ -208,7 +208,7 @@ test('the control socket is for the user alone', async (t) => {
 
 test('--control none: there is no socket', async (t) => {
   const milter = await startMilter(t, POLICY, ['--control', 'none']);
-  assert.throws(() => lstatSync(join(milter.spool, 'control.sock')));
+  assert.throws(() => lstatSync(`${milter.spool}.control`));
 });
 
 for (const command of [['status'], ['trace'], ['why', '4Joe']]) {
