@@ -56,6 +56,8 @@ export class ScriptVersions {
   #judgedAt = 0;
   #pending: { readonly current: CurrentScript; readonly choice: Promise<Choice> } | undefined;
   #trusted: string | undefined;
+  /** Version of the file when it could last be read. */
+  #lastRead = '';
 
   constructor(file: ScriptFile, settings: ScriptVersionsSettings) {
     this.#file = file;
@@ -126,7 +128,7 @@ export class ScriptVersions {
   }
 
   #judgementOf(current: CurrentScript, trial: Trial): Judgement {
-    const key = `${this.#file.version} ${trial.problem ?? ''}`;
+    const key = this.#keyOf(current, trial);
     const { script } = current;
     if (script && trial.problem === undefined) {
       return { current, trial, key, choice: { script, passed: true } };
@@ -136,6 +138,13 @@ export class ScriptVersions {
       return { current, trial, key, choice: { script: this.#lastGood, passed: true } };
     }
     return { current, trial, key, choice: script ? { script, passed: false } : { passed: false } };
+  }
+
+  /** A file that cannot be read has no version of its own: what it was before tells one time from another. */
+  #keyOf({ failure }: CurrentScript, { problem = '' }: Trial): string {
+    if (failure && failure.version === failure.message) return `${failure.message} after ${this.#lastRead}`;
+    this.#lastRead = this.#file.version;
+    return `${this.#file.version} ${problem}`;
   }
 
   #keep(judgement: Judgement): void {

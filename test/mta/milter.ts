@@ -59,6 +59,8 @@ export class Milter {
         ...['--listen', `inet:127.0.0.1:${at.tcpPort}`, '--listen', `unix:${at.unixPath}`],
         ...['--socket-mode', '0666', '--script', script, '--on-error', onError],
         ...['--spool', spool, '--syslog', 'stderr', '--grace', '5'],
+        // With several, one that was given no session while a script was there does not see it come and go.
+        ...['--workers', '1'],
       ],
       { env: withoutOptions(process.env), stdio: ['ignore', 'pipe', 'pipe'] },
     );
