@@ -83,9 +83,12 @@ function expectArrivals(
   fill: (text: string) => string,
 ): void {
   assert.equal(delivered.length, arrivals.length, 'messages delivered');
-  arrivals.forEach(({ mail, rcpts, content }, index) => {
-    const delivery = delivered[index]!;
-    assert.ok(isAddress(delivery.mail, mail), `delivered sender: '${delivery.mail}', not '${mail}'`);
+  // Queued messages are delivered side by side: a later one may arrive first.
+  const left = [...delivered];
+  arrivals.forEach(({ mail, rcpts, content }) => {
+    const found = left.findIndex((other) => isAddress(other.mail, mail));
+    assert.ok(found >= 0, `delivered sender: '${left[0]?.mail}', not '${mail}'`);
+    const [delivery] = left.splice(found, 1) as [Delivery];
     // Sendmail delivers in its own order.
     const rest = [...delivery.rcpts];
     for (const rcpt of rcpts) {
