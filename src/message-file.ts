@@ -17,6 +17,11 @@ const MEMORY_BYTES = 128 * 1024;
 const BACKLOG_BYTES = 1024 * 1024;
 const NAME = /^smtpf-(\d+)-(\d+)-\d+\.eml$/;
 
+/** Whether a file in the spool directory has the name of a message file of this program. */
+export function isMessageFile(name: string): boolean {
+  return NAME.test(name);
+}
+
 export class Spool {
   readonly #directory: string;
   readonly #owner = `${process.pid}-${startTime(process.pid) ?? 0}`;

@@ -4,13 +4,15 @@ import {
   chmodSync,
   chownSync,
   constants,
+  existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
   type Stats,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { isMessageFile } from './message-file.ts';
 import { EXIT, OperatorError, systemReason } from './operator-error.ts';
 
 export interface SpoolOwner {
@@ -32,16 +34,13 @@ export function defaultSpoolDirectory(uid: number): string {
 export function prepareSpoolDirectory(directory: string | undefined, owner: SpoolOwner): string {
   const path = directory ?? defaultSpoolDirectory(owner.uid);
   try {
-    const made = mkdirSync(path, { recursive: true, mode: 0o700 });
-    const reason = made === undefined ? objection(path, lstatSync(path), owner) : undefined;
+    const reason = make(path) ? undefined : objection(path, lstatSync(path), owner);
     if (reason !== undefined) throw new OperatorError(`--spool ${path}: ${reason}`, EXIT.config);
     if (process.getuid?.() === 0) chownSync(path, owner.uid, owner.gid);
     chmodSync(path, 0o700);
   } catch (error) {
     if (error instanceof OperatorError) throw error;
-    const reason =
-      error instanceof Error && 'code' in error && error.code === 'EEXIST' ? 'is not a directory' : undefined;
-    throw new OperatorError(`--spool ${path}: ${reason ?? systemReason(error)}`, EXIT.config);
+    throw new OperatorError(`--spool ${path}: ${systemReason(error)}`, EXIT.config);
   }
   return path;
 }
@@ -62,11 +61,32 @@ export function requireSpoolAccess(path: string): void {
   }
 }
 
+/**
+ * Makes the directory, and those above it; false when there is something of that name. Not by `recursive`, with which
+ * Node 20 tries for ever where nothing can be made, as below /proc.
+ */
+function make(path: string): boolean {
+  const parent = dirname(path);
+  if (!existsSync(parent)) make(parent);
+  try {
+    mkdirSync(path, { mode: 0o700 });
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
 function objection(path: string, status: Stats, owner: SpoolOwner): string | undefined {
   if (!status.isDirectory()) return 'is not a directory';
   if ((status.mode & 0o1000) !== 0) return 'is shared by all users: name a directory in it';
-  if (status.uid === owner.uid) return undefined;
-  // Root may have made it for the user that the program is about to become.
-  if (process.getuid?.() === 0 && status.uid === 0 && readdirSync(path).length === 0) return undefined;
-  return `belongs to uid ${status.uid}, and the milter runs as uid ${owner.uid}`;
+  if (status.uid !== owner.uid) {
+    // Root may have made it for the user that the program is about to become.
+    if (process.getuid?.() === 0 && status.uid === 0 && readdirSync(path).length === 0) return undefined;
+    return `belongs to uid ${status.uid}, and the milter runs as uid ${owner.uid}`;
+  }
+  if ((status.mode & 0o077) !== 0 && !readdirSync(path).every(isMessageFile)) {
+    return 'is open to other users and holds other files: name a directory of its own';
+  }
+  return undefined;
 }

@@ -58,6 +58,26 @@ async function isServed(t: TestContext, port: number): Promise<boolean> {
 }
 
 describe('start', { concurrency: 3 }, () => {
+  test('a spool directory that cannot be made, or is no place for message files, is refused and left alone', async (t) => {
+    const refused = async (spool: string, reason: string) => {
+      const ended = await run([...LOOPBACK, '--spool', spool]);
+      assert.deepEqual(ended, {
+        code: 78,
+        stdout: '',
+        stderr: `smtpf-milter: --spool ${spool}: ${reason}\n`,
+      });
+    };
+    await refused('/proc/smtpf-milter/spool', 'no such file or directory');
+    const file = join(directory(t), 'file');
+    writeFileSync(file, '');
+    await refused(file, 'is not a directory');
+    const shared = directory(t);
+    chmodSync(shared, 0o755);
+    writeFileSync(join(shared, 'of-others'), '');
+    await refused(shared, 'is open to other users and holds other files: name a directory of its own');
+    assert.equal(statSync(shared).mode & 0o777, 0o755);
+  });
+
   test('prints addresses, the lines for both MTAs, the script with its hash, and its callbacks', async (t) => {
     const path = join(directory(t), 'milter.sock');
     const script = policy(t, 'function smtp.do_rcpt() end\nfunction smtp.connect() end\n');
