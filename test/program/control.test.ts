@@ -373,3 +373,56 @@ describe('--log-format json', () => {
     assert.doesNotMatch(milter.running.stderr, /accept/);
   });
 });
+
+describe('the decision line', () => {
+  async function decided(
+    t: TestContext,
+    lua: string,
+    drive: (milter: Milter) => Promise<void>,
+  ): Promise<string> {
+    const milter = await startMilter(t, lua, ['--workers', '0', '--max-header-mb', '1']);
+    await drive(milter);
+    return (await milter.running.until('stderr', / info .*\(script [0-9a-f]{12}\), .*/))[0];
+  }
+
+  test('of a session that was refused', async (t) => {
+    const line = await decided(t, POLICY, async (milter) => {
+      const mta = await milter.connect();
+      await mta.connect('192.0.2.66');
+    });
+    assert.match(
+      line,
+      /\.\d+: reject: smtp\.do_connect: 554 5\.7\.1 not you at \S+:3 .* client=unknown\[192\.0\.2\.66\] time=/,
+    );
+  });
+
+  test('of a message whose recipients were all refused', async (t) => {
+    const line = await decided(t, POLICY, (milter) =>
+      send(milter, { from: 'a@b.example', to: ['no@b.example'] }),
+    );
+    assert.match(line, /\.1: reject: smtp\.do_rcpt: 550 5\.1\.1 unknown at \S+:6 .* size=99 /);
+  });
+
+  test('of a message that was given up', async (t) => {
+    const line = await decided(t, POLICY, async (milter) => {
+      const mta = await milter.connect();
+      await mta.mail('<a@b.example>');
+      await mta.rcpt('<c@d.example>');
+      mta.abort();
+    });
+    assert.match(line, /\.1: abandoned: .* from=<a@b\.example> to=<c@d\.example> /);
+  });
+
+  test('of a message that a bound refused, without a word of the script', async (t) => {
+    const line = await decided(t, POLICY, async (milter) => {
+      const mta = await milter.connect();
+      await mta.mail('<a@b.example>');
+      await mta.rcpt('<c@d.example>');
+      await mta.data();
+      const long = 'x'.repeat(60_000);
+      const headers = Array.from({ length: 20 }, (_, n): [string, string] => [`X-${n}`, long]);
+      assert.match((await mta.content(headers, 'text\r\n')).text, /^552 5\.3\.4 /);
+    });
+    assert.match(line, /\.1: reject: 552 5\.3\.4 \S.* \(script/);
+  });
+});
