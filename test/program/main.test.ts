@@ -328,10 +328,11 @@ describe('too much', { concurrency: 2 }, () => {
   });
 
   test('without descriptors left it lives, and serves again when there are some', async (t) => {
-    const milter = start(t, LOOPBACK, {}, ['/bin/sh', '-c', 'ulimit -n 60; exec "$0" "$@"']);
+    // Loading the program's own files takes a good number at once.
+    const milter = start(t, LOOPBACK, {}, ['/bin/sh', '-c', 'ulimit -n 250; exec "$0" "$@"']);
     const port = await milter.port();
     await milter.ready();
-    const flood = await Promise.all(Array.from({ length: 100 }, () => connected(t, port)));
+    const flood = await Promise.all(Array.from({ length: 400 }, () => connected(t, port)));
     for (const socket of flood) socket.on('error', () => {}).destroy();
     while (!(await isServed(t, port)));
     assert.equal(await milter.stop(), 0);
@@ -481,5 +482,16 @@ describe('check', { concurrency: 3 }, () => {
     const { code, stdout } = await run(['check', script]);
     assert.equal(code, 0);
     assert.match(stdout, /both smtp\.do_rcpt and smtp\.rcpt are defined/);
+  });
+
+  test('warns of a callback that is no function', async (t) => {
+    const script = policy(
+      t,
+      'smtp.do_rcpt = setmetatable({}, { __call = function() end })\nsmtp.mail = "no"\n',
+    );
+    const { code, stdout } = await run(['check', script]);
+    assert.equal(code, 0);
+    assert.match(stdout, /smtp\.do_rcpt is a table and no function: it is never called/);
+    assert.match(stdout, /smtp\.mail is a string and no function: it is never called/);
   });
 });
