@@ -165,7 +165,7 @@ export class LuaPolicies implements PolicyFactory {
     const print = (line: Uint8Array): void => {
       const text = Buffer.from(line.buffer, line.byteOffset, line.length).toString('latin1');
       if (observer?.printed) observer.printed(text);
-      else log.info(`${sessionId}: ${text}`);
+      else log.info(sessionId === '' ? text : `${sessionId}: ${text}`);
     };
     const context = new LuaContext({
       template,
@@ -192,6 +192,9 @@ function spellingsIn(table: SmtpTable, path: string): { callbacks: string[]; war
   const callbacks: string[] = [];
   const warnings: string[] = [];
   for (const name of CALLBACK_NAMES) {
+    for (const { name: misfit, type } of table.misfits(name)) {
+      warnings.push(`${path}: smtp.${misfit} is a ${type} and no function: it is never called`);
+    }
     const [used, unused] = table.spellings(name);
     if (used === undefined) continue;
     callbacks.push(used);

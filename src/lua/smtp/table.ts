@@ -3,7 +3,7 @@
  * callbacks are found.
  */
 import type { LuaState, LuaTable, TValue } from 'fengari';
-import { ascii, lua } from '../engine.ts';
+import { ascii, latin1Of, lua } from '../engine.ts';
 import {
   append,
   arrayOf,
@@ -173,6 +173,15 @@ export class SmtpTable {
   /** The names under which the script defines a callback: none, one, or both spellings. */
   spellings(callback: CallbackName): string[] {
     return CALLBACKS[callback].filter((name) => isFunction(this.#callback(name)));
+  }
+
+  /** The names of a callback under which the script has put something that cannot be called back, and its type. */
+  misfits(callback: CallbackName): { name: string; type: string }[] {
+    return CALLBACKS[callback].flatMap((name) => {
+      const value = this.#callback(name);
+      const type = latin1Of(lua.lua_typename(this.#L, value.type & 0x0f));
+      return type === 'nil' || isFunction(value) ? [] : [{ name, type }];
+    });
   }
 
   /**
