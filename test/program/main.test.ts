@@ -78,6 +78,15 @@ describe('start', { concurrency: 3 }, () => {
     assert.equal(statSync(shared).mode & 0o777, 0o755);
   });
 
+  test('warns of a callback that is no function', async (t) => {
+    const lua = 'smtp.do_rcpt = setmetatable({}, { __call = function() end })\nsmtp.mail = "no"\n';
+    const script = policy(t, lua);
+    const milter = start(t, [...LOOPBACK, '--script', script]);
+    await milter.ready();
+    assert.match(milter.stdout, /smtp\.do_rcpt is a table and no function: it is never called/);
+    assert.match(milter.stdout, /smtp\.mail is a string and no function: it is never called/);
+  });
+
   test('prints addresses, the lines for both MTAs, the script with its hash, and its callbacks', async (t) => {
     const path = join(directory(t), 'milter.sock');
     const script = policy(t, 'function smtp.do_rcpt() end\nfunction smtp.connect() end\n');
@@ -482,16 +491,5 @@ describe('check', { concurrency: 3 }, () => {
     const { code, stdout } = await run(['check', script]);
     assert.equal(code, 0);
     assert.match(stdout, /both smtp\.do_rcpt and smtp\.rcpt are defined/);
-  });
-
-  test('warns of a callback that is no function', async (t) => {
-    const script = policy(
-      t,
-      'smtp.do_rcpt = setmetatable({}, { __call = function() end })\nsmtp.mail = "no"\n',
-    );
-    const { code, stdout } = await run(['check', script]);
-    assert.equal(code, 0);
-    assert.match(stdout, /smtp\.do_rcpt is a table and no function: it is never called/);
-    assert.match(stdout, /smtp\.mail is a string and no function: it is never called/);
   });
 });
