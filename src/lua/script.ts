@@ -2,7 +2,7 @@
  * A policy script compiled once and shared by all sessions, and the file it comes from, read again when it changed.
  */
 import { createHash } from 'node:crypto';
-import { type BigIntStats, closeSync, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
+import { type BigIntStats, closeSync, constants, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
 import type { LClosure, LuaState, Proto, TString } from 'fengari';
 import { internals, latin1Of, lauxlib, lua, nativeErrorHandler } from './engine.ts';
 import { errnoOf, errorText } from './lib/errno.ts';
@@ -187,7 +187,7 @@ export class ScriptFile {
   }
 
   #read(): CurrentScript {
-    const descriptor = openSync(this.path, 'r');
+    const descriptor = openSync(this.path, constants.O_RDONLY | constants.O_NONBLOCK);
     let source: Buffer;
     let stats: BigIntStats;
     try {

@@ -146,6 +146,8 @@ describe('load, loadfile and dofile', () => {
     );
     assert.equal(await run(`return loadfile("${folder}")`), `nil cannot read ${folder}: Not a regular file`);
     assert.match(await run('return loadfile()'), /^nil cannot read stdin/);
+    // Root would wait there for the kernel to say something.
+    assert.match(await run('return loadfile("/proc/kmsg")'), /^nil cannot open \/proc\/kmsg: /);
   });
 
   it('parse long texts right across pieces', async () => {

@@ -5,7 +5,7 @@
  * error), so that work on a long text is counted, and so that precompiled chunks are refused: the VM does not check
  * them, and one made by hand can reach what belongs to JavaScript.
  */
-import { readFileSync, statSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync, statSync } from 'node:fs';
 import type { LuaFunction, LuaState, LuaString } from 'fengari';
 import { ascii, bytesOf, latin1Of, lauxlib, lua } from '../engine.ts';
 import { hostOf } from '../host.ts';
@@ -116,6 +116,16 @@ const load: LuaFunction = (L) => {
   return finishLoad(L, lua.lua_load(L, readPiece, null, chunkName, TEXT), env);
 };
 
+/** Some files of /proc would stop the whole process until there is something to read. */
+function readWithoutWaiting(path: Buffer): Buffer {
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    return readFileSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
 /**
  * Loads a file of Lua text as luaL_loadfilex does: a function on the stack and LUA_OK, or a message and another status.
  */
@@ -127,7 +137,7 @@ export function loadFile(L: LuaState, name: LuaString): number {
     const stats = statSync(path);
     if (!stats.isFile()) return pushProblem(L, 'read', name, 'Not a regular file');
     checkLength(L, stats.size);
-    text = luaText(readFileSync(path));
+    text = luaText(readWithoutWaiting(path));
   } catch (error) {
     if (error instanceof ScriptError) return pushProblem(L, 'load', name, error.message);
     if (!(error instanceof Error)) throw error; // Lua's own.
