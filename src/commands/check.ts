@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import type { Finding } from '../lint/finding.ts';
 import { lint } from '../lint/lint.ts';
 import { countsOf, formatCounts, formatExcerpt, formatFinding } from '../lint/report.ts';
+import { doubleCallback, uncallableCallback } from '../lint/rules/callbacks.ts';
 import { Source } from '../lint/source.ts';
 import { Logger } from '../log.ts';
 import { ScriptFile } from '../lua/script.ts';
@@ -76,19 +77,24 @@ function examineText(options: Options, file: string, report: Report): Result {
   // What does not compile is not looked at: one mistake would look like many.
   const text = report.hash === undefined ? '' : readFileSync(file, 'latin1');
   const { allowExecute, allowJs } = options;
+  const warnings = report.warnings.map((warning) => warning.replace(`${file}: `, ''));
+  const { defined } = report;
   const findings =
     report.hash === undefined
       ? []
-      : lint(text, { defined: report.defined, allowExecute, allowJs, isTest: isTestFile(file) });
-  return { file: named, report, text, findings: findings ?? unread(report) };
+      : lint(text, { defined, warnings, allowExecute, allowJs, isTest: isTestFile(file) });
+  return { file: named, report, text, findings: findings ?? unread(warnings) };
 }
 
 /** What there is to say of a script that Lua can read and the linter cannot: it is nested too deep, for instance. */
-function unread({ warnings }: Report): Finding[] {
+function unread(warnings: readonly string[]): Finding[] {
   const at = { severity: 'warning', line: 1, column: 1, endLine: 1, endColumn: 1 } as const;
   return [
     { rule: 'not-read', message: 'no rule has looked at this script: the linter cannot read it', ...at },
-    ...warnings.map((message) => ({ rule: 'double-callback', message, ...at })),
+    ...warnings.map((message) => {
+      const { name: rule } = message.startsWith('both ') ? doubleCallback : uncallableCallback;
+      return { rule, message, ...at };
+    }),
   ];
 }
 

@@ -24,6 +24,8 @@ export interface Surroundings {
    * did not run to its end.
    */
   readonly defined?: ReadonlySet<string> | undefined;
+  /** What was to be said of its callbacks when the main chunk had run, without the name of the file; latin1. */
+  readonly warnings?: readonly string[];
   readonly allowJs: boolean;
   readonly allowExecute: boolean;
   /** Whether it is a file of tests, which has the library `test` too. */
@@ -70,6 +72,11 @@ export class Policy {
     this.#replaced = new Set([...this.defined].filter((path) => !path.includes('.')));
     this.callbacks = this.#findCallbacks();
     this.isDynamic = [...this.bindings.nodes()].some((node) => this.#makesNames(node));
+  }
+
+  /** The warning of the run that begins with these words. */
+  warningOf(words: string): string | undefined {
+    return this.surroundings.warnings?.find((warning) => warning.startsWith(words));
   }
 
   /** Whether a path has been given a value by the script, in its text or when it ran. */

@@ -52,11 +52,24 @@ test('double-callback: both spellings, or the same one twice', () => {
   assert.deepEqual(findings('function smtp.do_rcpt() end\nfunction smtp.do_rcpt() end'), [
     'double-callback? 2:10',
   ]);
-  const defined = new Set(['smtp', 'smtp.do_rcpt', 'smtp.rcpt']);
-  assert.deepEqual(findings('require "rules"', { defined }), ['double-callback? 1:1']);
-  assert.deepEqual(findings('function smtp.do_rcpt() end\nfunction smtp.rcpt() end', { defined }), [
+  const warnings = ['both smtp.do_rcpt and smtp.rcpt are defined: smtp.rcpt is never called'];
+  assert.deepEqual(findings('require "rules"', { warnings }), ['double-callback? 1:1']);
+  assert.deepEqual(findings('function smtp.do_rcpt() end\nfunction smtp.rcpt() end', { warnings }), [
     'double-callback? 2:10',
   ]);
+});
+
+test('uncallable-callback: what the run found, where the text has it', () => {
+  const warnings = ['smtp.do_rcpt is a table and no function: it is never called'];
+  for (const [text, at] of [
+    ['smtp.do_rcpt = {}', '1:1'],
+    ['local s = smtp\ns.do_rcpt = setmetatable({}, {})', '2:1'],
+    ['require "rules"', '1:1'],
+    ['function smtp.rcpt() end\nsmtp.do_rcpt = {}', '2:1'],
+  ] as const) {
+    assert.deepEqual(findings(text, { warnings }), [`uncallable-callback? ${at}`], text);
+  }
+  assert.deepEqual(findings('smtp.do_rcpt = {} -- smtpf: ignore uncallable-callback', { warnings }), []);
 });
 
 test('double-callback: one of two by a condition, and different callbacks', () => {

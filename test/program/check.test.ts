@@ -186,6 +186,23 @@ describe('check', { concurrency: 3 }, () => {
     );
   });
 
+  test('a callback that is no function is said once, read by the linter or not', async (t) => {
+    const script = policy(t, 'function smtp.do_mail() end\nsmtp.do_rcpt = setmetatable({}, {})\n');
+    const warning = 'smtp.do_rcpt is a table and no function: it is never called';
+    const { code, stdout } = await run(['check', script]);
+    const line = `${script}:2:1: warning: ${warning} [uncallable-callback]`;
+    const summary = `${script}: 1 warning\n${script}: callbacks: do_mail`;
+    assert.deepEqual({ code, stdout }, { code: 0, stdout: `${line}\n${summary}\n` });
+    const { findings } = JSON.parse((await run(['check', '--json', script])).stdout);
+    assert.deepEqual(
+      findings.map(({ rule, message }: Record<string, string>) => [rule, message]),
+      [['uncallable-callback', warning]],
+    );
+    const unread = policy(t, 'smtp.do_rcpt = {}\nlocal half = 0x.8p0\n');
+    const unreadLines = (await run(['check', unread])).stdout.split('\n');
+    assert.equal(unreadLines[1], `${unread}:1:1: warning: ${warning} [uncallable-callback]`);
+  });
+
   test('bytes of the script come out as they are', async (t) => {
     const script = policy(t, 'print(smtp["hélo"])\n');
     assert.match((await run(['check', script])).stdout, /smtp has no hélo/);

@@ -69,7 +69,11 @@ export const doubleCallback: Rule = {
     const first = new Map<string, Place>();
     for (const { name, callback, place, body } of policy.callbacks) {
       const other = name === callback.name ? callback.alias : callback.name;
-      if (name === callback.alias && policy.callbacks.some((one) => one.name === other)) {
+      if (
+        name === callback.alias &&
+        misfitOf(policy, other) === undefined &&
+        policy.callbacks.some((one) => one.name === other)
+      ) {
         report(
           place,
           `both ${callback.name} and ${callback.alias} are defined: ${callback.alias} is never called`,
@@ -88,15 +92,31 @@ export const doubleCallback: Rule = {
 /** Pairs of spellings that are there when the main chunk has run, and that its text does not show. */
 function checkFound(policy: Policy, report: Report): void {
   for (const { name, alias } of new Set(API_NAMES.callbacks.values())) {
-    const both = [name, alias];
-    if (!both.every((one) => policy.surroundings.defined?.has(one))) continue;
-    const shown = policy.callbacks.filter((one) => both.includes(one.name));
+    const warning = policy.warningOf(`both ${name} and ${alias} `);
+    if (warning === undefined) continue;
+    const shown = policy.callbacks.filter((one) => one.name === name || one.name === alias);
     if (new Set(shown.map((one) => one.name)).size === 2) continue;
-    report(
-      shown[0]?.place ?? policy.chunk,
-      `both ${name} and ${alias} are defined: ${alias} is never called`,
-    );
+    report(shown[0]?.place ?? policy.chunk, warning);
   }
+}
+
+export const uncallableCallback: Rule = {
+  name: 'uncallable-callback',
+  severity: 'warning',
+  summary: 'a callback that is no function when the main chunk has run: it is never called',
+  check(policy, report) {
+    for (const name of API_NAMES.callbacks.keys()) {
+      const misfit = misfitOf(policy, name);
+      if (misfit === undefined) continue;
+      const written = policy.bindings.definitions.filter(({ place }) => policy.pathOf(place) === name);
+      report(written.at(-1)?.place ?? policy.chunk, misfit);
+    }
+  },
+};
+
+/** What the run said of a callback that is something else than a function. */
+function misfitOf(policy: Policy, name: string): string | undefined {
+  return policy.warningOf(`${name} is a `);
 }
 
 /** Whether a definition stands in the main chunk itself, not in a branch or a function. */

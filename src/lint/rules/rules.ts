@@ -1,6 +1,12 @@
 /** All rules of `check`, in the order in which the documentation has them. */
 import type { Rule } from '../finding.ts';
-import { callbackParameters, doubleCallback, hiddenApi, misspeltCallback } from './callbacks.ts';
+import {
+  callbackParameters,
+  doubleCallback,
+  hiddenApi,
+  misspeltCallback,
+  uncallableCallback,
+} from './callbacks.ts';
 import { unavailableCall, wrongArguments } from './calls.ts';
 import { accidentalGlobal, readOnlyField, unknownConstant, unknownField, unknownGlobal } from './names.ts';
 import { enhancedCode, ignoredResult, replyCode, replyWithoutText } from './replies.ts';
@@ -9,6 +15,7 @@ import { integerOverflow, wrongType } from './values.ts';
 export const RULES: readonly Rule[] = [
   misspeltCallback,
   doubleCallback,
+  uncallableCallback,
   callbackParameters,
   hiddenApi,
   replyCode,
