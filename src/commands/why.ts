@@ -1,6 +1,6 @@
 /** `smtpf-milter why`: what was decided about a message, by which line of the script, from the journal. */
 import { askServer } from '../control/control-client.ts';
-import type { Decision } from '../control/decision.ts';
+import { type Decision, reasonWithoutCallback } from '../control/decision.ts';
 import { searchJournal } from '../control/journal.ts';
 import { EXIT } from '../operator-error.ts';
 import type { Options } from '../option-table.ts';
@@ -51,7 +51,8 @@ function* explain(decision: Decision): Generator<string> {
   }
   if (recipientCount > recipients.length) yield `           and ${recipientCount - recipients.length} more`;
   const { verdict, code, text, callback, where, milliseconds, script } = decision;
-  yield visible(`  verdict  ${verdict}${code === undefined ? '' : `: ${reply(code, text)}`}`);
+  const words = reply(code, text) || (callback === undefined ? reasonWithoutCallback(decision) : '');
+  yield visible(`  verdict  ${verdict}${words === '' ? '' : `: ${words}`}`);
   if (callback !== undefined) yield visible(`  by       ${callback}${at(where)}`);
   yield `  script   ${script ?? 'none'}, ${milliseconds.toFixed(3)} ms`;
 }

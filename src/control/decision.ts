@@ -90,7 +90,13 @@ export function decisionLine(decision: Decision): string {
   const by = callback === undefined ? '' : ` ${callback}:${reply === '' ? ` ${verdict}` : reply}`;
   const line = where === undefined ? '' : ` at ${where}`;
   const details = [...detailsOf(decision)].join(' ');
-  return `${ids}: ${verdict}:${by || reply || ' without a callback'}${line} (script ${script ?? 'none'}), ${details}`;
+  return `${ids}: ${verdict}:${by || reply || ` ${reasonWithoutCallback(decision)}`}${line} (script ${script ?? 'none'}), ${details}`;
+}
+
+/** Why there is a decision that no callback has made. */
+export function reasonWithoutCallback({ verdict, script }: Decision): string {
+  if (verdict === 'abandoned') return 'given up by the client or the MTA';
+  return script === undefined ? 'the script does not run' : 'no callback was called';
 }
 
 function* detailsOf(decision: Decision): Generator<string> {

@@ -410,7 +410,21 @@ describe('the decision line', () => {
       await mta.rcpt('<c@d.example>');
       mta.abort();
     });
-    assert.match(line, /\.1: abandoned: .* from=<a@b\.example> to=<c@d\.example> /);
+    assert.match(
+      line,
+      /\.1: abandoned: given up by the client or the MTA \(script .* from=<a@b\.example> to=<c@d\.example> /,
+    );
+  });
+
+  test('of messages on which no callback was called', async (t) => {
+    const anyOne = async (milter: Milter): Promise<void> => {
+      await send(milter, { from: 'a@b.example', to: ['c@d.example'] });
+    };
+    const line = await decided(t, 'function smtp.do_unknown() end', anyOne);
+    assert.match(line, /\.1: accept: no callback was called \(script /);
+    const broken = await startMilter(t, 'smtp.do_mail = ', ['--workers', '0', '--on-error', 'tempfail']);
+    await (await broken.connect()).mail('<a@b.example>');
+    await broken.running.until('stderr', /\.1: defer: the script does not run \(script none\), /);
   });
 
   test('of a message that a bound refused, without a word of the script', async (t) => {
