@@ -18,7 +18,7 @@ import { fleetOfOne } from '../supervisor/fleet-of-one.ts';
 import { PassiveSocket } from '../supervisor/passive-socket.ts';
 import { ScriptState } from '../supervisor/script-state.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
-import { openSink } from '../syslog/open-sink.ts';
+import { openSink, targetOnThisMachine } from '../syslog/open-sink.ts';
 import { announce, logReload, logStart } from './announcement.ts';
 import { type Signals, watchSignals } from './signals.ts';
 
@@ -59,7 +59,16 @@ export async function serve(options: Options, version: string): Promise<number> 
     if (identity !== undefined) dropPrivileges(identity);
     requireSpoolAccess(spool);
     journal = await openJournal(options, complain);
-    const program = { options, version, spool, signals, control, journal, closeSockets };
+    const syslog = targetOnThisMachine(options.syslog, complain);
+    const program = {
+      options: { ...options, syslog },
+      version,
+      spool,
+      signals,
+      control,
+      journal,
+      closeSockets,
+    };
     return sockets.listeners
       ? await serveAlone({ ...program, listeners: sockets.listeners })
       : await serveByWorkers({ ...program, bindings: sockets.bindings });

@@ -17,6 +17,30 @@ const NOWHERE: LogSink = {
 };
 
 /**
+ * Where lines for a target go on this machine, as all processes of the program are to have it.
+ *
+ * @param onProblem is told in one line where that is another place
+ */
+export function targetOnThisMachine(
+  target: SyslogTarget,
+  onProblem: (message: string) => void,
+): SyslogTarget {
+  if (target.kind !== 'local') return target;
+  const carrier = openUnixCarrier(target.path);
+  if (typeof carrier !== 'string') {
+    carrier.close();
+    return target;
+  }
+  onProblem(fallback(carrier));
+  return { kind: 'stderr' };
+}
+
+/** @param reason there is no way to the syslog daemon */
+function fallback(reason: string): string {
+  return `${reason}: logging to stderr; choose another with --syslog`;
+}
+
+/**
  * Opens a sink for the target. Nothing has to answer yet: lines wait for a log server that comes later. Where the
  * machine has no syslog daemon, `local` falls back to standard error.
  *
@@ -38,7 +62,7 @@ export function openSink(
     case 'local': {
       const carrier = openUnixCarrier(target.path);
       if (typeof carrier !== 'string') return queued(carrier);
-      onProblem(`${carrier}: logging to stderr; choose another with --syslog`);
+      onProblem(fallback(carrier));
       return toStderr();
     }
     case 'udp':

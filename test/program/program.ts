@@ -126,11 +126,12 @@ export function start(
   prefix: readonly string[] = [],
 ): Running {
   const [command = '', ...before] = [...prefix, ...PROGRAM];
-  const child = spawn(command, [...before, '--syslog', 'stderr', ...args], {
+  const child = spawn(command, [...before, ...args], {
     cwd: ROOT,
     env: environment({
       SMTPF_MILTER_SPOOL: join(directory(t), 'spool'),
       SMTPF_MILTER_GRACE: '0.1',
+      SMTPF_MILTER_SYSLOG: 'stderr',
       ...variables,
     }),
   });

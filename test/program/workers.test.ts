@@ -21,6 +21,8 @@ const NAMES_ITSELF = 'function smtp.do_mail() return 450, smtp.sess.id end';
 
 const needsRoot = process.getuid?.() === 0 ? {} : { skip: 'only root can become another user' };
 
+const withoutDaemon = existsSync('/dev/log') ? { skip: 'a syslog daemon runs here' } : {};
+
 /** How many-th process that was started serves this connection. */
 async function processOf(mta: Mta): Promise<number> {
   const { text } = await mta.mail('<a@b.example>');
@@ -210,6 +212,19 @@ describe('the supervisor', { concurrency: 2 }, () => {
     assert.equal(await second.stop(), 0);
     assert.equal(existsSync(path), false);
   });
+
+  test(
+    'says once that there is no syslog daemon, and all log to one place',
+    withoutDaemon,
+    async (t: TestContext) => {
+      const milter = await startMilter(t, NAMES_ITSELF, ['--workers', '2', '--syslog', 'local']);
+      await Promise.all((await oneToEach(milter)).map((mta) => mta.quit()));
+      const decisions = () => count(milter.running.stderr, /info .*: defer: smtp\.do_mail: 450 /);
+      await until(() => decisions() >= 2);
+      assert.equal(await milter.running.stop(), 0);
+      assert.equal(count(milter.running.stderr, /logging to stderr/), 1);
+    },
+  );
 
   test('gives up the rights of root, and so do its workers', needsRoot, async (t: TestContext) => {
     const running = start(t, [
