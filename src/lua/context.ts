@@ -228,6 +228,18 @@ export class LuaContext implements Host {
     if (this.#meter.sliceOver) L.hookcount = 1; // Others have their turn at the next instruction.
   }
 
+  chargeBounded(L: LuaState, steps: number): void {
+    this.#steps += steps;
+    if (this.#steps < CHARGE_STEPS) return;
+    this.#steps = 0;
+    this.#check(L, false);
+    if (this.#meter.sliceOver) L.hookcount = 1;
+  }
+
+  engineWorked(L: LuaState, steps: number): void {
+    if (this.#thread !== null && this.#end === null) this.charge(L, steps);
+  }
+
   giveWay(L: LuaState, context: unknown, resume: Continuation): void {
     if (!this.#meter.sliceOver || !lua.lua_isyieldable(L)) return;
     this.#suspension = new Slice();
@@ -279,9 +291,9 @@ export class LuaContext implements Host {
     }
   }
 
-  #check(L: LuaState): void {
+  #check(L: LuaState, holds = true): void {
     if (this.#end !== null) throwUncatchable(L);
-    const overrun = this.#meter.check();
+    const overrun = this.#meter.check(holds);
     if (overrun !== null) this.#overrun(L, overrun);
   }
 
@@ -335,8 +347,10 @@ export class LuaContext implements Host {
 
   #failed(thread: LuaState): Outcome<unknown> {
     if (endedUncatchably(thread)) return this.#crashed(new Error('the engine lost its way'));
+    this.#end = ENDING;
     const where = positionOf(thread);
     const traceback = tracebackOf(thread);
+    this.#end = null;
     this.#meter.allowOnly(DESCRIBE_MS);
     const message = describeError(thread);
     this.#leave();

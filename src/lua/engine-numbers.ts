@@ -11,8 +11,15 @@ const require = createRequire(import.meta.url);
 
 interface NumberInternals {
   lua_number2str(value: number): string;
+  LUAI_MAXSTACK: number;
 }
 
 require('fengari/src/defs.js');
 const luaconf: NumberInternals = require('fengari/src/luaconf.js');
 luaconf.lua_number2str = luaNumberText;
+
+/**
+ * A fifth of the stack that Lua has, which is as deep a recursion as any policy needs: what goes over all of it (an
+ * overflow that unwinds it, a call with so many arguments) took a fifth of a second. It, too, is copied by other modules.
+ */
+luaconf.LUAI_MAXSTACK = 200_000;

@@ -8,12 +8,14 @@
  * - text of a source file is replaced while fengari loads (`sourceCures`), where a defect is inside a function;
  * - exports of lua.js are wrapped, where our own libraries are the only callers.
  */
+import { createHash } from 'node:crypto';
 import Module, { createRequire } from 'node:module';
 import { basename } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import type fengari from 'fengari';
 import type { Internals, LuaState, LuaString } from 'fengari';
 import './engine-numbers.ts'; // Before anything of fengari loads.
+import { type SourceCure, workCures } from './engine-work.ts';
 import type { Host } from './host.ts';
 
 const require = createRequire(import.meta.url);
@@ -48,9 +50,17 @@ function latin1Key(bytes: LuaString): string {
   }
   return `|${latin1Of(bytes)}`;
 }
-lstring.luaS_hash = latin1Key;
+/**
+ * V8 tells texts of more than 16383 characters apart by their length alone, so a table with many keys of that kind was as
+ * slow as a list: such a key is the digest of its bytes.
+ */
+const LONG_KEY = 16_384;
+function keyOf(bytes: LuaString): string {
+  return bytes.length < LONG_KEY ? latin1Key(bytes) : createHash('sha256').update(bytes).digest('base64');
+}
+lstring.luaS_hash = keyOf;
 lstring.luaS_hashlongstr = (ts) => {
-  ts.hash ??= latin1Key(ts.realstring);
+  ts.hash ??= keyOf(ts.realstring);
   return ts.hash;
 };
 
@@ -86,7 +96,7 @@ const BYTES_PER_STEP = 8;
 lstring.luaS_work = (L, bytes) => {
   if (bytes < LONG_STRING) return;
   const host = L.l_G.host as Host | undefined;
-  host?.charge(L, Math.ceil(bytes / BYTES_PER_STEP));
+  host?.engineWorked(L, Math.ceil(bytes / BYTES_PER_STEP));
 };
 // Long ones by the machine's own comparison: byte by byte in JavaScript takes twenty times as long.
 const { luaS_eqlngstr } = lstring;
@@ -95,14 +105,15 @@ lstring.luaS_eqlngstr = (a, b) => {
   if (length < 256 || length !== b.realstring.length) return luaS_eqlngstr(a, b);
   return a === b || Buffer.compare(a.realstring, b.realstring) === 0;
 };
-
-interface SourceCure {
-  readonly file: string;
-  readonly from: string | RegExp;
-  readonly to: string;
-  /** How often it stands in the file; once without it. */
-  readonly times?: number;
-}
+// The keys of long ones have another order, and making them takes longer than the comparison.
+lstring.luaS_order = (a, b) => {
+  if (a.realstring.length < 256 && b.realstring.length < 256) {
+    const left = lstring.luaS_hashlongstr(a);
+    const right = lstring.luaS_hashlongstr(b);
+    return left === right ? 0 : left < right ? -1 : 1;
+  }
+  return Buffer.compare(a.realstring, b.realstring);
+};
 
 const sourceCures: SourceCure[] = [
   {
@@ -115,7 +126,7 @@ const sourceCures: SourceCure[] = [
     // Belongs to the one before: a `require` in it would cost ten times the concatenation.
     file: 'lvm.js',
     from: "    luaS_hashlongstr\n} = require('./lstring.js');",
-    to: "    luaS_hashlongstr,\n    luaS_space,\n    luaS_work\n} = require('./lstring.js');",
+    to: "    luaS_hashlongstr,\n    luaS_order,\n    luaS_space,\n    luaS_work\n} = require('./lstring.js');",
   },
   {
     // Decoding UTF-8 for a numeral takes ten times as long as reading it, and bytes above 127 are no part of one.
@@ -123,26 +134,7 @@ const sourceCures: SourceCure[] = [
     from: 's = to_jsstring(s);',
     to: 's = Buffer.prototype.latin1Slice.call(s, 0, s.length);',
   },
-  // Instructions whose work grows with their operands: the count hook takes each for one.
-  {
-    file: 'lvm.js',
-    from: 'return luaS_eqlngstr(t1.tsvalue(), t2.tsvalue()) ? 1 : 0;',
-    to: `if (L !== null) luaS_work(L, t1.vslen());
-            return luaS_eqlngstr(t1.tsvalue(), t2.tsvalue()) ? 1 : 0;`,
-  },
-  ...['<', '<='].map((operator) => ({
-    file: 'lvm.js',
-    from: `return l_strcmp(l.tsvalue(), r.tsvalue()) ${operator} 0 ? 1 : 0;`,
-    to: `{
-        luaS_work(L, l.vslen() + r.vslen());
-        return l_strcmp(l.tsvalue(), r.tsvalue()) ${operator} 0 ? 1 : 0;
-    }`,
-  })),
-  {
-    file: 'lvm.js',
-    from: 'n = 0; /* no vararg arguments */',
-    to: 'n = 0; else luaS_work(L, n * 64);',
-  },
+  ...workCures,
   {
     // Operator precedence: the bit that remembers "hooks are allowed" was never set, so after the first error that a
     // pcall caught in a coroutine no hook ran again there, and an endless loop after it could not be stopped.
@@ -300,7 +292,7 @@ export const internals: Internals = {
  * Cure: numerals without bound. Turning a string into a number goes over it several times, in one instruction; a
  * million digits took a fifth of a second. A longer text is no number.
  */
-const LONGEST_NUMERAL = 4096;
+const LONGEST_NUMERAL = 1024;
 const { luaO_str2num } = internals.lobject;
 internals.lobject.luaO_str2num = (text, value) =>
   text.length > LONGEST_NUMERAL ? 0 : luaO_str2num(text, value);

@@ -141,6 +141,8 @@ declare module 'fengari' {
       /** Ours: makes known work on so many bytes, see engine.ts. */
       luaS_work?(L: LuaState, bytes: number): void;
       luaS_eqlngstr(a: TString, b: TString): boolean;
+      /** Ours: below, equal to or above 0 as `a` comes before, with or behind `b`. */
+      luaS_order?(a: TString, b: TString): number;
     };
     /** Type tags with their variants. */
     tags: {

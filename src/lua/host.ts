@@ -66,10 +66,16 @@ export interface Host {
   abort(L: LuaState, reason: string, budget?: Budget): never;
   /**
    * To be called by a library function that works long without running Lua code, every few hundred steps or more:
-   * looks at the clock and the memory from time to time and aborts the callback when it is over a budget.
+   * looks at the clock and the memory from time to time and aborts the callback when it is over a budget, or has kept
+   * others from their turn for more than some 20 ms: a function that may work longer has to call giveWay too.
    * A step is about 10 ns of work, say one byte looked at.
    */
   charge(L: LuaState, steps: number): void;
+  /**
+   * As charge, for work that cannot be left in the middle but has a bound of its own, such as compiling: it is charged
+   * to the CPU budget only, where charge also ends what keeps others from their turn for more than some 20 ms.
+   */
+  chargeBounded(L: LuaState, steps: number): void;
   /**
    * To be called by such a function where it can be left: when the time slice is over, others have their turn, and
    * `resume` is called with `context` afterwards, with the function's stack as it is; else this returns and the function
@@ -95,6 +101,8 @@ export interface Host {
   dropSuspension(): void;
   /** Called by the engine when a string of at least 4096 bytes is about to be made. @throws a Lua memory error */
   stringMade(L: LuaState, bytes: number): void;
+  /** Called by the engine for work that grows with what it works on: as charge, but not while a callback is being ended. */
+  engineWorked(L: LuaState, steps: number): void;
   /** Called by the engine for a JavaScript exception that is neither memory nor stack: our bug or the engine's. */
   nativeError(L: LuaState, error: unknown): void;
 }

@@ -7,6 +7,10 @@ import type { Budget, Limits } from './host.ts';
 
 /** How long a callback runs before other sessions get their turn. */
 const SLICE_MS = 5;
+/** How much longer it may go on where it cannot be suspended. */
+const HOLD_MS = 15;
+/** What counts of the time between two looks there: a pause of the garbage collector is not the callback's doing. */
+const HOLD_STEP_MS = 3;
 /** Looking at the heap costs 0.2 µs, so only at every tenth check. */
 const CHECKS_PER_HEAP_LOOK = 10;
 /** New strings are looked at sooner: a few can be a gigabyte. */
@@ -44,6 +48,10 @@ export class Meter {
   #collectFullAt = 0;
   #stringBytes = 0;
   #sliceOver = false;
+  /** Since the slice was over: milliseconds, the time of the last look, and the process's CPU time at the first. */
+  #held = 0;
+  #heldLook = 0;
+  #heldCpu = 0;
 
   constructor(limits: Limits) {
     this.#limits = limits;
@@ -81,6 +89,7 @@ export class Meter {
     this.#first = false;
     if (!Number.isNaN(this.#memoryStart)) this.#memoryOfOthers += memoryInUse() - this.#memoryLeft;
     this.#sliceOver = false;
+    this.#held = 0;
   }
 
   /** The callback waits, or others have their turn. */
@@ -94,21 +103,33 @@ export class Meter {
     return this.#sliceOver;
   }
 
-  /** Looks at the clock, and at the memory now and then; what is overrun, if anything. */
-  check(): Overrun | null {
+  /**
+   * Looks at the clock, and at the memory now and then; what is overrun, if anything.
+   *
+   * @param holds false for work that has a bound of its own and may keep others waiting up to it
+   */
+  check(holds = true): Overrun | null {
     const now = performance.now();
     if (Number.isNaN(this.#cpuStart)) {
       this.#firstCheck = now;
       this.#cpuStart = processCpu();
     }
     if (Number.isNaN(this.#memoryStart)) this.#memoryStart = memoryInUse();
-    if (now - this.#start > SLICE_MS) this.#sliceOver = true;
+    if (this.#sliceOver) {
+      if (holds) this.#held += Math.min(now - this.#heldLook, HOLD_STEP_MS);
+      this.#heldLook = now;
+    } else if (now - this.#start > SLICE_MS) {
+      this.#sliceOver = true;
+      this.#heldLook = now;
+      this.#heldCpu = processCpu();
+    }
     if (
       this.#used + (now - this.#start) > this.#cpuLimit &&
       this.#used + this.#stretch(now) > this.#cpuLimit
     ) {
       return { budget: 'cpu', message: `more than ${this.#limits.cpuMs} ms of CPU time used` };
     }
+    if (this.#held > HOLD_MS && processCpu() - this.#heldCpu > HOLD_MS) return HELD;
     if (now > this.#deadline) return DEADLINE;
     return ++this.#checks % CHECKS_PER_HEAP_LOOK === 0 ? this.#checkHeap() : null;
   }
@@ -153,6 +174,13 @@ export class Meter {
     return null;
   }
 }
+
+const HELD: Overrun = {
+  budget: 'cpu',
+  message:
+    `more than ${SLICE_MS + HOLD_MS} ms of CPU time used where others cannot have their turn ` +
+    '(in an error handler, or in a function that a library function has called)',
+};
 
 export const DEADLINE: Overrun = { budget: 'deadline', message: 'the time for this callback is over' };
 

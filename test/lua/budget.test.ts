@@ -100,7 +100,10 @@ describe('a callback over its CPU time ends, by', () => {
       assert.equal(outcome.kind, 'overBudget', JSON.stringify(outcome));
       if (outcome.kind !== 'overBudget') return;
       assert.equal(outcome.what, 'cpu');
-      assert.match(outcome.message, /^test\.lua:\d+: more than 60 ms of CPU time used$/);
+      assert.match(
+        outcome.message,
+        /^test\.lua:\d+: more than (60 ms of CPU time used|20 ms of CPU time used where others .+)$/,
+      );
       assert.match(outcome.where, /^test\.lua:\d+$/);
       assert.match(outcome.traceback, /^stack traceback:\n\t.*/);
       assert.ok(took < 3000, `${took} ms`); // Wall time on a busy machine.
@@ -288,8 +291,6 @@ describe('memory', () => {
     coroutines: 'local t = {} while true do t[#t + 1] = coroutine.create(print) end',
     'a table grown in a sort comparison':
       'local t = {} pcall(table.sort, { 3, 2, 1 }, function() for i = 1, 1e9 do t[i] = { i } end end)',
-    'a table grown where nothing can be suspended':
-      'local t = {} pcall(barred, function() for i = 1, 1e9 do t[i] = { i } end end)',
   };
   for (const [name, source] of Object.entries(hungry)) {
     it(`is bounded for ${name}`, async () => {

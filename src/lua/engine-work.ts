@@ -1,0 +1,151 @@
+/**
+ * Cures of fengari for work that its count hook does not see: what one instruction, one call or the parser does in
+ * proportion to something a script has made is made known to the host, which looks at the clock from time to time.
+ *
+ * All call `luaS_work(L, bytes)`: so many bytes compared, or as much work. It is not looked at below 4096.
+ */
+
+/** Text of a source file of fengari that is replaced while it loads. */
+export interface SourceCure {
+  readonly file: string;
+  readonly from: string | RegExp;
+  readonly to: string;
+  /** How often it stands in the file; once without it. */
+  readonly times?: number;
+}
+
+export const workCures: readonly SourceCure[] = [
+  // Instructions whose work grows with their operands: the count hook takes each for one.
+  {
+    file: 'lvm.js',
+    from: 'return luaS_eqlngstr(t1.tsvalue(), t2.tsvalue()) ? 1 : 0;',
+    to: `if (L !== null) luaS_work(L, t1.vslen());
+            return luaS_eqlngstr(t1.tsvalue(), t2.tsvalue()) ? 1 : 0;`,
+  },
+  ...['<', '<='].map((operator) => ({
+    file: 'lvm.js',
+    from: `return l_strcmp(l.tsvalue(), r.tsvalue()) ${operator} 0 ? 1 : 0;`,
+    to: `{
+        luaS_work(L, l.vslen() + r.vslen());
+        return luaS_order(l.tsvalue(), r.tsvalue()) ${operator} 0 ? 1 : 0;
+    }`,
+  })),
+  {
+    file: 'lvm.js',
+    from: 'n = 0; /* no vararg arguments */',
+    to: 'n = 0; else luaS_work(L, n * 64);',
+  },
+  {
+    file: 'lvm.js',
+    from: 'if (n === 0) n = L.top - ra - 1;',
+    to: 'if (n === 0) luaS_work(L, (n = L.top - ra - 1) * 64);',
+  },
+  {
+    file: 'lvm.js',
+    from: /(if \(b !== 0\) ldo\.adjust_top\(L, ra\+b\);)/g,
+    to: '$1 else luaS_work(L, (L.top - ra) * 32);',
+    times: 2,
+  },
+  {
+    file: 'ldo.js',
+    from: "const { luaS_newliteral } = require('./lstring.js');",
+    to: "const { luaS_newliteral, luaS_work } = require('./lstring.js');",
+  },
+  {
+    file: 'ldo.js',
+    from: '    let wanted = ci.nresults;\n',
+    to: '    let wanted = ci.nresults;\n    luaS_work(L, nres * 32);\n',
+  },
+  // The same for work that grows with what a script has built: chains of metatables, removed entries of a table that is
+  // traversed, a deep stack.
+  ...["t = tm;  /* else try to access 'tm[key]' */", "t = tm;  /* else repeat assignment over 'tm' */"].map(
+    (from) => ({
+      file: 'lvm.js',
+      from,
+      to: 't = tm;\n        if ((loop & 63) === 63) luaS_work(L, 32768);',
+    }),
+  ),
+  {
+    file: 'ldo.js',
+    from: '            tryfuncTM(L, off, func);',
+    to: '            luaS_work(L, 4096 + (L.top - off) * 32);\n            tryfuncTM(L, off, func);',
+  },
+  {
+    file: 'ltable.js',
+    from: '    luaS_hashlongstr,\n    TString\n}',
+    to: '    luaS_hashlongstr,\n    luaS_work,\n    TString\n}',
+  },
+  {
+    file: 'ltable.js',
+    from: '            do {\n                entry = entry.n;',
+    to: `            let passed = 0;
+            do {
+                if ((++passed & 255) === 0) luaS_work(L, 8192);
+                entry = entry.n;`,
+  },
+  {
+    file: 'ldebug.js',
+    from: '        level--;\n    if (level === 0',
+    to: `        if ((--level & 1023) === 1023) require('./lstring.js').luaS_work(L, 32768);
+    if (level === 0`,
+  },
+  {
+    // luaL_argerror and luaL_traceback look for a function's name in all loaded modules, as a script has left them.
+    file: 'lauxlib.js',
+    from: '    while (lua_next(L, -2)) {  /* for each pair in table */',
+    to: `    let passed = 0;
+    while (lua_next(L, -2)) {
+        if ((++passed & 255) === 0) require('./lstring.js').luaS_work(L, 65536);`,
+  },
+  {
+    // `#t` of a table that has entries where the search for a border looks, on purpose, was a walk over all of it. More
+    // than half of the places tried here are empty.
+    file: 'ltable.js',
+    from: `            i = 1;
+            while (!luaH_getint(t, i).ttisnil()) i++;
+            return i - 1;`,
+    to: `            i = 0;
+            do j = 1 + Math.floor(Math.random() * 2 * (strongOf(t).size + 1)); while (!luaH_getint(t, j).ttisnil());
+            break;`,
+  },
+  // The parser's work that does not grow with the text alone: lists of jumps, gotos and labels that are walked again
+  // for each new one.
+  {
+    file: 'lcode.js',
+    from: '            list = next;\n',
+    to: `            list = next;
+            if ((++passed & 255) === 0) require('./lstring.js').luaS_work(fs.ls.L, 16384);
+`,
+  },
+  {
+    file: 'lcode.js',
+    from: '        let list = l1;\n        let next',
+    to: '        let list = l1, passed = 0;\n        let next',
+  },
+  {
+    file: 'lparser.js',
+    from: '    luaS_newliteral\n}',
+    to: '    luaS_newliteral,\n    luaS_work\n}',
+  },
+  {
+    file: 'lparser.js',
+    from: '    /* remove goto from pending list */',
+    to: '    luaS_work(ls.L, (gl.n - g) * 32);',
+  },
+  {
+    file: 'lparser.js',
+    from: '    /* check labels in current block for a match */',
+    to: '    luaS_work(ls.L, (dyd.label.n - bl.firstlabel) * 64);',
+  },
+  {
+    file: 'lparser.js',
+    from: '    let i = ls.fs.bl.firstgoto;\n',
+    to: '    let i = ls.fs.bl.firstgoto;\n    luaS_work(ls.L, (gl.n - i) * 64);\n',
+  },
+  {
+    file: 'lparser.js',
+    from: '    for (let i = fs.bl.firstlabel; i < ll.n; i++) {',
+    to: `    luaS_work(fs.ls.L, (ll.n - fs.bl.firstlabel) * 64);
+    for (let i = fs.bl.firstlabel; i < ll.n; i++) {`,
+  },
+];
