@@ -7,7 +7,19 @@ import { lauxlib, lua } from '../engine.ts';
 import { hostOf } from '../host.ts';
 import { argumentError, raise } from './arguments.ts';
 import { type Call, type Request, runSteps, type Steps } from './steps.ts';
-import { lengthOf } from './table-access.ts';
+import {
+  beginGet,
+  beginLength,
+  beginLess,
+  beginSet,
+  checkTable,
+  endLength,
+  GET,
+  isPlainTable,
+  LENGTH,
+  LESS,
+  SET,
+} from './table-access.ts';
 
 const MAX_INTEGER = 0x7fffffff;
 /** Calls the order function. */
@@ -19,23 +31,32 @@ const RANDOM_ABOVE = 100;
 const BATCH = 256;
 
 export function table_sort(L: LuaState): number {
-  const size = lengthOf(L, 1, ['__index', '__newindex']);
+  checkTable(L, 1, ['__index', '__newindex', '__len']);
+  return runSteps(L, sort(L));
+}
+
+function* sort(L: LuaState): Steps {
+  if (beginLength(L, 1)) yield LENGTH;
+  const size = endLength(L);
   if (size < 2) return 0;
   if (size >= MAX_INTEGER) argumentError(L, 1, 'array too big');
   const byFunction = !lua.lua_isnoneornil(L, 2);
   if (byFunction) lauxlib.luaL_checktype(L, 2, lua.LUA_TFUNCTION);
   lua.lua_settop(L, 2);
-  return runSteps(L, new Sort(L, byFunction).steps(size));
+  return yield* new Sort(L, byFunction).steps(size);
 }
 
 class Sort {
   readonly #L: LuaState;
   readonly #byFunction: boolean;
+  /** Whether the elements are reached without metamethods. */
+  readonly #plain: boolean;
   #sincePause = 0;
 
   constructor(L: LuaState, byFunction: boolean) {
     this.#L = L;
     this.#byFunction = byFunction;
+    this.#plain = isPlainTable(L, 1);
   }
 
   *steps(size: number): Steps {
@@ -62,31 +83,31 @@ class Sort {
   /** Brings the pivot of the interval to its place, which it returns, or sorts the interval and returns -1. */
   *#split(lo: number, up: number, randomize: boolean): Generator<Request, number, void> {
     const L = this.#L;
-    if (yield* this.#compare(up, lo)) this.#set(lo, up);
+    if (yield* this.#compare(up, lo)) yield* this.#set(lo, up);
     else lua.lua_pop(L, 2);
     if (up - lo === 1) return -1;
     const p = choosePivot(lo, up, randomize);
     if (yield* this.#compare(p, lo)) {
-      this.#set(lo, p);
+      yield* this.#set(lo, p);
     } else {
       lua.lua_pop(L, 2);
-      if (yield* this.#compare(up, p)) this.#set(p, up);
+      if (yield* this.#compare(up, p)) yield* this.#set(p, up);
       else lua.lua_pop(L, 2);
     }
     if (up - lo === 2) return -1;
-    lua.lua_geti(L, 1, p);
+    yield* this.#get(p);
     lua.lua_pushvalue(L, -1);
-    lua.lua_geti(L, 1, up - 1);
-    this.#set(p, up - 1);
+    yield* this.#get(up - 1);
+    yield* this.#set(p, up - 1);
     return yield* this.#partition(lo, up);
   }
 
   /** Pushes elements j and i, in this order, and tells whether i's value comes before j's. */
   *#compare(i: number, j: number): Generator<Request, boolean, void> {
-    const L = this.#L;
-    lua.lua_geti(L, 1, j);
-    lua.lua_geti(L, 1, i);
-    if (this.#begin(-1, -2)) yield this.#byFunction ? COMPARE : 'pause';
+    yield* this.#get(j);
+    yield* this.#get(i);
+    const request = this.#begin(-1, -2);
+    if (request !== null) yield request;
     return this.#end();
   }
 
@@ -97,50 +118,48 @@ class Sort {
     let j = up - 1;
     for (;;) {
       for (;;) {
-        lua.lua_geti(L, 1, ++i);
-        if (this.#begin(-1, -2)) yield this.#byFunction ? COMPARE : 'pause';
+        if (this.#plain) lua.lua_rawgeti(L, 1, ++i);
+        else yield* this.#get(++i);
+        const request = this.#begin(-1, -2);
+        if (request !== null) yield request;
         if (!this.#end()) break;
         if (i === up - 1) raise(L, 'invalid order function for sorting');
         lua.lua_pop(L, 1);
       }
       for (;;) {
-        lua.lua_geti(L, 1, --j);
-        if (this.#begin(-3, -1)) yield this.#byFunction ? COMPARE : 'pause';
+        if (this.#plain) lua.lua_rawgeti(L, 1, --j);
+        else yield* this.#get(--j);
+        const request = this.#begin(-3, -1);
+        if (request !== null) yield request;
         if (!this.#end()) break;
         if (j < i) raise(L, 'invalid order function for sorting');
         lua.lua_pop(L, 1);
       }
       if (j < i) {
         lua.lua_pop(L, 1);
-        this.#set(up - 1, i);
+        yield* this.#set(up - 1, i);
         return i;
       }
-      this.#set(i, j);
+      yield* this.#set(i, j);
     }
   }
 
   /**
-   * Begins to compare the values at two indices: pushes the order function and both, or what `<` says. True when the
-   * function must be called, or now and then where a pause is due.
+   * Begins to compare the values at two indices: pushes what `<` says, or the order function (or `__lt`) and both. Returns
+   * what the function asks for then: a call, or a pause now and then.
    */
-  #begin(a: number, b: number): boolean {
+  #begin(a: number, b: number): Request | null {
     const L = this.#L;
-    if (++this.#sincePause >= BATCH) {
+    const pause = ++this.#sincePause >= BATCH;
+    if (pause) {
       this.#sincePause = 0;
       hostOf(L).charge(L, BATCH * STEPS_PER_ELEMENT);
-      if (!this.#byFunction) {
-        lua.lua_pushboolean(L, Boolean(lua.lua_compare(L, a, b, lua.LUA_OPLT)));
-        return true;
-      }
     }
-    if (!this.#byFunction) {
-      lua.lua_pushboolean(L, Boolean(lua.lua_compare(L, a, b, lua.LUA_OPLT)));
-      return false;
-    }
+    if (!this.#byFunction) return beginLess(L, a, b) ? LESS : pause ? 'pause' : null;
     lua.lua_pushvalue(L, 2);
     lua.lua_pushvalue(L, a - 1);
     lua.lua_pushvalue(L, b - 2);
-    return true;
+    return COMPARE;
   }
 
   /** Takes the result of the comparison off the stack. */
@@ -150,10 +169,29 @@ class Sort {
     return before;
   }
 
+  /** Pushes element i. */
+  *#get(i: number): Generator<Request, void, void> {
+    const L = this.#L;
+    if (this.#plain) {
+      lua.lua_rawgeti(L, 1, i);
+      return;
+    }
+    lua.lua_pushinteger(L, i);
+    if (beginGet(L, 1)) yield GET;
+  }
+
   /** Sets element i to the value on top of the stack and j to the one below. */
-  #set(i: number, j: number): void {
-    lua.lua_seti(this.#L, 1, i);
-    lua.lua_seti(this.#L, 1, j);
+  *#set(i: number, j: number): Generator<Request, void, void> {
+    const L = this.#L;
+    for (const index of [i, j]) {
+      if (this.#plain) {
+        lua.lua_rawseti(L, 1, index);
+        continue;
+      }
+      lua.lua_pushinteger(L, index);
+      lua.lua_insert(L, -2);
+      if (beginSet(L, 1)) yield SET;
+    }
   }
 }
 

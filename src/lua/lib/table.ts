@@ -8,8 +8,18 @@ import { hostOf } from '../host.ts';
 import { argumentError, optInteger, pushInteger, raise } from './arguments.ts';
 import { ByteBuilder } from './budget.ts';
 import { table_sort } from './sort.ts';
-import { runSteps, type Steps } from './steps.ts';
-import { checkTable, lengthOf } from './table-access.ts';
+import { type Request, runSteps, type Steps } from './steps.ts';
+import {
+  beginGet,
+  beginLength,
+  beginSet,
+  checkTable,
+  endLength,
+  GET,
+  isPlainTable,
+  LENGTH,
+  SET,
+} from './table-access.ts';
 
 const MAX_INTEGER = 0x7fffffff;
 /** What moving one element costs, in steps of Host.charge. */
@@ -28,68 +38,91 @@ interface Move {
   readonly upwards: boolean;
 }
 
-/** Copies; then `finish` gives the number of results. Long moves give way to other sessions. */
-function move(L: LuaState, job: Move, finish: () => number): number {
-  if (job.count > BATCH) return runSteps(L, moveLong(L, job, finish));
-  moveSome(L, job, 0, job.count);
-  return finish();
-}
-
-function* moveLong(L: LuaState, job: Move, finish: () => number): Steps {
-  for (let done = 0; done < job.count; done += BATCH) {
+function* move(L: LuaState, job: Move): Generator<Request, void, void> {
+  const { source, from, target, to, count, upwards } = job;
+  const plain = isPlainTable(L, source) && isPlainTable(L, target);
+  for (let done = 0; done < count; done++) {
+    const i = upwards ? done : count - 1 - done;
+    if (plain) {
+      lua.lua_rawgeti(L, source, from + i);
+      lua.lua_rawseti(L, target, to + i);
+    } else {
+      yield* get(L, source, from + i);
+      yield* set(L, target, to + i);
+    }
+    if (done % BATCH !== BATCH - 1) continue;
     hostOf(L).charge(L, BATCH * STEPS_PER_ELEMENT);
     yield 'pause';
-    moveSome(L, job, done, Math.min(job.count, done + BATCH));
   }
-  return finish();
 }
 
-function moveSome(L: LuaState, job: Move, start: number, end: number): void {
-  const { source, from, target, to, count, upwards } = job;
-  for (let done = start; done < end; done++) {
-    const i = upwards ? done : count - 1 - done;
-    lua.lua_geti(L, source, from + i);
-    lua.lua_seti(L, target, to + i);
-  }
+/** Pushes element i of the table at `table`, by way of its metamethods. */
+function* get(L: LuaState, table: number, i: number): Generator<Request, void, void> {
+  pushInteger(L, i);
+  if (beginGet(L, table)) yield GET;
+}
+
+/** Sets element i to the value on top of the stack, which it takes, by way of metamethods. */
+function* set(L: LuaState, table: number, i: number): Generator<Request, void, void> {
+  pushInteger(L, i);
+  lua.lua_insert(L, -2);
+  if (beginSet(L, table)) yield SET;
+}
+
+function* lengthOf(L: LuaState, table: number): Generator<Request, number, void> {
+  if (beginLength(L, table)) yield LENGTH;
+  return endLength(L);
 }
 
 function table_insert(L: LuaState): number {
-  const end = lengthOf(L, 1, ['__index', '__newindex']) + 1;
-  switch (lua.lua_gettop(L)) {
-    case 2:
-      lua.lua_seti(L, 1, end);
-      return 0;
-    case 3: {
-      const position = lauxlib.luaL_checkinteger(L, 2);
-      if (position < 1 || position > end) argumentError(L, 2, 'position out of bounds');
-      const count = end - position;
-      return move(
-        L,
-        { source: 1, from: position, target: 1, to: position + 1, count, upwards: false },
-        () => {
-          lua.lua_seti(L, 1, position);
-          return 0;
-        },
-      );
-    }
-    default:
-      return raise(L, "wrong number of arguments to 'insert'");
+  checkTable(L, 1, ['__index', '__newindex', '__len']);
+  if (lua.lua_gettop(L) !== 2 || !isPlainTable(L, 1)) return runSteps(L, insert(L, lua.lua_gettop(L)));
+  lua.lua_rawseti(L, 1, lua.lua_rawlen(L, 1) + 1);
+  return 0;
+}
+
+function* insert(L: LuaState, top: number): Steps {
+  const end = (yield* lengthOf(L, 1)) + 1;
+  if (top !== 2 && top !== 3) return raise(L, "wrong number of arguments to 'insert'");
+  let position = end;
+  if (top === 3) {
+    position = lauxlib.luaL_checkinteger(L, 2);
+    if (position < 1 || position > end) argumentError(L, 2, 'position out of bounds');
+    yield* move(L, {
+      source: 1,
+      from: position,
+      target: 1,
+      to: position + 1,
+      count: end - position,
+      upwards: false,
+    });
   }
+  yield* set(L, 1, position);
+  return 0;
 }
 
 function table_remove(L: LuaState): number {
-  const size = lengthOf(L, 1, ['__index', '__newindex']);
+  checkTable(L, 1, ['__index', '__newindex', '__len']);
+  if (lua.lua_gettop(L) !== 1 || !isPlainTable(L, 1)) return runSteps(L, remove(L));
+  const size = lua.lua_rawlen(L, 1);
+  lua.lua_rawgeti(L, 1, size);
+  lua.lua_pushnil(L);
+  lua.lua_rawseti(L, 1, size);
+  return 1;
+}
+
+function* remove(L: LuaState): Steps {
+  const size = yield* lengthOf(L, 1);
   const position = lauxlib.luaL_optinteger(L, 2, size);
   if (position !== size && (position < 1 || position > size + 1)) {
     argumentError(L, 1, 'position out of bounds');
   }
-  lua.lua_geti(L, 1, position);
+  yield* get(L, 1, position);
   const count = Math.max(size - position, 0);
-  return move(L, { source: 1, from: position + 1, target: 1, to: position, count, upwards: true }, () => {
-    lua.lua_pushnil(L);
-    lua.lua_seti(L, 1, Math.max(size, position));
-    return 1;
-  });
+  yield* move(L, { source: 1, from: position + 1, target: 1, to: position, count, upwards: true });
+  lua.lua_pushnil(L);
+  yield* set(L, 1, Math.max(size, position));
+  return 1;
 }
 
 function table_move(L: LuaState): number {
@@ -99,42 +132,50 @@ function table_move(L: LuaState): number {
   const target = lua.lua_isnoneornil(L, 5) ? 1 : 5;
   checkTable(L, 1, ['__index']);
   checkTable(L, target, ['__newindex']);
-  const finish = (): number => {
-    lua.lua_pushvalue(L, target);
-    return 1;
-  };
-  if (end < from) return finish();
-  if (from <= 0 && end >= MAX_INTEGER + from) argumentError(L, 3, 'too many elements to move');
-  const count = end - from + 1;
-  if (to > MAX_INTEGER - count + 1) argumentError(L, 4, 'destination wrap around');
+  if (end >= from) {
+    if (from <= 0 && end >= MAX_INTEGER + from) argumentError(L, 3, 'too many elements to move');
+    if (to > MAX_INTEGER - (end - from)) argumentError(L, 4, 'destination wrap around');
+  }
+  const count = Math.max(end - from + 1, 0);
   const apart = target !== 1 && !lua.lua_compare(L, 1, target, lua.LUA_OPEQ);
-  return move(L, { source: 1, from, target, to, count, upwards: to > end || to <= from || apart }, finish);
+  return runSteps(
+    L,
+    moveAll(L, { source: 1, from, target, to, count, upwards: to > end || to <= from || apart }),
+  );
+}
+
+function* moveAll(L: LuaState, job: Move): Steps {
+  yield* move(L, job);
+  lua.lua_pushvalue(L, job.target);
+  return 1;
 }
 
 function table_concat(L: LuaState): number {
-  const size = lengthOf(L, 1, ['__index']);
+  checkTable(L, 1, ['__index', '__len']);
+  const plain = isPlainTable(L, 1);
+  const size = plain ? lua.lua_rawlen(L, 1) : 0;
   const separator = lauxlib.luaL_optstring(L, 2, ascii(''));
   const first = optInteger(L, 3, 1);
   const last = optInteger(L, 4, size);
   const out = new ByteBuilder(L);
-  if (last - first < BATCH) {
-    for (let i = first; i <= last; i++) addElement(L, out, i, i === last ? null : separator);
-    out.push();
-    return 1;
+  if (!plain || last - first >= BATCH) return runSteps(L, concat(L, out, separator, plain));
+  for (let i = first; i <= last; i++) {
+    lua.lua_rawgeti(L, 1, i);
+    addElement(L, out, i, i === last ? null : separator);
   }
-  return runSteps(L, concatLong(L, out, separator, first, last));
+  out.push();
+  return 1;
 }
 
-function* concatLong(
-  L: LuaState,
-  out: ByteBuilder,
-  separator: LuaString,
-  first: number,
-  last: number,
-): Steps {
+function* concat(L: LuaState, out: ByteBuilder, separator: LuaString, plain: boolean): Steps {
+  const size = yield* lengthOf(L, 1);
+  const first = optInteger(L, 3, 1);
+  const last = optInteger(L, 4, size);
   for (let i = first; i <= last; i++) {
-    addElement(L, out, i, i === last ? null : separator);
-    if (i % BATCH !== 0) continue;
+    if (plain) lua.lua_rawgeti(L, 1, i);
+    else yield* get(L, 1, i);
+    const length = addElement(L, out, i, i === last ? null : separator);
+    if (i % BATCH !== 0 && length < BATCH) continue;
     hostOf(L).charge(L, BATCH * STEPS_PER_ELEMENT);
     yield 'pause';
   }
@@ -142,16 +183,19 @@ function* concatLong(
   return 1;
 }
 
-function addElement(L: LuaState, out: ByteBuilder, i: number, separator: LuaString | null): void {
-  pushInteger(L, i);
-  lua.lua_gettable(L, 1);
+/** Takes element i off the top of the stack; returns its length in bytes. */
+function addElement(L: LuaState, out: ByteBuilder, i: number, separator: LuaString | null): number {
   const text = lua.lua_isstring(L, -1) ? lua.lua_tostring(L, -1) : null;
   if (text === null) {
-    raise(L, `invalid value (${latin1Of(lauxlib.luaL_typename(L, -1))}) at index ${i} in table for 'concat'`);
+    return raise(
+      L,
+      `invalid value (${latin1Of(lauxlib.luaL_typename(L, -1))}) at index ${i} in table for 'concat'`,
+    );
   }
   out.addBytes(text);
   if (separator !== null) out.addBytes(separator);
   lua.lua_pop(L, 1);
+  return text.length;
 }
 
 function table_pack(L: LuaState): number {
@@ -170,16 +214,34 @@ function table_pack(L: LuaState): number {
 }
 
 function table_unpack(L: LuaState): number {
+  if (!isPlainTable(L, 1)) return runSteps(L, unpack(L));
   const first = optInteger(L, 2, 1);
-  const last = lua.lua_isnoneornil(L, 3) ? lauxlib.luaL_len(L, 1) : optInteger(L, 3, 0);
+  const last = lua.lua_isnoneornil(L, 3) ? lua.lua_rawlen(L, 1) : optInteger(L, 3, 0);
+  const count = checkCount(L, first, last);
+  for (let i = 0; i < count; i++) lua.lua_rawgeti(L, 1, first + i);
+  return count;
+}
+
+/** By way of metamethods. */
+function* unpack(L: LuaState): Steps {
+  const first = optInteger(L, 2, 1);
+  const last = lua.lua_isnoneornil(L, 3) ? yield* lengthOf(L, 1) : optInteger(L, 3, 0);
+  const count = checkCount(L, first, last);
+  for (let i = 0; i < count; i++) {
+    yield* get(L, 1, first + i);
+    if (i % BATCH !== BATCH - 1) continue;
+    hostOf(L).charge(L, BATCH * STEPS_PER_ELEMENT);
+    yield 'pause';
+  }
+  return count;
+}
+
+/** How many values are to be unpacked; makes room for them. */
+function checkCount(L: LuaState, first: number, last: number): number {
   if (first > last) return 0;
   const count = last - first + 1;
   if (count >= MAX_INTEGER || !lua.lua_checkstack(L, count)) return raise(L, 'too many results to unpack');
   hostOf(L).charge(L, count);
-  for (let i = 0; i < count; i++) {
-    pushInteger(L, first + i);
-    lua.lua_gettable(L, 1);
-  }
   return count;
 }
 
