@@ -1,14 +1,22 @@
 /**
- * string.format: C's conversions with flags, width and precision, over bytes.
+ * string.format: C's conversions with flags, width and precision, over bytes. A __tostring may wait, and long work gives way
+ * to other sessions.
  */
 import type { LuaState, LuaString } from 'fengari';
 import { ascii, lauxlib, lua } from '../engine.ts';
+import { hostOf } from '../host.ts';
 import { argumentError, checkInteger, raise } from './arguments.ts';
 import { ByteBuilder } from './budget.ts';
 import { type FloatConversion, formatFloat } from './number-text.ts';
 
 const PERCENT = 0x25;
 const FLAGS = '-+ #0';
+const QUOTE = 0x22;
+const TOSTRING = ascii('__tostring');
+const STEPS_PER_CONVERSION = 50;
+const STEPS_PER_QUOTED_BYTE = 5;
+/** Bytes quoted between two pauses. */
+const QUOTED_BYTES = 16_384;
 
 interface Specification {
   readonly left: boolean;
@@ -26,25 +34,54 @@ interface Specification {
   readonly plain: boolean;
 }
 
+/** A format at work. */
+class Formatting {
+  readonly format: LuaString;
+  readonly arguments: number;
+  readonly out: ByteBuilder;
+  /** The next argument, and how far the format has been read. */
+  arg = 1;
+  from = 0;
+  /** What is to become of the result of a __tostring, which is on top of the stack. */
+  pending: Specification | null = null;
+  /** Where in argument `arg` a long string that is quoted goes on; -1 when there is none. */
+  quoted = -1;
+
+  constructor(L: LuaState) {
+    this.format = lauxlib.luaL_checkstring(L, 1);
+    this.arguments = lua.lua_gettop(L);
+    this.out = new ByteBuilder(L, this.format.length + 64);
+  }
+}
+
 export function string_format(L: LuaState): number {
-  const format = lauxlib.luaL_checkstring(L, 1);
-  const top = lua.lua_gettop(L);
-  const out = new ByteBuilder(L, format.length + 64);
-  let arg = 1;
-  let from = 0;
-  for (let at = format.indexOf(PERCENT); at >= 0; at = format.indexOf(PERCENT, from)) {
-    out.addSlice(format, from, at);
+  return proceed(L, new Formatting(L));
+}
+
+function resume(L: LuaState, _status: number, job: unknown): number {
+  return job instanceof Formatting ? proceed(L, job) : 0;
+}
+
+function proceed(L: LuaState, job: Formatting): number {
+  const { format, out } = job;
+  const host = hostOf(L);
+  if (job.pending !== null) finishString(L, job, job.pending);
+  if (job.quoted >= 0) quote(L, job);
+  for (let at = format.indexOf(PERCENT, job.from); at >= 0; at = format.indexOf(PERCENT, job.from)) {
+    host.charge(L, STEPS_PER_CONVERSION);
+    host.giveWay(L, job, resume);
+    out.addSlice(format, job.from, at);
     if (format[at + 1] === PERCENT) {
       out.addByte(PERCENT);
-      from = at + 2;
+      job.from = at + 2;
       continue;
     }
-    if (++arg > top) return argumentError(L, arg, 'no value');
+    if (++job.arg > job.arguments) return argumentError(L, job.arg, 'no value');
     const specification = parse(L, format, at + 1);
-    convert(L, out, specification, arg);
-    from = specification.next;
+    job.from = specification.next;
+    convert(L, job, specification);
   }
-  out.addSlice(format, from, format.length);
+  out.addSlice(format, job.from, format.length);
   out.push();
   return 1;
 }
@@ -93,7 +130,8 @@ function parse(L: LuaState, format: LuaString, start: number): Specification {
   };
 }
 
-function convert(L: LuaState, out: ByteBuilder, spec: Specification, arg: number): void {
+function convert(L: LuaState, job: Formatting, spec: Specification): void {
+  const { out, arg } = job;
   switch (spec.conversion) {
     case 'd':
     case 'i':
@@ -106,7 +144,7 @@ function convert(L: LuaState, out: ByteBuilder, spec: Specification, arg: number
       addUnsigned(L, out, spec, arg);
       break;
     case 'c':
-      pad(out, spec, [checkInteger(L, arg) & 0xff]);
+      pad(out, spec, Uint8Array.of(checkInteger(L, arg) & 0xff));
       break;
     case 'e':
     case 'E':
@@ -118,10 +156,10 @@ function convert(L: LuaState, out: ByteBuilder, spec: Specification, arg: number
       addFloat(L, out, spec, arg);
       break;
     case 's':
-      addString(L, out, spec, arg);
+      addString(L, job, spec);
       break;
     case 'q':
-      addQuoted(L, out, arg);
+      addQuoted(L, job);
       break;
     default:
       raise(L, `invalid option '%${shown(spec.conversion)}' to 'format'`);
@@ -135,10 +173,10 @@ function shown(conversion: string): string {
 }
 
 /** Adds `content` with spaces around it up to the width. */
-function pad(out: ByteBuilder, spec: Specification, content: ArrayLike<number> & Iterable<number>): void {
+function pad(out: ByteBuilder, spec: Specification, content: Uint8Array): void {
   const missing = Math.max(spec.width - content.length, 0);
   if (!spec.left) out.addFill(0x20, missing);
-  for (const byte of content) out.addByte(byte);
+  out.addBytes(content);
   if (spec.left) out.addFill(0x20, missing);
 }
 
@@ -213,22 +251,38 @@ function addFloat(L: LuaState, out: ByteBuilder, spec: Specification, arg: numbe
   addNumber(out, spec, prefix, text, spec.zero && finite);
 }
 
-function addString(L: LuaState, out: ByteBuilder, spec: Specification, arg: number): void {
-  const text = lauxlib.luaL_tolstring(L, arg);
-  if (spec.plain) {
-    out.addBytes(text);
+function addString(L: LuaState, job: Formatting, spec: Specification): void {
+  if (lauxlib.luaL_getmetafield(L, job.arg, TOSTRING) === lua.LUA_TNIL) {
+    lauxlib.luaL_tolstring(L, job.arg);
   } else {
-    if (text.includes(0)) argumentError(L, arg, 'string contains zeros');
-    pad(out, spec, spec.precision >= 0 ? text.subarray(0, spec.precision) : text);
+    lua.lua_pushvalue(L, job.arg);
+    job.pending = spec;
+    lua.lua_callk(L, 1, 1, job, resume);
+  }
+  finishString(L, job, spec);
+}
+
+/** Adds the string on top of the stack. */
+function finishString(L: LuaState, job: Formatting, spec: Specification): void {
+  job.pending = null;
+  const text = lua.lua_tostring(L, -1) ?? raise(L, "'__tostring' must return a string");
+  if (spec.plain) {
+    job.out.addBytes(text);
+  } else {
+    if (text.includes(0)) argumentError(L, job.arg, 'string contains zeros');
+    pad(job.out, spec, spec.precision >= 0 ? text.subarray(0, spec.precision) : text);
   }
   lua.lua_pop(L, 1);
 }
 
 /** Adds the argument as a literal that the Lua parser reads back. */
-function addQuoted(L: LuaState, out: ByteBuilder, arg: number): void {
+function addQuoted(L: LuaState, job: Formatting): void {
+  const { out, arg } = job;
   switch (lua.lua_type(L, arg)) {
     case lua.LUA_TSTRING:
-      addQuotedString(out, lauxlib.luaL_checkstring(L, arg));
+      out.addByte(QUOTE);
+      job.quoted = 0;
+      quote(L, job);
       return;
     case lua.LUA_TNUMBER: {
       const value = lua.lua_tonumber(L, arg);
@@ -246,18 +300,27 @@ function addQuoted(L: LuaState, out: ByteBuilder, arg: number): void {
   }
 }
 
-function addQuotedString(out: ByteBuilder, text: LuaString): void {
-  out.addByte(0x22);
-  for (let i = 0; i < text.length; i++) {
-    const byte = text[i] ?? 0;
-    if (byte === 0x22 || byte === 0x5c || byte === 0x0a) {
-      out.addByte(0x5c);
-      out.addByte(byte);
-    } else if (byte < 32 || byte === 127) {
-      out.addText(isDigit(text[i + 1]) ? `\\${String(byte).padStart(3, '0')}` : `\\${byte}`);
-    } else {
-      out.addByte(byte);
+/** Adds the rest of the string that is being quoted, and the quotation mark behind it. */
+function quote(L: LuaState, job: Formatting): void {
+  const { out } = job;
+  const text = lauxlib.luaL_checkstring(L, job.arg);
+  while (job.quoted < text.length) {
+    const end = Math.min(job.quoted + QUOTED_BYTES, text.length);
+    for (let i = job.quoted; i < end; i++) {
+      const byte = text[i] ?? 0;
+      if (byte === QUOTE || byte === 0x5c || byte === 0x0a) {
+        out.addByte(0x5c);
+        out.addByte(byte);
+      } else if (byte < 32 || byte === 127) {
+        out.addText(isDigit(text[i + 1]) ? `\\${String(byte).padStart(3, '0')}` : `\\${byte}`);
+      } else {
+        out.addByte(byte);
+      }
     }
+    hostOf(L).charge(L, (end - job.quoted) * STEPS_PER_QUOTED_BYTE);
+    job.quoted = end;
+    hostOf(L).giveWay(L, job, resume);
   }
-  out.addByte(0x22);
+  job.quoted = -1;
+  out.addByte(QUOTE);
 }

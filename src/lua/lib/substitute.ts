@@ -1,5 +1,5 @@
 /**
- * string.gsub. A function as replacement may wait, and endless work in it is sliced like any other.
+ * string.gsub. A function as replacement, or one behind a table, may wait, and endless work in it is sliced like any other.
  */
 import type { LuaState, LuaString } from 'fengari';
 import { lauxlib, lua } from '../engine.ts';
@@ -10,6 +10,7 @@ import { pushCapture, pushCaptures } from './captures.ts';
 import { Matcher } from './matcher.ts';
 import { compilePattern } from './pattern.ts';
 import { advance } from './search.ts';
+import { beginGet } from './table-access.ts';
 
 const ANCHOR = 0x5e;
 const ESCAPE = 0x25;
@@ -103,8 +104,13 @@ function replace(L: LuaState, job: Substitution): void {
     return;
   }
   pushCapture(L, matcher, 0);
-  lua.lua_gettable(L, 3);
-  addResult(L, job);
+  if (!beginGet(L, 3)) {
+    addResult(L, job);
+    return;
+  }
+  job.called = true;
+  lua.lua_callk(L, 2, 1, job, resume);
+  finishCall(L, job);
 }
 
 function finishCall(L: LuaState, job: Substitution): void {
