@@ -38,7 +38,7 @@ export interface OptionDefinition<Value> {
   readonly name: string;
   readonly group: (typeof OPTION_GROUPS)[number];
   readonly help: string;
-  /** A `flag` stands alone on the command line, a `list` may be given several times; of a `value` the last counts. */
+  /** A `flag` stands alone on the command line, a `value` is given once, a `list` may be given several times. */
   readonly kind: 'flag' | 'value' | 'list';
   /** What `--help` says of the default. */
   readonly shown?: string;
@@ -54,7 +54,7 @@ function value<Value>(
   read: (text: string) => Value,
   help: string,
 ): OptionDefinition<Value> {
-  return { name, group, help, kind: 'value', shown, fallback: read(shown), read: lastOf(read) };
+  return { name, group, help, kind: 'value', shown, fallback: read(shown), read: single(read) };
 }
 
 /** A value whose default is nothing, or follows from something else: `shown` says what. */
@@ -65,7 +65,7 @@ function optional<Value>(
   read: (text: string) => Value,
   help: string,
 ): OptionDefinition<Value | undefined> {
-  const definition = { name, group, help, kind: 'value', fallback: undefined, read: lastOf(read) } as const;
+  const definition = { name, group, help, kind: 'value', fallback: undefined, read: single(read) } as const;
   return shown === undefined ? definition : { ...definition, shown };
 }
 
@@ -74,12 +74,12 @@ function flag(
   name: string,
   help: string,
 ): OptionDefinition<boolean> {
-  return { name, group, help, kind: 'flag', fallback: false, read: lastOf(onOff) };
+  return { name, group, help, kind: 'flag', fallback: false, read: single(onOff) };
 }
 
-/** Of a value given several times the last counts. */
-export function lastOf<Value>(read: (text: string) => Value): (texts: readonly string[]) => Value {
-  return (texts) => read(texts.at(-1) ?? '');
+/** The reader of an option that is given once. */
+export function single<Value>(read: (text: string) => Value): (texts: readonly string[]) => Value {
+  return ([text = '']) => read(text);
 }
 
 /** `auto` is one per core that this process may use. @throws BadValue */

@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { MessageLimits } from './milter/transaction.ts';
 import { EXIT, OperatorError, systemReason } from './operator-error.ts';
-import { absolutePath, lastOf, OPTION_TABLE, type OptionDefinition, type Options } from './option-table.ts';
+import { absolutePath, OPTION_TABLE, type OptionDefinition, type Options, single } from './option-table.ts';
 import { BadValue, nearest } from './option-values.ts';
 
 const ENVIRONMENT_PREFIX = 'SMTPF_MILTER_';
@@ -30,13 +30,20 @@ interface Given {
 export function resolveOptions(commandLine: GivenOptions, environment: NodeJS.ProcessEnv): Options {
   const given = new Map<string, Given>();
   for (const [name, texts] of commandLine) {
-    if (find(name) === undefined) throw unknownName(`--${name}`, '--', name, EXIT.usage);
+    const definition = find(name);
+    if (definition === undefined) throw unknownName(`--${name}`, '--', name, EXIT.usage);
+    if (definition.kind !== 'list' && texts.length > 1) throw givenTwice(name);
     given.set(name, { texts, from: `--${name}`, exitCode: EXIT.usage });
   }
   addMissing(given, fromEnvironment(environment));
   const config = given.get('config');
   if (config !== undefined) addMissing(given, fromConfigFile(config));
   return readAll(given);
+}
+
+/** Of an option of the command line that may be given once. */
+export function givenTwice(name: string): OperatorError {
+  return new OperatorError(`--${name}: may be given only once`, EXIT.usage);
 }
 
 function addMissing(given: Map<string, Given>, more: ReadonlyMap<string, Given>): void {
@@ -83,7 +90,7 @@ function fromConfigFile(config: Given): Map<string, Given> {
 const absolutePathOption: OptionDefinition<string> = {
   ...OPTION_TABLE.config,
   fallback: '',
-  read: lastOf(absolutePath),
+  read: single(absolutePath),
 };
 
 function readConfig(file: string): object {

@@ -20,6 +20,9 @@ export const TRY_VALUES = {
   repeat: 'Directory or mbox file of messages: each is tried, and what became of them is summed up',
 } as const;
 
+/** Those that may be given several times. */
+export const TRY_LISTS: readonly string[] = ['to', 'macro'] satisfies (keyof typeof TRY_VALUES)[];
+
 export const TRY_SWITCHES = { json: 'Print JSON, see docs/try.md' } as const;
 
 /** An address with its angle brackets, and ESMTP parameters. */
@@ -52,24 +55,25 @@ export interface TryPlan {
 /** @param args as yargs has them. @throws OperatorError */
 export function readPlan(args: Readonly<Record<string, unknown>>): TryPlan {
   const texts = (name: keyof typeof TRY_VALUES): string[] => [args[name] ?? []].flat().map(String);
-  const last = (name: keyof typeof TRY_VALUES): string | undefined => texts(name).at(-1);
+  const text = (name: keyof typeof TRY_VALUES): string | undefined => texts(name)[0];
   const { policy, message, json } = args;
-  const ptr = bytes(last('ptr') ?? '');
+  const from = text('from');
+  const ptr = bytes(text('ptr') ?? '');
   const plan: TryPlan = {
     policy: String(policy),
     message: message === undefined ? undefined : String(message),
-    mta: readMta(last('mta') ?? 'postfix'),
-    ip: readIp(last('ip') ?? '192.0.2.1'),
+    mta: readMta(text('mta') ?? 'postfix'),
+    ip: readIp(text('ip') ?? '192.0.2.1'),
     ptr,
-    helo: bytes(last('helo') ?? '') || ptr || 'client.example',
-    from: texts('from').length === 0 ? undefined : readPath('from', last('from') ?? ''),
-    to: texts('to').map((text) => readPath('to', text)),
-    auth: optional(last('auth')),
-    tls: readTls(last('tls')),
+    helo: bytes(text('helo') ?? '') || ptr || 'client.example',
+    from: from === undefined ? undefined : readPath('from', from),
+    to: texts('to').map((recipient) => readPath('to', recipient)),
+    auth: optional(text('auth')),
+    tls: readTls(text('tls')),
     macros: new Map(texts('macro').map(readMacro)),
-    dns: last('dns'),
-    session: last('session'),
-    repeat: last('repeat'),
+    dns: text('dns'),
+    session: text('session'),
+    repeat: text('repeat'),
     json: json === true,
   };
   const [first, second] = [
