@@ -3,11 +3,12 @@
  */
 import { getHeapStatistics } from 'node:v8';
 import type { LuaState } from 'fengari';
-import { ascii, lauxlib, lua } from '../engine.ts';
+import { ascii, LONGEST_NUMERAL, latin1Of, lauxlib, lua } from '../engine.ts';
 import { argumentError, pushInteger, raise } from './arguments.ts';
 import { ByteBuilder } from './budget.ts';
 import { writeConsole } from './console.ts';
 import { type Call, runSteps, type Steps } from './steps.ts';
+import { beginGet, GET, isPlainTable } from './table-access.ts';
 
 const TAB = 9;
 const NEWLINE = 10;
@@ -69,6 +70,29 @@ function pairs(L: LuaState): number {
   lua.lua_pushvalue(L, 1);
   lua.lua_pushnil(L);
   return 3;
+}
+
+function ipairs(L: LuaState): number {
+  lauxlib.luaL_checkany(L, 1);
+  lua.lua_pushcfunction(L, nextElement);
+  lua.lua_pushvalue(L, 1);
+  lua.lua_pushinteger(L, 0);
+  return 3;
+}
+
+function nextElement(L: LuaState): number {
+  const i = (lauxlib.luaL_checkinteger(L, 2) + 1) | 0;
+  lua.lua_settop(L, 1);
+  lua.lua_pushinteger(L, i);
+  if (isPlainTable(L, 1)) return lua.lua_rawgeti(L, 1, i) === lua.LUA_TNIL ? 1 : 2;
+  return runSteps(L, elementBehind(L, i));
+}
+
+/** Pushes element i by way of metamethods; returns the number of results. */
+function* elementBehind(L: LuaState, i: number): Steps {
+  lua.lua_pushinteger(L, i);
+  if (beginGet(L, 1)) yield GET;
+  return lua.lua_isnil(L, -1) ? 1 : 2;
 }
 
 function* customPairs(L: LuaState): Steps {
@@ -140,7 +164,8 @@ function tonumber(L: LuaState): number {
   const base = lauxlib.luaL_checkinteger(L, 2);
   lauxlib.luaL_checktype(L, 1, lua.LUA_TSTRING);
   if (base < 2 || base > 36) argumentError(L, 2, 'base out of range');
-  const value = parseInteger(Buffer.from(lauxlib.luaL_checkstring(L, 1)).toString('latin1'), base);
+  const text = lauxlib.luaL_checkstring(L, 1);
+  const value = text.length > LONGEST_NUMERAL ? null : parseInteger(latin1Of(text), base);
   if (value === null) lua.lua_pushnil(L);
   else pushInteger(L, value);
   return 1;
@@ -162,6 +187,6 @@ function parseInteger(text: string, base: number): number | null {
 /** Puts these functions in the place of fengari's in the global table. */
 export function installBase(L: LuaState): void {
   lua.lua_pushglobaltable(L);
-  lauxlib.luaL_setfuncs(L, { collectgarbage, next, pairs, print, tonumber, tostring }, 0);
+  lauxlib.luaL_setfuncs(L, { collectgarbage, ipairs, next, pairs, print, tonumber, tostring }, 0);
   lua.lua_pop(L, 1);
 }

@@ -4,15 +4,21 @@
  */
 import type { LuaState, LuaString } from 'fengari';
 import { ascii, lauxlib, lua } from '../engine.ts';
+import { hostOf } from '../host.ts';
 import { argumentError, checkInteger, optInteger, pushInteger, raise } from './arguments.ts';
 import { ByteBuilder } from './budget.ts';
 import { pushSlice } from './captures.ts';
 import { startIndex } from './search.ts';
+import { runSteps, type Steps } from './steps.ts';
 
 const MAX_INTEGER_SIZE = 16;
 const MAX_ALIGNMENT = 8;
 const LUA_INTEGER_SIZE = 8;
 const MAX_SIZE = 0x7fffffff;
+
+/** Items of a format between two pauses, and what each costs in steps of Host.charge(). */
+const BATCH = 256;
+const STEPS_PER_ITEM = 50;
 
 type Kind = 'int' | 'uint' | 'float' | 'char' | 'string' | 'zstring' | 'padding' | 'align' | 'none';
 
@@ -29,6 +35,7 @@ class Format {
   readonly #text: LuaString;
   #at = 0;
   #maxAlignment = 1;
+  #items = 0;
   little = true;
 
   constructor(L: LuaState, text: LuaString) {
@@ -38,6 +45,13 @@ class Format {
 
   get done(): boolean {
     return this.#at >= this.#text.length;
+  }
+
+  /** Whether others should have their turn before the next item: now and then in a long format, which is charged for. */
+  pauses(): boolean {
+    if (++this.#items % BATCH !== 0) return false;
+    hostOf(this.#L).charge(this.#L, BATCH * STEPS_PER_ITEM);
+    return true;
   }
 
   /** The next item, when `offset` bytes come before it. */
@@ -158,11 +172,15 @@ function addFloat(out: ByteBuilder, value: number, size: number, little: boolean
 }
 
 export function string_pack(L: LuaState): number {
-  const format = new Format(L, lauxlib.luaL_checkstring(L, 1));
+  return runSteps(L, pack(L, new Format(L, lauxlib.luaL_checkstring(L, 1))));
+}
+
+function* pack(L: LuaState, format: Format): Steps {
   const out = new ByteBuilder(L);
   lua.lua_pushnil(L); // As in C, where it parts the arguments from a buffer: a missing one counts as nil.
   let arg = 1;
   while (!format.done) {
+    if (format.pauses()) yield 'pause';
     const { kind, size, padding } = format.next(out.length);
     out.addFill(0, padding);
     switch (kind) {
@@ -223,9 +241,13 @@ function checkFits(L: LuaState, arg: number, size: number, signed: boolean): num
 }
 
 export function string_packsize(L: LuaState): number {
-  const format = new Format(L, lauxlib.luaL_checkstring(L, 1));
+  return runSteps(L, packSize(L, new Format(L, lauxlib.luaL_checkstring(L, 1))));
+}
+
+function* packSize(L: LuaState, format: Format): Steps {
   let total = 0;
   while (!format.done) {
+    if (format.pauses()) yield 'pause';
     const { kind, size, padding } = format.next(total);
     if (total > MAX_SIZE - size - padding) argumentError(L, 1, 'format result too large');
     total += size + padding;
@@ -265,10 +287,17 @@ export function string_unpack(L: LuaState): number {
   const format = new Format(L, lauxlib.luaL_checkstring(L, 1));
   const data = lauxlib.luaL_checkstring(L, 2);
   const position = optInteger(L, 3, 1);
-  let at = position === 0 || -position > data.length ? -1 : startIndex(position, data.length);
+  const at = position === 0 || -position > data.length ? -1 : startIndex(position, data.length);
   if (at < 0 || at > data.length) argumentError(L, 3, 'initial position out of string');
+  return runSteps(L, unpack(L, format, data, at));
+}
+
+/** Reads the values that begin at `start`. */
+function* unpack(L: LuaState, format: Format, data: LuaString, start: number): Steps {
+  let at = start;
   let results = 0;
   while (!format.done) {
+    if (format.pauses()) yield 'pause';
     const { kind, size, padding } = format.next(at);
     if (size + padding > data.length - at) argumentError(L, 2, 'data string too short');
     at += padding;

@@ -2,7 +2,7 @@
  * The string library: fengari's with C's formats, sizes checked before anything is allocated, and pattern matching that
  * counts its work. The functions on patterns, string.format and string.pack have files of their own.
  */
-import type { LuaState } from 'fengari';
+import type { LuaState, LuaString } from 'fengari';
 import { ascii, lauxlib, lua, lualib } from '../engine.ts';
 import { hostOf } from '../host.ts';
 import { pushOwnedBytes } from '../values.ts';
@@ -12,10 +12,14 @@ import { pushSlice } from './captures.ts';
 import { string_format } from './format.ts';
 import { string_pack, string_packsize, string_unpack } from './pack.ts';
 import { string_find, string_gmatch, string_match } from './search.ts';
+import { runSteps, type Steps } from './steps.ts';
 import { string_gsub } from './substitute.ts';
 
 /** No result of string.rep is longer in C Lua (MAXSIZE of lstrlib.c). */
 const MAX_LENGTH = 0x7fffffff;
+
+/** For each value on the stack, in steps of Host.charge(). */
+const STEPS_PER_VALUE = 3;
 
 /** A position from 1, negative ones counted from the end. */
 function absolute(position: number, length: number): number {
@@ -44,13 +48,14 @@ function string_byte(L: LuaState): number {
   const first = Math.max(start, 1);
   if (first > end) return 0;
   lauxlib.luaL_checkstack(L, end - first + 1, ascii('string slice too long'));
-  hostOf(L).charge(L, end - first);
+  hostOf(L).charge(L, (end - first) * STEPS_PER_VALUE);
   for (let i = first - 1; i < end; i++) lua.lua_pushinteger(L, text[i] ?? 0);
   return end - first + 1;
 }
 
 function string_char(L: LuaState): number {
   const count = lua.lua_gettop(L);
+  hostOf(L).charge(L, count * STEPS_PER_VALUE);
   const bytes = new Uint8Array(count);
   for (let arg = 1; arg <= count; arg++) {
     const value = checkInteger(L, arg);
@@ -61,17 +66,46 @@ function string_char(L: LuaState): number {
   return 1;
 }
 
-/** The same bytes with each of [first, last] changed by `difference`. */
-function pushShifted(L: LuaState, first: number, last: number, difference: number): number {
+/** Bytes converted between two pauses. */
+const BATCH = 256 * 1024;
+
+/** Pushes argument 1 converted by `convert`, which fills bytes [start, end) of the new string. */
+function pushConverted(
+  L: LuaState,
+  convert: (text: LuaString, into: Uint8Array, start: number, end: number) => void,
+): number {
   const text = lauxlib.luaL_checkstring(L, 1);
-  hostOf(L).charge(L, text.length);
-  const shifted = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) {
-    const byte = text[i] ?? 0;
-    shifted[i] = byte >= first && byte <= last ? byte + difference : byte;
-  }
-  pushOwnedBytes(L, shifted);
+  const into = new Uint8Array(text.length);
+  hostOf(L).charge(L, Math.min(text.length, BATCH));
+  convert(text, into, 0, Math.min(text.length, BATCH));
+  if (text.length > BATCH) return runSteps(L, convertRest(L, text, into, convert));
+  pushOwnedBytes(L, into);
   return 1;
+}
+
+function* convertRest(
+  L: LuaState,
+  text: LuaString,
+  into: Uint8Array,
+  convert: (text: LuaString, into: Uint8Array, start: number, end: number) => void,
+): Steps {
+  for (let start = BATCH; start < text.length; start += BATCH) {
+    yield 'pause';
+    hostOf(L).charge(L, BATCH);
+    convert(text, into, start, Math.min(start + BATCH, text.length));
+  }
+  pushOwnedBytes(L, into);
+  return 1;
+}
+
+/** Each byte of [first, last] is changed by `difference`. */
+function pushShifted(L: LuaState, first: number, last: number, difference: number): number {
+  return pushConverted(L, (text, into, start, end) => {
+    for (let i = start; i < end; i++) {
+      const byte = text[i] ?? 0;
+      into[i] = byte >= first && byte <= last ? byte + difference : byte;
+    }
+  });
 }
 
 function string_lower(L: LuaState): number {
@@ -83,8 +117,9 @@ function string_upper(L: LuaState): number {
 }
 
 function string_reverse(L: LuaState): number {
-  pushOwnedBytes(L, new Uint8Array(lauxlib.luaL_checkstring(L, 1)).reverse());
-  return 1;
+  return pushConverted(L, (text, into, start, end) => {
+    for (let i = start; i < end; i++) into[i] = text[text.length - 1 - i] ?? 0;
+  });
 }
 
 function string_rep(L: LuaState): number {
