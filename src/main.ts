@@ -184,6 +184,10 @@ function readVersion(): string {
   return found ? String(manifest.version) : 'unknown';
 }
 
+function warn(message: string): void {
+  process.stderr.write(`smtpf-milter: warning: ${message.replaceAll('\n', ' ')}\n`);
+}
+
 async function main(): Promise<number> {
   try {
     const parsed = await parse(spellFlags(process.argv.slice(2)));
@@ -191,8 +195,10 @@ async function main(): Promise<number> {
       process.stdout.write(`${parsed}\n`);
       return EXIT.ok;
     }
-    const options = resolveOptions(givenOptions(parsed), process.env);
-    return await parsed.command.run(options, parsed.args, VERSION);
+    const { command } = parsed;
+    const concern = command.options && { takes: (name: string) => takes(command, name), warn };
+    const options = resolveOptions(givenOptions(parsed), process.env, concern);
+    return await command.run(options, parsed.args, VERSION);
   } catch (error) {
     if (error instanceof OperatorError) {
       process.stderr.write(`smtpf-milter: ${error.message.replaceAll('\n', ' ')}\n`);

@@ -23,11 +23,26 @@ interface Given {
   readonly exitCode: number;
 }
 
+/** Of a command that needs some options only: what is wrong with others in environment and config file is not its affair. */
+export interface Concern {
+  readonly takes: (name: string) => boolean;
+  readonly warn: (message: string) => void;
+}
+
 /**
  * The options in force.
+ * @param concern undefined: everything has to be right.
  * @throws OperatorError (64 for command line and environment, 78 for the config file) on the first thing that is wrong.
  */
-export function resolveOptions(commandLine: GivenOptions, environment: NodeJS.ProcessEnv): Options {
+export function resolveOptions(
+  commandLine: GivenOptions,
+  environment: NodeJS.ProcessEnv,
+  concern?: Concern,
+): Options {
+  const tolerate = (error: OperatorError): void => {
+    if (concern === undefined) throw error;
+    concern.warn(error.message);
+  };
   const given = new Map<string, Given>();
   for (const [name, texts] of commandLine) {
     const definition = find(name);
@@ -35,10 +50,14 @@ export function resolveOptions(commandLine: GivenOptions, environment: NodeJS.Pr
     if (definition.kind !== 'list' && texts.length > 1) throw givenTwice(name);
     given.set(name, { texts, from: `--${name}`, exitCode: EXIT.usage });
   }
-  addMissing(given, fromEnvironment(environment));
+  addMissing(given, fromEnvironment(environment, tolerate));
   const config = given.get('config');
-  if (config !== undefined) addMissing(given, fromConfigFile(config));
-  return readAll(given);
+  if (config !== undefined && concern?.takes('config') !== false)
+    addMissing(given, fromConfigFile(config, tolerate));
+  return readAll(given, (name, error) => {
+    if (concern?.takes(name) !== false || commandLine.has(name)) throw error;
+    concern.warn(error.message);
+  });
 }
 
 /** Of an option of the command line that may be given once. */
@@ -50,7 +69,10 @@ function addMissing(given: Map<string, Given>, more: ReadonlyMap<string, Given>)
   for (const [name, found] of more) if (!given.has(name)) given.set(name, found);
 }
 
-function fromEnvironment(environment: NodeJS.ProcessEnv): Map<string, Given> {
+function fromEnvironment(
+  environment: NodeJS.ProcessEnv,
+  tolerate: (error: OperatorError) => void,
+): Map<string, Given> {
   const given = new Map<string, Given>();
   for (const [variable, content] of Object.entries(environment)) {
     if (!variable.startsWith(ENVIRONMENT_PREFIX) || content === undefined || content === '') continue;
@@ -59,7 +81,8 @@ function fromEnvironment(environment: NodeJS.ProcessEnv): Map<string, Given> {
     if (definition === undefined) {
       // Kubernetes and Docker set such variables for a service that is called smtpf-milter.
       if (/^(port|service|name|env)(-|$)/.test(name)) continue;
-      throw unknownName(variable, ENVIRONMENT_PREFIX, name, EXIT.usage);
+      tolerate(unknownName(variable, ENVIRONMENT_PREFIX, name, EXIT.usage));
+      continue;
     }
     const texts = definition.kind === 'list' ? content.split(/\s+/).filter((part) => part !== '') : [content];
     if (texts.length > 0) given.set(name, { texts, from: variable, exitCode: EXIT.usage });
@@ -68,14 +91,17 @@ function fromEnvironment(environment: NodeJS.ProcessEnv): Map<string, Given> {
 }
 
 /** `config` names the file. */
-function fromConfigFile(config: Given): Map<string, Given> {
+function fromConfigFile(config: Given, tolerate: (error: OperatorError) => void): Map<string, Given> {
   const file = read(absolutePathOption, config);
   const given = new Map<string, Given>();
   for (const [key, content] of Object.entries(readConfig(file))) {
     const name = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`).replaceAll('_', '-');
     const from = `${file}: ${JSON.stringify(key)}`;
     const definition = find(name);
-    if (definition === undefined) throw unknownName(from, '', name, EXIT.config);
+    if (definition === undefined) {
+      tolerate(unknownName(from, '', name, EXIT.config));
+      continue;
+    }
     if (name === 'config') throw new OperatorError(`${from}: a config file cannot name another`, EXIT.config);
     if (Array.isArray(content) && definition.kind !== 'list') {
       throw new OperatorError(`${from}: ${JSON.stringify(content)} must be a single value`, EXIT.config);
@@ -126,11 +152,22 @@ function configTexts(content: unknown, from: string): readonly string[] {
   return texts;
 }
 
-function readAll(given: ReadonlyMap<string, Given>): Options {
+/** @param refuse throws, or else the default is taken. */
+function readAll(
+  given: ReadonlyMap<string, Given>,
+  refuse: (name: string, error: OperatorError) => void,
+): Options {
   const table = OPTION_TABLE;
   const of = <Value>(definition: OptionDefinition<Value>): Value => {
     const found = given.get(definition.name);
-    return found === undefined ? definition.fallback : read(definition, found);
+    if (found === undefined) return definition.fallback;
+    try {
+      return read(definition, found);
+    } catch (error) {
+      if (!(error instanceof OperatorError)) throw error;
+      refuse(definition.name, error);
+      return definition.fallback;
+    }
   };
   return Object.freeze({
     listen: of(table.listen),

@@ -154,6 +154,60 @@ describe('a wrong environment', { concurrency: 4 }, () => {
   }
 });
 
+describe('a command that needs some options only', { concurrency: 4 }, () => {
+  const others: readonly (readonly [string, Record<string, string>, RegExp])[] = [
+    [
+      'an unknown variable',
+      { SMTPF_MILTER_SCIRPT: 'x' },
+      /^smtpf-milter: warning: SMTPF_MILTER_SCIRPT: unknown option \(did you mean SMTPF_MILTER_SCRIPT\?\)\n$/,
+    ],
+    [
+      'a wrong value of another option',
+      { SMTPF_MILTER_GRACE: 'abc' },
+      /^smtpf-milter: warning: SMTPF_MILTER_GRACE: "abc" must be a number of seconds from 0 to 86400\n$/,
+    ],
+  ];
+  for (const [name, variables, warning] of others) {
+    test(`warns of ${name}, and does its work`, async (t) => {
+      const script = join(directory(t), 'policy.lua');
+      writeFileSync(script, 'function smtp.do_mail() end\n');
+      const { code, stdout, stderr } = await run(['check', script], variables);
+      assert.deepEqual({ code, stdout }, { code: 0, stdout: `${script}: callbacks: do_mail\n` });
+      assert.match(stderr, warning);
+      assert.equal((await run(['stubs'], variables)).code, 0);
+    });
+  }
+
+  test('reads no config file where it needs no options', async () => {
+    assert.equal((await run(['stubs'], { SMTPF_MILTER_CONFIG: '/nowhere/smtpf.json' })).code, 0);
+  });
+
+  test('fails on a wrong value of one of them', async () => {
+    const { code, stderr } = await run(['check', 'a.lua'], { SMTPF_MILTER_CPU_MS: 'abc' });
+    assert.equal(code, 64);
+    assert.match(stderr, /^smtpf-milter: SMTPF_MILTER_CPU_MS: "abc" must be a whole number/);
+  });
+
+  test('warns of unknown names in the config file, and heeds the others', (t) => {
+    const file = join(directory(t), 'smtpf.json');
+    writeFileSync(file, '{"lisen": "x", "cpuMs": 7, "grace": -1}');
+    const warnings: string[] = [];
+    const options = resolveOptions(
+      given(['config', file]),
+      {},
+      {
+        takes: (name) => name === 'cpu-ms',
+        warn: (message) => warnings.push(message),
+      },
+    );
+    assert.deepEqual([options.cpuMs, options.graceMs], [7, 30_000]);
+    assert.deepEqual(warnings, [
+      `${file}: "lisen": unknown option (did you mean listen?)`,
+      `${file}: "grace": "-1" must be a number of seconds from 0 to 86400`,
+    ]);
+  });
+});
+
 describe('a wrong config file', () => {
   const cases: readonly (readonly [string, string, RegExp])[] = [
     ['no JSON', '{ "listen": ', /^--config FILE: is not JSON: /],
