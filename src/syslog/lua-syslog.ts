@@ -60,7 +60,6 @@ const CONSTANTS = {
 
 const LEVEL_MASK = 7;
 const FACILITY_MASK = 0x3f8;
-const MAX_FACILITY = 23 << 3;
 
 /** No target takes a longer line. */
 const MAX_TEXT_BYTES = 8192;
@@ -167,7 +166,8 @@ export function syslogLibrary(sink: LogSink, stderr: LogSink = new StderrSink())
   };
 }
 
-/** A level, a facility, or both or-ed. */
+/** A level, a facility, or both or-ed. The facilities 12 to 15 have no names in <syslog.h>, and there are 24. */
 function isPriority(value: number): boolean {
-  return value >= 0 && value <= (MAX_FACILITY | LEVEL_MASK);
+  const facility = value >> 3;
+  return facility >= 0 && facility < 24 && (facility < 12 || facility > 15);
 }

@@ -196,7 +196,7 @@ describe('a command that needs some options only', { concurrency: 4 }, () => {
       given(['config', file]),
       {},
       {
-        takes: (name) => name === 'cpu-ms',
+        takes: (name) => name === 'cpu-ms' || name === 'config',
         warn: (message) => warnings.push(message),
       },
     );

@@ -92,6 +92,20 @@ describe('syslog.syslog', () => {
       { ...byDefault, facility: 19, severity: 3, text: 'S1 hello' },
     ]);
   });
+  it('takes the first and the last value there is', () => {
+    const priorities = logged('for _, p in ipairs{ 0, 7, 8, 95, 128, 191 } do syslog.syslog(p, "") end');
+    assert.deepEqual(
+      priorities.map(({ facility, severity }) => [facility, severity]),
+      [
+        [2, 0],
+        [2, 7],
+        [1, 0],
+        [11, 7],
+        [16, 0],
+        [23, 7],
+      ],
+    );
+  });
   it('never interprets %', () => {
     const [record] = logged('syslog.syslog(6, "%s %n %d 100% %")');
     assert.equal(record?.text, 'S1 %s %n %d 100% %');
@@ -189,6 +203,9 @@ describe('arguments', () => {
     ['syslog.syslog(6.5, "x")', "bad argument #1 to 'syslog' (number has no integer representation)"],
     ['syslog.syslog(-1, "x")', "bad argument #1 to 'syslog' (invalid level)"],
     ['syslog.syslog(1 << 10, "x")', "bad argument #1 to 'syslog' (invalid level)"],
+    ['syslog.syslog(99, "x")', "bad argument #1 to 'syslog' (invalid level)"],
+    ['syslog.syslog(127, "x")', "bad argument #1 to 'syslog' (invalid level)"],
+    ['syslog.syslog(192, "x")', "bad argument #1 to 'syslog' (invalid level)"],
     ['syslog.syslog(6)', "bad argument #2 to 'syslog' (string expected, got no value)"],
     ['syslog.log(6, {})', "bad argument #2 to 'log' (string expected, got table)"],
     ['syslog.error()', "bad argument #1 to 'error' (string expected, got no value)"],
@@ -196,6 +213,7 @@ describe('arguments', () => {
     ['syslog.openlog({})', "bad argument #1 to 'openlog' (string expected, got table)"],
     ['syslog.openlog("x", "PID")', "bad argument #2 to 'openlog' (number expected, got string)"],
     ['syslog.openlog("x", 1, 6)', "bad argument #3 to 'openlog' (invalid facility)"],
+    ['syslog.openlog("x", 1, 12 << 3)', "bad argument #3 to 'openlog' (invalid facility)"],
     ['syslog.openlog("x", 1, 24 << 3)', "bad argument #3 to 'openlog' (invalid facility)"],
   ];
   for (const [source, message] of cases) {
