@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
 import type { LClosure, LuaState, Proto, TString } from 'fengari';
-import { internals, latin1Of, lauxlib, lua, nativeErrorHandler } from './engine.ts';
+import { ascii, internals, latin1Of, lauxlib, lua, nativeErrorHandler } from './engine.ts';
 import { errnoOf, errorText } from './lib/errno.ts';
 
 export class Script {
@@ -99,6 +99,25 @@ export function luaText(file: Uint8Array): Uint8Array {
   return text;
 }
 
+/** Longest policy script, in bytes. */
+const MAX_BYTES = 16 * 1024 * 1024;
+
+/** Steps of Host.charge(): some 100 ms, or an `if` with 5000 branches. */
+const MAX_WORK = 1e8;
+
+/** Stands in for a session's host: ends the compiling of a file whose jumps and labels take time without bound. */
+class Compiling {
+  #work = 0;
+
+  engineWorked(L: LuaState, steps: number): void {
+    this.#work += steps;
+    if (this.#work > MAX_WORK) lauxlib.luaL_error(L, ascii('function has too many jumps or labels'));
+  }
+
+  stringMade(): void {}
+  nativeError(): void {}
+}
+
 /**
  * Compiles Lua source.
  *
@@ -114,6 +133,7 @@ export function compile(source: Uint8Array, path: string): Script {
     throw error instanceof ScriptError ? new ScriptError(`${path}: ${error.message}`) : error;
   }
   const L = lauxlib.luaL_newstate();
+  L.l_G.host = new Compiling();
   lua.lua_atnativeerror(L, nativeErrorHandler);
   const chunkName = new Uint8Array(Buffer.from(`@${path}`));
   const status = lauxlib.luaL_loadbufferx(L, text, text.length, chunkName, TEXT_ONLY);
@@ -155,7 +175,7 @@ export class ScriptFile {
   readonly #maxBytes: number;
 
   /** @param maxBytes a longer file is not read */
-  constructor(path: string, maxBytes = Number.POSITIVE_INFINITY) {
+  constructor(path: string, maxBytes = MAX_BYTES) {
     this.path = path;
     this.#maxBytes = maxBytes;
   }
@@ -177,7 +197,9 @@ export class ScriptFile {
   current(): CurrentScript {
     try {
       const stats = statSync(this.path, { bigint: true });
-      if (stats.size > this.#maxBytes) throw new ScriptError(`cannot read ${this.path}: too large`);
+      if (stats.size > this.#maxBytes) {
+        throw new ScriptError(`cannot read ${this.path}: longer than ${this.#maxBytes / 1048576} MiB`);
+      }
       const version = versionOf(stats, this.path);
       if (this.#current !== undefined && version === this.#version && !this.#young) return this.#current;
       return this.#read();

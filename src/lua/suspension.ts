@@ -7,8 +7,8 @@ import type { Suspension } from './host.ts';
 
 /** For places where JavaScript is in the middle of a call: it cannot be left and taken up again. */
 export const CANNOT_WAIT: LuaString = ascii(
-  'cannot wait here: a library function that cannot be left in the middle has called this one (a reader of load, a ' +
-    'metamethod), or an error handler has: collect what is needed here, and wait after it',
+  'cannot wait here: a library function that cannot be left in the middle has called this one (a metamethod of ' +
+    'package.loaded), or an error handler has: collect what is needed here, and wait after it',
 );
 
 /** The end of a time slice. */

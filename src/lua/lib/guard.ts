@@ -2,17 +2,13 @@
  * The base functions that protect calls or run text: `pcall`, `xpcall`, `load`, `loadfile`, `dofile`.
  *
  * They are ours so that the end of a callback passes through them (fengari's own would hand it to the script as an
- * error), so that work on a long text is counted, and so that precompiled chunks are refused: the VM does not check
+ * error), so that work on a text is counted and limited, and so that precompiled chunks are refused: the VM does not check
  * them, and one made by hand can reach what belongs to JavaScript.
  */
-import { closeSync, constants, openSync, readFileSync, statSync } from 'node:fs';
 import type { LuaFunction, LuaState, LuaString } from 'fengari';
 import { ascii, bytesOf, latin1Of, lauxlib, lua } from '../engine.ts';
-import { hostOf } from '../host.ts';
-import { luaText, ScriptError } from '../script.ts';
-import { checkLength } from './budget.ts';
-import { errnoOf, errorText } from './errno.ts';
-import { pushCompiledFile } from './source-files.ts';
+import { LONGEST_CHUNK, loadText, TOO_LONG } from './load-text.ts';
+import { pushFile } from './source-files.ts';
 
 const MULTRET = -1;
 
@@ -44,41 +40,8 @@ const xpcall: LuaFunction = (L) => {
   return finishCall(L, status, 2);
 };
 
-/** The parser is not interrupted by the count hook, so it is fed in pieces, each of them counted. */
-const PIECE = 4096;
-/** Parsing takes about 100 ns for a byte. */
-const STEPS_PER_BYTE = 10;
 const TEXT = ascii('t');
-/** Where load's reader keeps its last piece: above all arguments. */
-const RESERVED_SLOT = 5;
-
-/** Loads `text` as a function, or leaves the parser's message; returns the status. */
-function loadText(L: LuaState, text: LuaString, chunkName: LuaString): number {
-  let position = 0;
-  const reader = (L: LuaState): LuaString | null => {
-    if (position >= text.length) return null;
-    const piece = text.subarray(position, position + PIECE);
-    position += PIECE;
-    hostOf(L).charge(L, piece.length * STEPS_PER_BYTE);
-    return piece;
-  };
-  return lua.lua_load(L, reader, null, chunkName, TEXT);
-}
-
-function readPiece(L: LuaState): LuaString | null {
-  lauxlib.luaL_checkstack(L, 2, ascii('too many nested functions'));
-  lua.lua_pushvalue(L, 1);
-  lua.lua_call(L, 0, 1);
-  if (lua.lua_isnil(L, -1)) {
-    lua.lua_pop(L, 1);
-    return null;
-  }
-  if (!lua.lua_isstring(L, -1)) return lauxlib.luaL_error(L, ascii('reader function must return a string'));
-  lua.lua_replace(L, RESERVED_SLOT);
-  const piece = lua.lua_tostring(L, RESERVED_SLOT);
-  hostOf(L).charge(L, (piece?.length ?? 0) * STEPS_PER_BYTE);
-  return piece;
-}
+const CHUNK_TOO_LONG = `chunk ${TOO_LONG}: put it into a file and use dofile`;
 
 /** The result of a load with `status`: the function with its environment from `env` (0: none given), or nil, message. */
 function finishLoad(L: LuaState, status: number, env: number): number {
@@ -104,51 +67,74 @@ function refuse(L: LuaState, message: string): number {
 const allowsText = (mode: LuaString): boolean => latin1Of(mode).includes('t');
 const notText = (mode: LuaString): string => `attempt to load a text chunk (mode is '${latin1Of(mode)}')`;
 
+/** A chunk that a function of the script hands out in pieces, which is asked for all of them before they are compiled. */
+class Pieces {
+  readonly chunkName: LuaString;
+  readonly env: number;
+  readonly pieces: LuaString[] = [];
+  length = 0;
+
+  constructor(chunkName: LuaString, env: number) {
+    this.chunkName = chunkName;
+    this.env = env;
+  }
+}
+
 const load: LuaFunction = (L) => {
   const text = lua.lua_tostring(L, 1);
   const mode = lauxlib.luaL_optstring(L, 3, TEXT);
   const env = lua.lua_isnone(L, 4) ? 0 : 4;
   if (!allowsText(mode)) return refuse(L, notText(mode));
-  if (text !== null) return finishLoad(L, loadText(L, text, lauxlib.luaL_optstring(L, 2, text)), env);
+  if (text !== null) return loadChunk(L, text, lauxlib.luaL_optstring(L, 2, text), env);
   const chunkName = lauxlib.luaL_optstring(L, 2, ascii('=(load)'));
   lauxlib.luaL_checktype(L, 1, lua.LUA_TFUNCTION);
-  lua.lua_settop(L, RESERVED_SLOT);
-  return finishLoad(L, lua.lua_load(L, readPiece, null, chunkName, TEXT), env);
+  lua.lua_settop(L, 4);
+  return collect(L, new Pieces(chunkName, env));
 };
 
-/** Some files of /proc would stop the whole process until there is something to read. */
-function readWithoutWaiting(path: Buffer): Buffer {
-  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  try {
-    return readFileSync(descriptor);
-  } finally {
-    closeSync(descriptor);
+function loadChunk(L: LuaState, text: LuaString, chunkName: LuaString, env: number): number {
+  if (text.length > LONGEST_CHUNK) return refuse(L, CHUNK_TOO_LONG);
+  return finishLoad(L, loadText(L, text, chunkName), env);
+}
+
+function collect(L: LuaState, job: Pieces): number {
+  for (;;) {
+    lua.lua_pushvalue(L, 1);
+    const results = take(L, lua.lua_pcallk(L, 0, 1, 0, job, resumeCollect), job);
+    if (results !== null) return results;
   }
 }
 
-/**
- * Loads a file of Lua text as luaL_loadfilex does: a function on the stack and LUA_OK, or a message and another status.
- */
+const resumeCollect = (L: LuaState, status: number, job: unknown): number =>
+  job instanceof Pieces ? (take(L, status, job) ?? collect(L, job)) : 0;
+
+/** Takes the piece on top of the stack; the number of load's results when it was the last, or an error. */
+function take(L: LuaState, status: number, job: Pieces): number | null {
+  if (status !== lua.LUA_OK && status !== lua.LUA_YIELD) return finishLoad(L, status, 0);
+  const isEnd = lua.lua_isnil(L, -1);
+  const piece = isEnd || !lua.lua_isstring(L, -1) ? null : lua.lua_tostring(L, -1);
+  if (piece === null && !isEnd) {
+    lauxlib.luaL_where(L, 1);
+    return refuse(
+      L,
+      `${latin1Of(lua.lua_tostring(L, -1) ?? bytesOf(''))}reader function must return a string`,
+    );
+  }
+  lua.lua_pop(L, 1);
+  if (piece === null || piece.length === 0) {
+    return loadChunk(L, new Uint8Array(Buffer.concat(job.pieces)), job.chunkName, job.env);
+  }
+  job.length += piece.length;
+  job.pieces.push(piece);
+  return job.length > LONGEST_CHUNK ? refuse(L, CHUNK_TOO_LONG) : null;
+}
+
+/** Loads a file of Lua text: a function on the stack and LUA_OK, or a message and another status. */
 export function loadFile(L: LuaState, name: LuaString): number {
-  if (pushCompiledFile(L, latin1Of(name))) return lua.LUA_OK;
-  const path = Buffer.from(name);
-  let text: LuaString;
-  try {
-    const stats = statSync(path);
-    if (!stats.isFile()) return pushProblem(L, 'read', name, 'Not a regular file');
-    checkLength(L, stats.size);
-    text = luaText(readWithoutWaiting(path));
-  } catch (error) {
-    if (error instanceof ScriptError) return pushProblem(L, 'load', name, error.message);
-    if (!(error instanceof Error)) throw error; // Lua's own.
-    return pushProblem(L, 'open', name, errorText(errnoOf(error)));
-  }
-  return loadText(L, text, Buffer.concat([Buffer.from('@'), name]));
-}
-
-function pushProblem(L: LuaState, verb: string, name: LuaString, reason: string): number {
-  lua.lua_pushstring(L, bytesOf(`cannot ${verb} ${latin1Of(name)}: ${reason}`));
-  return lua.LUA_ERRRUN;
+  const problem = pushFile(L, name);
+  if (problem === null) return lua.LUA_OK;
+  lua.lua_pushstring(L, bytesOf(problem));
+  return lua.LUA_ERRSYNTAX;
 }
 
 const NO_NAME = 'cannot read stdin: a policy has no standard input';

@@ -5,15 +5,11 @@
  */
 import { accessSync, constants } from 'node:fs';
 import type { LuaFunction, LuaState } from 'fengari';
-import { ascii, lauxlib, lua, lualib } from '../engine.ts';
+import { ascii, bytesOf, lauxlib, lua, lualib } from '../engine.ts';
 import { hostOf } from '../host.ts';
-import { luaText, ScriptError } from '../script.ts';
 import { fieldOf, globalsOf, setField, tableOf, textValue } from '../values.ts';
 import { checkCString, cString, raise, setTextField } from './arguments.ts';
-import { openDevice } from './device.ts';
-import { errnoOf, errorText } from './errno.ts';
-import { pushCompiledFile } from './source-files.ts';
-import { Stream } from './stream.ts';
+import { pushFile } from './source-files.ts';
 
 function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
@@ -77,35 +73,10 @@ function package_loadlib(L: LuaState): number {
 
 /** Pushes the compiled file and its name, or raises an error. */
 function pushModule(L: LuaState, name: string, file: string): number {
-  const problem = compileFile(L, file);
+  const problem = pushFile(L, bytesOf(file));
   if (problem !== null) raise(L, `error loading module '${name}' from file '${file}':\n\t${problem}`);
   lua.lua_pushstring(L, Buffer.from(file, 'latin1'));
   return 2;
-}
-
-/** Pushes the file's main function; returns null, or why there is none. */
-function compileFile(L: LuaState, file: string): string | null {
-  if (pushCompiledFile(L, file)) return null;
-  let text: Uint8Array;
-  try {
-    const stream = new Stream(openDevice(cString(Buffer.from(file, 'latin1')), 'r'), {
-      readable: true,
-      writable: false,
-      append: false,
-    });
-    try {
-      text = luaText(stream.readAll(L));
-    } finally {
-      stream.close();
-    }
-  } catch (error) {
-    if (error instanceof ScriptError) return `${file}: ${error.message}`;
-    return `cannot read ${file}: ${errorText(errnoOf(error))}`;
-  }
-  const chunkName = Buffer.from(`@${file}`, 'latin1');
-  if (lauxlib.luaL_loadbufferx(L, text, text.length, chunkName, ascii('t')) === lua.LUA_OK) return null;
-  const message = lua.lua_tostring(L, -1);
-  return message === null ? 'cannot be compiled' : latin1(message);
 }
 
 /** package.searchers[2]; upvalue 1 is the package table. */

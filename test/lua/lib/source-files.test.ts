@@ -33,7 +33,7 @@ async function run(source: string): Promise<string> {
 function compiled(path: string): unknown {
   const { state } = new LuaContext({ template, script: compile(Buffer.from(''), 'test.lua') });
   assert.ok(state);
-  if (!pushCompiledFile(state, path)) return undefined;
+  if (pushCompiledFile(state, path) !== null) return undefined;
   return (lua.lua_topointer(state, -1) as LClosure).p;
 }
 
@@ -77,10 +77,40 @@ describe('a file that scripts load', () => {
     assert.equal(await run('return require "broken"'), 'mended');
   });
 
-  it('of great length is not parsed in one go', async () => {
-    const path = write('long.lua', `return 1 --${'x'.repeat(256 * 1024)}`);
-    assert.equal(compiled(path), undefined);
+  it('has a length of 1 MiB at most', async () => {
+    const path = write('long.lua', `return 1 --${'x'.repeat(1024 * 1024 - 11)}`);
+    assert.ok(compiled(path));
     assert.equal(await run('return require "long"'), '1');
+    write('long.lua', `return 1 --${'x'.repeat(1024 * 1024)}`);
+    assert.match(
+      await run('return select(2, pcall(require, "long"))'),
+      /cannot read .*: longer than 1024 KiB$/,
+    );
+  });
+
+  it('with another name than one in ASCII is loaded too, and has a length of 128 KiB at most', async () => {
+    const path = JSON.stringify(join(folder, 'n\xe4me.lua')).replace('\xe4', '\\195\\164');
+    write('n\xe4me.lua', `return 1 --${'x'.repeat(128 * 1024 - 11)}`);
+    assert.equal(await run(`return dofile(${path})`), '1');
+    write('n\xe4me.lua', `return 1 --${'x'.repeat(128 * 1024)}`);
+    assert.match(await run(`return loadfile(${path})`), /^nil cannot read .*: longer than 128 KiB$/);
+  });
+
+  it('is a regular file', async () => {
+    const message =
+      /^error loading module 'x' from file '\/dev\/zero':\n\tcannot read \/dev\/zero: Not a regular file$/;
+    assert.match(await run('package.path = "/dev/zero" return select(2, pcall(require, "x"))'), message);
+    assert.equal(await run('return loadfile("/dev/zero")'), 'nil cannot read /dev/zero: Not a regular file');
+  });
+
+  it('does not keep the process with endless lists of jumps', async () => {
+    write('jumps.lua', `return a${' or a'.repeat(100_000)}`);
+    assert.match(
+      await run('return select(2, pcall(require, "jumps"))'),
+      /function has too many jumps or labels/,
+    );
+    write('branches.lua', `if a then${' elseif a then'.repeat(3000)} end return "fine"`);
+    assert.equal(await run('return require "branches"'), 'fine');
   });
 
   it('is forgotten when many others were loaded since', () => {
