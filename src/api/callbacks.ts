@@ -139,6 +139,6 @@ export const CALLBACKS: readonly Callback[] = [
 
 export const callbacksChapter: Chapter = {
   title: 'Callbacks',
-  doc: 'Functions that the script defines. One that is absent is skipped, and the MTA is not even asked to tell of its event. A callback returns nothing, nil, 0 or a 2yz code to go on, or a 4yz or 5yz code and a text to refuse. The names of smtpf’s own code (`smtp.rcpt` for `smtp.do_rcpt`) are used where the others are absent.',
+  doc: 'Functions that the script defines. One that is absent is skipped, and the MTA is not even asked to tell of its event: so a callback must be there, in the table `smtp` itself, when the main chunk ends. One that a metatable supplies (`__index`) is not seen, and one that another callback defines first may never be called. A callback returns nothing, nil, 0 or a 2yz code to go on, or a 4yz or 5yz code and a text to refuse. The names of smtpf’s own code (`smtp.rcpt` for `smtp.do_rcpt`) are used where the others are absent.',
   entries: CALLBACKS,
 };

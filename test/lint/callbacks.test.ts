@@ -83,6 +83,27 @@ test('double-callback: one of two by a condition, and different callbacks', () =
   }
 });
 
+test('late-callback: first defined inside another one', () => {
+  const text = 'function smtp.do_connect()\nfunction smtp.do_rcpt() end\nend';
+  const early = new Set(['smtp', 'smtp.do_connect']);
+  assert.deepEqual(findings(text, { defined: early }), ['late-callback? 2:10']);
+  const handed = 'local s = smtp\nfunction s.do_connect() s.do_rcpt = print end';
+  assert.deepEqual(findings(handed, { defined: early }), ['late-callback? 2:25']);
+});
+
+test('late-callback: defined by a function that the main chunk calls, anew, or in a script that was not run', () => {
+  const both = new Set(['smtp', 'smtp.do_connect', 'smtp.do_rcpt']);
+  for (const [text, defined] of [
+    ['local function define() function smtp.do_rcpt() end end define()', both],
+    ['function smtp.do_rcpt() end function smtp.do_connect() function smtp.do_rcpt() end end', both],
+    ['function smtp.do_connect() function smtp.rcpt() end end', both],
+    ['function smtp.do_connect() smtp.do_rcpt = nil end', new Set(['smtp.do_connect'])],
+    ['function smtp.do_connect() function smtp.do_rcpt() end end', undefined],
+  ] as const) {
+    assert.deepEqual(findings(text, { defined }), [], text);
+  }
+});
+
 test('callback-parameters: a colon, and parameters that never get a value', () => {
   assert.deepEqual(findings('function smtp:do_rcpt(recipient) end'), ['callback-parameters 1:10']);
   assert.deepEqual(suggestions('function smtp:do_rcpt(recipient) end'), ['smtp.do_rcpt']);

@@ -114,6 +114,22 @@ export const uncallableCallback: Rule = {
   },
 };
 
+export const lateCallback: Rule = {
+  name: 'late-callback',
+  severity: 'warning',
+  summary:
+    'a callback that is not there when the main chunk has run: the MTA is told then which events are wanted',
+  check(policy, report) {
+    const { defined } = policy.surroundings;
+    if (defined === undefined) return;
+    for (const { name, callback, place } of policy.callbacks) {
+      if (policy.bindings.functionOf(place) === undefined) continue;
+      if (defined.has(callback.name) || defined.has(callback.alias)) continue;
+      report(place, `${name} is not there when the main chunk has run: it may never be called`);
+    }
+  },
+};
+
 /** What the run said of a callback that is something else than a function. */
 function misfitOf(policy: Policy, name: string): string | undefined {
   return policy.warningOf(`${name} is a `);

@@ -4,6 +4,7 @@ import {
   callbackParameters,
   doubleCallback,
   hiddenApi,
+  lateCallback,
   misspeltCallback,
   uncallableCallback,
 } from './callbacks.ts';
@@ -16,6 +17,7 @@ export const RULES: readonly Rule[] = [
   misspeltCallback,
   doubleCallback,
   uncallableCallback,
+  lateCallback,
   callbackParameters,
   hiddenApi,
   replyCode,
