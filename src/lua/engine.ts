@@ -15,6 +15,7 @@ import { setFlagsFromString } from 'node:v8';
 import type fengari from 'fengari';
 import type { Internals, LuaState, LuaString } from 'fengari';
 import './engine-numbers.ts'; // Before anything of fengari loads.
+import { installOrder, orderCures } from './engine-order.ts';
 import { type SourceCure, workCures } from './engine-work.ts';
 import type { Host } from './host.ts';
 
@@ -243,7 +244,9 @@ const sourceCures: SourceCure[] = [
     from: '|| table.dead_strong.get(hash);',
     to: '|| (table.dead_strong && table.dead_strong.get(hash));',
   },
+  ...orderCures,
 ];
+installOrder(lstring);
 
 function loadCured(): typeof fengari {
   const prototype = Module.prototype as unknown as {

@@ -42,6 +42,10 @@ declare module 'fengari' {
     l: TableEntry | undefined;
     metatable: LuaTable | null;
     flags: number;
+    /** How long C Lua's array part would be (ours, see engine-order.ts). */
+    asize: number;
+    /** Whether the entries are in C Lua's order, and what the table was made for (ours, see engine-order.ts). */
+    order: number;
   }
 
   export interface TableEntry {
@@ -143,6 +147,10 @@ declare module 'fengari' {
       luaS_eqlngstr(a: TString, b: TString): boolean;
       /** Ours: below, equal to or above 0 as `a` comes before, with or behind `b`. */
       luaS_order?(a: TString, b: TString): number;
+      /** Ours: the first entry of a table that is not in order, see engine-order.ts. */
+      luaH_first?(L: LuaState, table: LuaTable): TableEntry | undefined;
+      /** Ours: puts a table's entries in order, see engine-order.ts. */
+      luaH_order?(L: LuaState, table: LuaTable): void;
     };
     /** Type tags with their variants. */
     tags: {
