@@ -51,7 +51,7 @@ function* printLine(L: LuaState): Steps {
     lua.lua_pop(L, 1);
   }
   line.addByte(NEWLINE);
-  writeConsole(L, line.bytes());
+  yield* writeConsole(L, line.bytes());
   return 0;
 }
 

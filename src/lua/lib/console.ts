@@ -3,6 +3,7 @@
  */
 import type { LuaState } from 'fengari';
 import { type Closable, hostOf, PerState } from '../host.ts';
+import type { Request } from './steps.ts';
 
 /** A line that grows beyond this many bytes is handed over in pieces. */
 const LONGEST_LINE = 16_384;
@@ -39,8 +40,13 @@ class UnfinishedLine implements Closable {
 
 const unfinished = new PerState<UnfinishedLine>();
 
-/** Writes bytes to the script's console; each line goes to the log when it is complete. */
-export function writeConsole(L: LuaState, bytes: Uint8Array): void {
+/** Bytes that are written without a pause. */
+const SHORT = 1024;
+/** Handing a line to the log, in steps of Host.charge(). */
+const STEPS_PER_LINE = 500;
+
+/** Writes bytes to the script's console; each line goes to the log when it is complete. May pause in between. */
+export function* writeConsole(L: LuaState, bytes: Uint8Array): Generator<Request, void, void> {
   const host = hostOf(L);
   let start = 0;
   for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, start)) {
@@ -48,6 +54,8 @@ export function writeConsole(L: LuaState, bytes: Uint8Array): void {
     const begun = unfinished.get(host);
     host.print(begun === undefined ? line : begun.end(line));
     start = end + 1;
+    host.charge(L, STEPS_PER_LINE + (line.length >> 3));
+    if (bytes.length > SHORT) yield 'pause';
   }
   if (start === bytes.length) return;
   let begun = unfinished.get(host);
@@ -56,7 +64,11 @@ export function writeConsole(L: LuaState, bytes: Uint8Array): void {
     unfinished.set(host, begun);
     host.openFiles.add(begun);
   }
-  begun.add(bytes.subarray(start));
+  for (; start < bytes.length; start += LONGEST_LINE) {
+    begun.add(bytes.subarray(start, start + LONGEST_LINE));
+    host.charge(L, LONGEST_LINE >> 3);
+    if (bytes.length > SHORT) yield 'pause';
+  }
 }
 
 /** Hands over an unfinished line of the console now. */

@@ -7,7 +7,7 @@ import type { LuaState, LuaString } from 'fengari';
 import { ascii, lauxlib, lua } from '../engine.ts';
 import { hostOf } from '../host.ts';
 import { argumentError, checkCString, optInteger, pushInteger, pushLibrary, raise } from './arguments.ts';
-import { flushConsole, writeConsole } from './console.ts';
+import { flushConsole } from './console.ts';
 import { EmptyDevice, type OpenMode, openDevice, openTemporary } from './device.ts';
 import { errnoOf, errorText, pushFailure } from './errno.ts';
 import {
@@ -20,10 +20,11 @@ import {
   pushStandard,
   streamOf,
 } from './file-handle.ts';
-import { formatFloat } from './number-text.ts';
 import { io_popen } from './popen.ts';
-import { readFormats } from './read.ts';
+import { readBufferedLine, readFormats } from './read.ts';
+import { runSteps, type Steps } from './steps.ts';
 import { type Buffering, Stream, type StreamMode } from './stream.ts';
+import { writeArguments } from './write.ts';
 
 const INPUT = ascii('_IO_input');
 const OUTPUT = ascii('_IO_output');
@@ -59,7 +60,11 @@ function streamMode(mode: OpenMode): StreamMode {
   };
 }
 
+/** A system call or two, in steps of Host.charge(). */
+const STEPS_PER_CALL = 2000;
+
 function pushFile(L: LuaState, name: Buffer, mode: OpenMode): void {
+  hostOf(L).charge(L, STEPS_PER_CALL);
   pushOpened(L, () => new Stream(openDevice(name, mode), streamMode(mode)));
 }
 
@@ -85,6 +90,7 @@ function io_open(L: LuaState): number {
 }
 
 function io_tmpfile(L: LuaState): number {
+  hostOf(L).charge(L, STEPS_PER_CALL);
   try {
     pushOpened(L, () => new Stream(openTemporary(), streamMode('w+')));
     return 1;
@@ -180,11 +186,17 @@ function io_output(L: LuaState): number {
 function io_read(L: LuaState): number {
   const stream = pushDefault(L, INPUT, 'input');
   lua.lua_pop(L, 1);
-  return readFormats(L, stream, 1);
+  return read(L, stream, 1);
 }
 
 function file_read(L: LuaState): number {
-  return readFormats(L, checkStream(L, 1), 2);
+  return read(L, checkStream(L, 1), 2);
+}
+
+/** Reads by the formats at stack index `first` and above. */
+function read(L: LuaState, stream: Stream, first: number): number {
+  if (lua.lua_gettop(L) < first && readBufferedLine(L, stream)) return 1;
+  return runSteps(L, readFormats(L, stream, first));
 }
 
 /** Pushes an iterator that reads by the formats at index 2 and above from the file at index 1. */
@@ -205,9 +217,15 @@ function nextLine(L: LuaState): number {
   if (stream === null) return raise(L, 'file is already closed');
   const formats = lua.lua_tointeger(L, lua.lua_upvalueindex(2));
   lua.lua_settop(L, 1);
+  if (formats === 0 && readBufferedLine(L, stream)) return 1;
+  return runSteps(L, nextFormats(L, stream, formats));
+}
+
+/** Reads by the formats of an iterator, which are among its upvalues; closes the file at its end where it should. */
+function* nextFormats(L: LuaState, stream: Stream, formats: number): Steps {
   lauxlib.luaL_checkstack(L, formats, ascii('too many arguments'));
   for (let i = 1; i <= formats; i++) lua.lua_pushvalue(L, lua.lua_upvalueindex(3 + i));
-  const results = readFormats(L, stream, 2);
+  const results = yield* readFormats(L, stream, 2);
   if (lua.lua_toboolean(L, -results)) return results;
   if (results > 1) {
     const message = lua.lua_tostring(L, -results + 1);
@@ -215,7 +233,7 @@ function nextLine(L: LuaState): number {
   }
   if (lua.lua_toboolean(L, lua.lua_upvalueindex(3))) {
     lua.lua_settop(L, 0);
-    lua.lua_pushvalue(L, file);
+    lua.lua_pushvalue(L, lua.lua_upvalueindex(1));
     closeHandle(L, 1);
   }
   return 0;
@@ -238,52 +256,20 @@ function io_lines(L: LuaState): number {
   return 1;
 }
 
-/** The bytes that argument `arg` is written as: a float without a fraction has no ".0" here, unlike in tostring. */
-function writtenBytes(L: LuaState, arg: number): Uint8Array {
-  if (lua.lua_type(L, arg) !== lua.LUA_TNUMBER || lua.lua_isinteger(L, arg)) {
-    return lauxlib.luaL_checkstring(L, arg);
-  }
-  return Buffer.from(formatFloat(lua.lua_tonumber(L, arg), 'g', 14, false), 'latin1');
-}
-
-/** Writes the arguments from `first` on to the file whose handle is on top of the stack, and returns it or an error. */
-function writeArguments(L: LuaState, first: number): number {
-  const last = lua.lua_gettop(L) - 1;
-  const stream = checkStream(L, -1);
-  const toConsole = isConsole(checkHandle(L, -1));
-  const host = hostOf(L);
-  try {
-    for (let arg = first; arg <= last; arg++) {
-      const bytes = writtenBytes(L, arg);
-      if (toConsole) {
-        writeConsole(L, bytes);
-        continue;
-      }
-      host.writtenBytes += bytes.length;
-      if (host.writtenBytes > host.limits.writtenBytes) {
-        host.abort(L, `wrote more than ${host.limits.writtenBytes} bytes to files`, 'written');
-      }
-      stream.write(bytes);
-    }
-    return 1;
-  } catch (error) {
-    return pushFailure(L, error);
-  }
-}
-
 function io_write(L: LuaState): number {
   pushDefault(L, OUTPUT, 'output');
-  return writeArguments(L, 1);
+  return runSteps(L, writeArguments(L, 1));
 }
 
 function file_write(L: LuaState): number {
   checkStream(L, 1);
   lua.lua_pushvalue(L, 1);
-  return writeArguments(L, 2);
+  return runSteps(L, writeArguments(L, 2));
 }
 
 /** Flushes the file whose handle is on top of the stack. */
 function flushTop(L: LuaState, stream: Stream): number {
+  hostOf(L).charge(L, STEPS_PER_CALL);
   try {
     if (isConsole(checkHandle(L, -1))) flushConsole(L);
     else stream.flush();
@@ -311,6 +297,7 @@ function file_seek(L: LuaState): number {
   const stream = checkStream(L, 1);
   const whence = WHENCE[lauxlib.luaL_checkoption(L, 2, ascii('cur'), WHENCE_NAMES)] ?? 'cur';
   const offset = optInteger(L, 3, 0);
+  hostOf(L).charge(L, STEPS_PER_CALL);
   try {
     pushInteger(L, stream.seek(whence, offset));
     return 1;

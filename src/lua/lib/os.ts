@@ -4,18 +4,25 @@
 import { closeSync, renameSync, rmdirSync, unlinkSync } from 'node:fs';
 import type { LuaState } from 'fengari';
 import { ascii, lauxlib, lua } from '../engine.ts';
+import { hostOf } from '../host.ts';
 import { checkCString, checkInteger, cString, pushInteger, pushLibrary, raise } from './arguments.ts';
 import { ByteBuilder } from './budget.ts';
 import { type BrokenTime, breakTime, localTime, timeText } from './calendar.ts';
 import { createTemporary } from './device.ts';
 import { EISDIR, errnoOf, pushFailure } from './errno.ts';
 import { os_execute } from './popen.ts';
+import { runSteps, type Steps } from './steps.ts';
 
 /** The conversions of C99, and those that take the modifiers E and O (LUA_STRFTIMEOPTIONS of loslib.c). */
 const CONVERSIONS = 'aAbBcCdDeFgGhHIjmMnprRStTuUVwWxXyYzZ%';
 const WITH_E = 'cCxXyY';
 const WITH_O = 'deHImMSuUVwWy';
 const PERCENT = 0x25;
+/** Conversions between two pauses, and what each costs in steps of Host.charge(). */
+const BATCH = 64;
+const STEPS_PER_CONVERSION = 100;
+/** System calls, and time zones, in such steps. */
+const STEPS_PER_CALL = 2000;
 const TABLE = Buffer.from('*t');
 /** Fields of a date table lie within plus and minus this (L_MAXDATEFIELD of loslib.c). */
 const MAX_FIELD = 0x3fffffff;
@@ -53,19 +60,28 @@ function os_date(L: LuaState): number {
   const time = lua.lua_isnoneornil(L, 2) ? Math.floor(Date.now() / 1000) : checkTime(L, 2);
   const utc = format[0] === 0x21;
   if (utc) format = format.subarray(1);
+  hostOf(L).charge(L, STEPS_PER_CALL);
   const broken = breakTime(time, utc);
   if (cString(format).equals(TABLE)) {
     lua.lua_createtable(L, 0, 9);
     setTimeFields(L, broken);
     return 1;
   }
+  return runSteps(L, formatTime(L, format, broken));
+}
+
+function* formatTime(L: LuaState, format: Uint8Array, time: BrokenTime): Steps {
   const out = new ByteBuilder(L, format.length + 64);
   let from = 0;
+  let conversions = 0;
   for (let at = format.indexOf(PERCENT); at >= 0; at = format.indexOf(PERCENT, from)) {
     out.addSlice(format, from, at);
     const letters = conversion(L, format, at + 1);
-    out.addText(timeText(broken, letters.slice(-1)) ?? '');
+    out.addText(timeText(time, letters.slice(-1)) ?? '');
     from = at + 1 + letters.length;
+    if (++conversions % BATCH !== 0) continue;
+    hostOf(L).charge(L, BATCH * STEPS_PER_CONVERSION);
+    yield 'pause';
   }
   out.addSlice(format, from, format.length);
   out.push();
@@ -110,6 +126,7 @@ function os_time(L: LuaState): number {
   }
   lauxlib.luaL_checktype(L, 1, lua.LUA_TTABLE);
   lua.lua_settop(L, 1);
+  hostOf(L).charge(L, STEPS_PER_CALL);
   const second = timeField(L, 'sec', 0);
   const minute = timeField(L, 'min', 0);
   const hour = timeField(L, 'hour', 12);
@@ -147,6 +164,7 @@ function os_getenv(L: LuaState): number {
 }
 
 function os_tmpname(L: LuaState): number {
+  hostOf(L).charge(L, STEPS_PER_CALL);
   try {
     const { name, descriptor } = createTemporary();
     closeSync(descriptor);
@@ -158,6 +176,7 @@ function os_tmpname(L: LuaState): number {
 }
 
 function os_remove(L: LuaState): number {
+  hostOf(L).charge(L, STEPS_PER_CALL);
   const name = checkCString(L, 1);
   try {
     removeFile(name);
@@ -179,6 +198,7 @@ function removeFile(name: Buffer): void {
 }
 
 function os_rename(L: LuaState): number {
+  hostOf(L).charge(L, STEPS_PER_CALL);
   const from = checkCString(L, 1);
   const to = checkCString(L, 2);
   try {

@@ -8,6 +8,8 @@ import type { Device } from './device.ts';
 import { EBADF, EINVAL, ESPIPE, SystemError } from './errno.ts';
 
 const BUFFER_BYTES = 65_536;
+/** Of one system call: others wait for it. */
+const LONGEST_READ = 256 * 1024;
 const NEWLINE = 10;
 const EMPTY = Buffer.alloc(0);
 
@@ -29,6 +31,8 @@ export class Stream implements Closable {
   /** Bytes [start, end) of the buffer were read from the device and not yet taken. */
   #start = 0;
   #end = 0;
+  /** How many of them hold no line end, as far as is known. */
+  #searched = 0;
   /** Bytes [0, pending) of the buffer are still to be written. `pending` and `end` are never both above 0. */
   #pending = 0;
   /** Where on the device the next system call reads or writes. */
@@ -39,45 +43,59 @@ export class Stream implements Closable {
     this.#mode = mode;
   }
 
-  /** Bytes of the next line without its end, or null at the end of the file. The result is valid until the next call. */
-  readLine(L: LuaState, keepEnd: boolean): Buffer | null {
-    let searched = 0;
-    for (;;) {
-      const found = this.#buffer.indexOf(NEWLINE, this.#start + searched);
-      if (found >= 0 && found < this.#end) {
-        const line = this.#buffer.subarray(this.#start, keepEnd ? found + 1 : found);
-        this.#start = found + 1;
-        return line;
-      }
-      searched = this.#end - this.#start;
-      if (!this.#fill(L, searched + 1)) return searched === 0 ? null : this.#take(searched);
+  /**
+   * Bytes of the next line without its end, of what has been read from the device so far; undefined when more has to be
+   * read for it. The result is valid until the next call.
+   */
+  readLine(keepEnd: boolean): Buffer | undefined {
+    const { unread } = this;
+    const found = this.#buffer.indexOf(NEWLINE, this.#start + this.#searched);
+    if (found < 0 || found >= this.#end) {
+      this.#searched = unread;
+      return undefined;
     }
+    const line = this.#buffer.subarray(this.#start, keepEnd ? found + 1 : found);
+    this.#start = found + 1;
+    this.#searched = 0;
+    return line;
   }
 
-  /** Up to `count` bytes, fewer only at the end of the file, or null when it was there already. */
-  readBytes(L: LuaState, count: number): Buffer | null {
-    while (this.#end - this.#start < count) {
-      if (!this.#fill(L, Math.min(count, this.#end - this.#start + BUFFER_BYTES))) break;
-    }
-    const available = Math.min(count, this.#end - this.#start);
-    return available === 0 && count > 0 ? null : this.#take(available);
+  /** Up to `count` bytes of what has been read from the device so far. The result is valid until the next call. */
+  take(count: number): Buffer {
+    const bytes = this.#buffer.subarray(this.#start, this.#start + Math.min(count, this.unread));
+    this.#start += bytes.length;
+    this.#searched = 0;
+    return bytes;
   }
 
-  /** All bytes up to the end of the file. */
-  readAll(L: LuaState): Buffer {
-    while (this.#fill(L, this.#end - this.#start + 1));
-    return this.#take(this.#end - this.#start);
+  /** How many bytes have been read from the device and not been taken. */
+  get unread(): number {
+    return this.#end - this.#start;
+  }
+
+  /** Reads more from the device until at least `wanted` bytes are there, one system call at least; false at the end of the file. */
+  fill(L: LuaState, wanted: number): boolean {
+    if (!this.#mode.readable) throw new SystemError(EBADF);
+    this.flush();
+    if (this.#buffer.length < wanted || this.#end === this.#buffer.length)
+      this.#makeRoom(L, this.unread, wanted);
+    const room = Math.min(this.#buffer.length - this.#end, LONGEST_READ);
+    const count = this.device.read(this.#buffer, this.#end, room, this.#position);
+    this.#end += count;
+    this.#position += count;
+    return count > 0;
   }
 
   /** The next byte without taking it, or -1 at the end of the file. */
   peek(L: LuaState): number {
-    if (this.#start === this.#end && !this.#fill(L, 1)) return -1;
+    if (this.#start === this.#end && !this.fill(L, 1)) return -1;
     return this.#buffer[this.#start] ?? -1;
   }
 
   /** Takes the byte that peek has shown. */
   skip(): void {
     this.#start++;
+    this.#searched = 0;
   }
 
   write(bytes: Uint8Array): void {
@@ -115,6 +133,7 @@ export class Stream implements Closable {
     if (target < 0 || !Number.isSafeInteger(target)) throw new SystemError(EINVAL);
     this.#start = 0;
     this.#end = 0;
+    this.#searched = 0;
     this.#position = target;
     return target;
   }
@@ -132,18 +151,6 @@ export class Stream implements Closable {
     }
   }
 
-  /** Reads more until at least `wanted` bytes are there, one system call at least; false at the end of the file. */
-  #fill(L: LuaState, wanted: number): boolean {
-    if (!this.#mode.readable) throw new SystemError(EBADF);
-    this.flush();
-    const unread = this.#end - this.#start;
-    if (this.#buffer.length < wanted || this.#end === this.#buffer.length) this.#makeRoom(L, unread, wanted);
-    const count = this.device.read(this.#buffer, this.#end, this.#buffer.length - this.#end, this.#position);
-    this.#end += count;
-    this.#position += count;
-    return count > 0;
-  }
-
   #makeRoom(L: LuaState, unread: number, wanted: number): void {
     const full = unread === this.#buffer.length;
     const size = Math.max(BUFFER_BYTES, wanted, full ? this.#buffer.length * 2 : this.#buffer.length);
@@ -156,17 +163,12 @@ export class Stream implements Closable {
     this.#end = unread;
   }
 
-  #take(count: number): Buffer {
-    const bytes = this.#buffer.subarray(this.#start, this.#start + count);
-    this.#start += count;
-    return bytes;
-  }
-
   /** Gives up bytes read ahead, so that writing goes on where reading stopped. */
   #dropRead(): void {
     this.#position -= this.#end - this.#start;
     this.#start = 0;
     this.#end = 0;
+    this.#searched = 0;
   }
 
   #send(bytes: Uint8Array): void {
