@@ -10,7 +10,9 @@ import { type GivenOptions, givenTwice, resolveOptions } from './options.ts';
 
 const VERSION = readVersion();
 
-const EPILOGUE = `Every option can also be set by an environment variable, as SMTPF_MILTER_LISTEN for --listen \
+const EPILOGUE = `smtpf-milter COMMAND --help shows the options of one command.
+
+Every option can also be set by an environment variable, as SMTPF_MILTER_LISTEN for --listen \
 (there several addresses stand with blanks between), or in the JSON file of --config, as "listen": [...]. \
 The command line counts before the environment, that before the file.
 
@@ -66,23 +68,29 @@ async function parse(argv: string[]): Promise<Invocation | string> {
 }
 
 function describe(parser: Argv, command: Command): Argv {
-  for (const [name, help] of Object.entries(command.positionals)) {
-    parser.positional(name, { describe: help, type: 'string' });
-  }
-  for (const { name, group, help, kind, shown } of Object.values(OPTION_TABLE)) {
-    if (!takes(command, name)) continue;
-    parser.option(name, {
-      group,
+  for (const [name, { help, shown }] of Object.entries(command.positionals)) {
+    parser.positional(name, {
       describe: help,
-      ...(kind === 'flag' ? { boolean: true } : {}),
       ...(shown === undefined ? {} : { defaultDescription: shown }),
     });
   }
-  for (const [name, help] of Object.entries(command.switches ?? {})) {
-    parser.option(name, { group: 'Output:', describe: help, boolean: true });
+  for (const [name, { heading, help, kind, shown }] of Object.entries(command.own ?? {})) {
+    parser.option(name, {
+      group: `${heading}:`,
+      describe: help,
+      ...(kind === 'switch' ? { boolean: true } : { requiresArg: true }),
+      ...(shown === undefined ? {} : { defaultDescription: shown }),
+    });
   }
-  for (const [name, help] of Object.entries(command.values ?? {})) {
-    parser.option(name, { group: 'Output:', describe: help, type: 'string', requiresArg: true });
+  for (const { name, group, help, kind, shown } of Object.values(OPTION_TABLE)) {
+    if (!takes(command, name)) continue;
+    const ofServer = command.server?.[name];
+    parser.option(name, {
+      group: ofServer === undefined ? group : 'The running server:',
+      describe: ofServer ?? help,
+      ...(kind === 'flag' ? { boolean: true } : {}),
+      ...(shown === undefined || ofServer !== undefined ? {} : { defaultDescription: shown }),
+    });
   }
   for (const [example, meaning] of command.examples) parser.example(example, meaning);
   return parser.group(['help', 'version'], 'Program:');
@@ -119,12 +127,14 @@ function spellFlags(argv: readonly string[]): string[] {
 function isFlag(name: string): boolean {
   return (
     Object.values(OPTION_TABLE).some((option) => option.kind === 'flag' && option.name === name) ||
-    COMMANDS.some(({ switches }) => Object.hasOwn(switches ?? {}, name))
+    COMMANDS.some(({ own }) => own?.[name]?.kind === 'switch')
   );
 }
 
 function usageProblem(error: unknown, command: string | undefined): string {
   const message = error instanceof Error ? error.message : String(error);
+  const [, option] = /^Not enough arguments following: (.+)$/.exec(message) ?? [];
+  if (option !== undefined) return `--${option}: needs a value`;
   if (!message.startsWith('Not enough non-option arguments')) return message.replace(/\s*\n\s*/g, ' ');
   if (command === 'try') return 'try: the policy to try must be named: smtpf-milter try POLICY [MESSAGE]';
   if (command === 'why') return 'why: a queue id or an address must be named: smtpf-milter why WHAT';
@@ -137,8 +147,9 @@ function givenOptions({ command, args }: Invocation): GivenOptions {
   for (const [key, content] of Object.entries(args)) {
     if (key === '$0' || Object.hasOwn(command.positionals, key)) continue;
     const values: unknown[] = Array.isArray(content) ? content : [content];
-    if (Object.hasOwn(command.switches ?? {}, key) || Object.hasOwn(command.values ?? {}, key)) {
-      if (values.length > 1 && !command.lists?.includes(key)) throw givenTwice(key);
+    const own = Object.hasOwn(command.own ?? {}, key) ? command.own?.[key] : undefined;
+    if (own !== undefined) {
+      if (values.length > 1 && own.kind !== 'list') throw givenTwice(key);
       continue;
     }
     if (key === '_') {
@@ -154,9 +165,9 @@ function givenOptions({ command, args }: Invocation): GivenOptions {
       throw new OperatorError(`--${name}: not an option of ${command.name}`, EXIT.usage);
     }
     if (!known && name.length === 1) throw new OperatorError(`-${name}: unknown option`, EXIT.usage);
-    const own = nearest(name, Object.keys({ ...command.switches, ...command.values }));
-    if (!known && own !== undefined) {
-      throw new OperatorError(`--${name}: unknown option (did you mean --${own}?)`, EXIT.usage);
+    const near = nearest(name, Object.keys(command.own ?? {}));
+    if (!known && near !== undefined) {
+      throw new OperatorError(`--${name}: unknown option (did you mean --${near}?)`, EXIT.usage);
     }
     given.set(name, values.map(String));
   }

@@ -1,7 +1,8 @@
 /** The commands: one table, from which command line and `--help` follow. */
 import type { Options } from '../option-table.ts';
 import type { GivenOptions } from '../options.ts';
-import { TRY_LISTS, TRY_SWITCHES, TRY_VALUES } from './try-options.ts';
+import { type OwnOptions, ownSwitch, ownValue } from './own-option.ts';
+import { TRY_OPTIONS } from './try-options.ts';
 
 export type Arguments = Readonly<Record<string, unknown>>;
 
@@ -12,14 +13,11 @@ export interface Command {
   readonly summary: string;
   /** Names of the options it takes; undefined: all. */
   readonly options?: readonly string[];
-  /** Switches of this command alone, with their description: for the command line only. */
-  readonly switches?: Readonly<Record<string, string>>;
-  /** The same with a value. */
-  readonly values?: Readonly<Record<string, string>>;
-  /** Those of `values` that may be given several times. */
-  readonly lists?: readonly string[];
+  /** What those are of that concern a server which this command asks. */
+  readonly server?: Readonly<Record<string, string>>;
+  readonly own?: OwnOptions;
   /** Arguments in order, with their description. */
-  readonly positionals: Readonly<Record<string, string>>;
+  readonly positionals: Readonly<Record<string, { readonly help: string; readonly shown?: string }>>;
   readonly examples: readonly (readonly [command: string, meaning: string])[];
   /** Options that its arguments stand for. */
   readonly implied?: (args: Arguments) => GivenOptions;
@@ -40,8 +38,16 @@ const SCRIPT_OPTIONS = [
   'config',
 ];
 
-/** What tells where the control socket of a server is. */
-const CONTROL_OPTIONS = ['control', 'spool', 'user', 'group', 'config'];
+/** What tells where the control socket of a server is: the options that the server was started with. */
+const OF_SERVER = {
+  control: 'Its control socket',
+  spool: 'Its --spool, where it was started with one: the control socket is beside it',
+  user: 'Its --user, where it was started with one: that user’s spool directory is meant',
+  group: 'Its --group',
+  config: 'Its --config',
+};
+
+const JSON_OUTPUT = { json: ownSwitch('Output', 'Print JSON') };
 
 export const COMMANDS: readonly Command[] = [
   {
@@ -67,8 +73,8 @@ export const COMMANDS: readonly Command[] = [
     summary:
       'Look for mistakes in a script, run its main chunk as a connection would, and list its callbacks',
     options: SCRIPT_OPTIONS,
-    switches: { strict: 'Warnings fail too', json: 'Print JSON' },
-    positionals: { file: 'The Lua file' },
+    own: { strict: ownSwitch('Output', 'Warnings fail too'), ...JSON_OUTPUT },
+    positionals: { file: { help: 'The Lua file' } },
     examples: [
       ['$0 check /etc/mail/smtpf.lua', 'Exit code 0, or 1 and FILE:LINE:COLUMN: MESSAGE'],
       ['$0 check --strict --json smtpf.lua', 'For a program'],
@@ -96,10 +102,11 @@ export const COMMANDS: readonly Command[] = [
       'max-body-mb',
       'max-recipients',
     ],
-    switches: TRY_SWITCHES,
-    values: TRY_VALUES,
-    lists: TRY_LISTS,
-    positionals: { policy: 'The Lua file', message: 'File of the message (default: a short one, built in)' },
+    own: TRY_OPTIONS,
+    positionals: {
+      policy: { help: 'The Lua file' },
+      message: { help: 'File of the message', shown: 'a short one, built in' },
+    },
     examples: [
       [
         '$0 try smtpf.lua message.eml --ip 192.0.2.7',
@@ -120,20 +127,18 @@ export const COMMANDS: readonly Command[] = [
     name: 'test',
     summary: 'Run the tests of policies: *_test.lua beside them',
     options: SCRIPT_OPTIONS,
-    switches: {
-      tap: 'Print TAP',
-      json: 'Print JSON',
-      coverage: 'Show which lines of the policies were not run',
-      bail: 'End each file with the first case that fails',
-      watch: 'Run again when a test, its policy or a module of it changes',
+    own: {
+      filter: ownValue('What is run', 'Only the cases whose name matches this regular expression'),
+      bail: ownSwitch('What is run', 'End each file with the first case that fails'),
+      watch: ownSwitch('What is run', 'Run again when a test, its policy or a module of it changes'),
+      jobs: ownValue('What is run', 'At most so many processes', 'one for each CPU'),
+      coverage: ownSwitch('Output', 'Show which lines of the policies were not run'),
+      tap: ownSwitch('Output', 'Print TAP'),
+      ...JSON_OUTPUT,
+      junit: ownValue('Output', 'Write a report for CI servers to this file'),
+      lcov: ownValue('Output', 'Write the coverage of lines to this file'),
     },
-    values: {
-      junit: 'Write a report for CI servers to this file',
-      lcov: 'Write the coverage of lines to this file',
-      filter: 'Only the cases whose name matches this regular expression',
-      jobs: 'At most so many processes (default: one for each CPU)',
-    },
-    positionals: { files: 'Files, or directories with such files in them (default: .)' },
+    positionals: { files: { help: 'Files, or directories with such files in them', shown: '.' } },
     examples: [
       ['$0 test', 'All tests here and below. Exit code 0, 1: some failed, 3: some could not run'],
       ['$0 test --watch --coverage access_test.lua', 'While working on a policy'],
@@ -175,8 +180,9 @@ export const COMMANDS: readonly Command[] = [
     usage: 'status',
     name: 'status',
     summary: 'Show how a running server is doing',
-    options: CONTROL_OPTIONS,
-    switches: { json: 'Print JSON' },
+    options: Object.keys(OF_SERVER),
+    server: OF_SERVER,
+    own: JSON_OUTPUT,
     positionals: {},
     examples: [
       ['$0 status', 'Of the server that runs with the same options'],
@@ -191,12 +197,13 @@ export const COMMANDS: readonly Command[] = [
     usage: 'trace',
     name: 'trace',
     summary: 'Show the sessions of a running server as they happen, callback by callback',
-    options: CONTROL_OPTIONS,
-    switches: { json: 'Print JSON, one object a line' },
-    values: {
-      ip: 'Only sessions of this client: an address, or a network as 192.0.2.0/24',
-      from: 'Only with this sender: an address, a domain, or <>',
-      rcpt: 'Only with this recipient: an address or a domain',
+    options: Object.keys(OF_SERVER),
+    server: OF_SERVER,
+    own: {
+      ip: ownValue('Which sessions', 'Of this client: an address, or a network as 192.0.2.0/24'),
+      from: ownValue('Which sessions', 'With this sender: an address, a domain, or <>'),
+      rcpt: ownValue('Which sessions', 'With this recipient: an address or a domain'),
+      json: ownSwitch('Output', 'Print JSON, one object a line'),
     },
     positionals: {},
     examples: [
@@ -214,9 +221,13 @@ export const COMMANDS: readonly Command[] = [
     usage: 'why <what>',
     name: 'why',
     summary: 'Say what was decided about a message, and which line of the script decided it',
-    options: [...CONTROL_OPTIONS, 'journal'],
-    switches: { json: 'Print JSON' },
-    positionals: { what: 'A queue id, an id of a session or transaction, or an address' },
+    options: [...Object.keys(OF_SERVER), 'journal'],
+    server: {
+      ...OF_SERVER,
+      journal: 'The journal itself: then no server is asked, and none needs to run',
+    },
+    own: JSON_OUTPUT,
+    positionals: { what: { help: 'A queue id, an id of a session or transaction, or an address' } },
     examples: [
       ['$0 why 4XyZ1b2c3d', 'Of a server started with --journal'],
       ['$0 why joe@example.com --journal /var/lib/smtpf/journal', 'Without a server'],

@@ -3,27 +3,39 @@ import { isIP } from 'node:net';
 import { EXIT, OperatorError } from '../operator-error.ts';
 import type { MtaKind } from '../workbench/client-reply.ts';
 import { parseSmtpCommand } from '../workbench/smtp-script.ts';
+import { ownList, ownSwitch, ownValue } from './own-option.ts';
 
-/** Options with a value, with their description. */
-export const TRY_VALUES = {
-  ip: 'Address of the SMTP client (default: 192.0.2.1)',
-  ptr: 'Its verified name (default: none)',
-  helo: 'What it says at EHLO (default: its name, or client.example)',
-  from: 'Sender, with ESMTP parameters behind it if wanted; <> is the null sender (default: as the message says)',
-  to: 'Recipient, likewise. May be given several times (default: as the message says)',
-  auth: 'User as whom the client logs in',
-  tls: 'Version of TLS that the client asks for with STARTTLS: TLSv1.3',
-  macro: 'A macro of the MTA, NAME=VALUE. May be given several times',
-  mta: 'The MTA to imitate: postfix or sendmail (default: postfix)',
-  dns: 'File of records that stand in the place of the DNS; what is not in it does not exist',
-  session: 'File with SMTP commands to say in place of one message; - for standard input, typed or piped',
-  repeat: 'Directory or mbox file of messages: each is tried, and what became of them is summed up',
+const MESSAGE = 'What is tried';
+const CLIENT = 'The client and the MTA';
+
+export const TRY_OPTIONS = {
+  from: ownValue(
+    MESSAGE,
+    'Sender, with ESMTP parameters behind it if wanted; <> is the null sender',
+    'as the message says',
+  ),
+  to: ownList(MESSAGE, 'Recipient, likewise. May be given several times', 'as the message says'),
+  session: ownValue(
+    MESSAGE,
+    'File with SMTP commands to say in place of one message; - for standard input, typed or piped',
+  ),
+  repeat: ownValue(
+    MESSAGE,
+    'Directory or mbox file of messages: each is tried, and what became of them is summed up',
+  ),
+  dns: ownValue(
+    MESSAGE,
+    'File of records that stand in the place of the DNS; what is not in it does not exist',
+  ),
+  ip: ownValue(CLIENT, 'Address of the SMTP client', '192.0.2.1'),
+  ptr: ownValue(CLIENT, 'Its verified name', 'none'),
+  helo: ownValue(CLIENT, 'What it says at EHLO', 'its name, or client.example'),
+  auth: ownValue(CLIENT, 'User as whom the client logs in'),
+  tls: ownValue(CLIENT, 'Version of TLS that the client asks for with STARTTLS: TLSv1.3'),
+  mta: ownValue(CLIENT, 'The MTA to imitate: postfix or sendmail', 'postfix'),
+  macro: ownList(CLIENT, 'A macro of the MTA, NAME=VALUE. May be given several times'),
+  json: ownSwitch('Output', 'Print JSON, see docs/try.md'),
 } as const;
-
-/** Those that may be given several times. */
-export const TRY_LISTS: readonly string[] = ['to', 'macro'] satisfies (keyof typeof TRY_VALUES)[];
-
-export const TRY_SWITCHES = { json: 'Print JSON, see docs/try.md' } as const;
 
 /** An address with its angle brackets, and ESMTP parameters. */
 export interface Path {
@@ -54,8 +66,8 @@ export interface TryPlan {
 
 /** @param args as yargs has them. @throws OperatorError */
 export function readPlan(args: Readonly<Record<string, unknown>>): TryPlan {
-  const texts = (name: keyof typeof TRY_VALUES): string[] => [args[name] ?? []].flat().map(String);
-  const text = (name: keyof typeof TRY_VALUES): string | undefined => texts(name)[0];
+  const texts = (name: keyof typeof TRY_OPTIONS): string[] => [args[name] ?? []].flat().map(String);
+  const text = (name: keyof typeof TRY_OPTIONS): string | undefined => texts(name)[0];
   const { policy, message, json } = args;
   const from = text('from');
   const ptr = bytes(text('ptr') ?? '');

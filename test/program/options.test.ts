@@ -24,6 +24,7 @@ const USAGE_ERRORS: readonly (readonly [string, string])[] = [
   ['check', 'check: the script to check must be named: smtpf-milter check FILE'],
   ['check a.lua --listen inet:0@127.0.0.1', '--listen: not an option of check'],
   ['--listen', '--listen: needs a value'],
+  ['try a.lua --ip', '--ip: needs a value'],
   ['--script --allow-js', '--script: needs a value'],
   ['--script=', '--script: "" must not be empty'],
   ['--grace -5', '--grace: "-5" must be a number of seconds from 0 to 86400'],
@@ -406,6 +407,25 @@ describe('--help and --version', { concurrency: 4 }, () => {
     assert.equal(code, 0);
     assert.match(stdout, /--allow-js/);
     assert.doesNotMatch(stdout, /--listen/);
+  });
+
+  test('--help of a command puts its own options below headings that fit, before those of all', async () => {
+    const headings = new Map<string, string[]>();
+    const { stdout } = await run(['try', '--help']);
+    for (const line of stdout.split('\n')) {
+      const heading = /^([A-Z].*):$/.exec(line)?.[1];
+      if (heading !== undefined) headings.set(heading, []);
+      const option = /^ +(?:-h, )?--([a-z-]+) /.exec(line)?.[1];
+      if (option !== undefined) [...headings.values()].at(-1)?.push(option);
+    }
+    assert.deepEqual(headings.get('What is tried'), ['from', 'to', 'session', 'repeat', 'dns']);
+    const client = ['ip', 'ptr', 'helo', 'auth', 'tls', 'mta', 'macro'];
+    assert.deepEqual(headings.get('The client and the MTA'), client);
+    assert.deepEqual(headings.get('Output'), ['json']);
+    assert.deepEqual([...headings.keys()].slice(0, 2), ['Positionals', 'What is tried']);
+    const { stdout: status } = await run(['status', '--help']);
+    assert.match(status, /^The running server:\n +--spool /m);
+    assert.doesNotMatch(status, /needs root/);
   });
 
   test('--help is English wherever it runs', async () => {
