@@ -223,14 +223,27 @@ const sourceCures: SourceCure[] = [
   // Time: V8 keeps a field that was once a fraction (NaN is one) as a number in a box of its own, for good, and boxes and
   // unboxes what are stack positions and counters in truth.
   { file: 'lstate.js', from: /(this\.\w+) = NaN;/g, to: '$1 = 0;', times: 9 },
-  // Time and room: a table copied from a template is filled when it is looked into for the first time (template.ts).
+  // Time and room: a table copied from a template has no contents until it is looked into, and shares those of the
+  // template until it is written to (template.ts).
   {
     file: 'ltable.js',
     from: 'class Table {',
-    to: 'const strongOf = (t) => t.strong === null ? t.fill() : t.strong;\n\nclass Table {',
+    to: `const strongOf = (t) => t.strong === null ? t.fill() : t.strong;
+const ownOf = (t) => t.fill === void 0 ? t.strong : t.fill();
+
+class Table {`,
   },
-  { file: 'ltable.js', from: /\b(t|table)\.strong\./g, to: 'strongOf($1).', times: 8 },
+  {
+    file: 'ltable.js',
+    from: /let e = t\.strong\.get\(hash\);/g,
+    to: 'let e = ownOf(t).get(hash);',
+    times: 3,
+  },
+  { file: 'ltable.js', from: /\b(t|table)\.strong\./g, to: 'strongOf($1).', times: 5 },
   { file: 'ltable.js', from: 'entry = table.f;', to: 'strongOf(table); entry = table.f;' },
+  // Time: for the addresses of light userdata, which hardly any state writes, every state had a WeakMap.
+  { file: 'lstate.js', from: 'this.ids = new WeakMap();', to: 'this.ids = null;' },
+  { file: 'lobject.js', from: 'L.l_G.ids.get(v)', to: '(L.l_G.ids ??= new WeakMap()).get(v)' },
   // Time and room: every table had a second Map, for removed keys, and a new one with every key that was added.
   { file: 'ltable.js', from: 'this.dead_strong = new Map();', to: 'this.dead_strong = this.fill = void 0;' },
   { file: 'ltable.js', from: 't.dead_strong.clear();', to: 't.dead_strong = void 0;' },

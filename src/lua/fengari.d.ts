@@ -35,7 +35,8 @@ declare module 'fengari' {
   export interface LuaTable {
     /** null until fill() is called, which makes it (ours, see engine.ts). */
     strong: Map<unknown, TableEntry> | null;
-    fill: (() => Map<unknown, TableEntry>) | undefined;
+    /** Makes the contents, or a copy of contents that are shared; undefined once they are the table's own. */
+    fill: ((this: LuaTable) => Map<unknown, TableEntry>) | undefined;
     /** Removed keys, for a traversal under way; undefined when there are none (ours, see engine.ts). */
     dead_strong: Map<unknown, TableEntry> | undefined;
     f: TableEntry | undefined;

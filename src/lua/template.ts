@@ -1,9 +1,11 @@
 /**
- * A Lua state with all libraries opened, made once per process and then copied for every session.
+ * A Lua state as it once was, copied for every session: with all libraries opened, or with a script run as well.
  *
- * Opening the libraries anew costs 170 µs; copying the tables that result costs a small part of that and isolates as
- * well: a copy shares with the template only what cannot change (strings, functions without upvalues, compiled code). A
- * table of a copy gets its contents when it is looked into for the first time: a script uses few of the libraries.
+ * Opening the libraries anew costs 170 µs; copying what results costs a small part of that and isolates as well: a copy
+ * shares with the template only what cannot change (strings, functions without upvalues, compiled code). A copy is made
+ * piece by piece: a table gets its contents when it is looked into for the first time, and where those are of the kind
+ * that can be shared, contents of its own only when it is written to. A script uses little of the libraries, and a
+ * session little of its script.
  */
 import type {
   CClosure,
@@ -31,12 +33,10 @@ const { LUA_TLCL, LUA_TCCL } = internals.tags;
 const { LUA_TTABLE, LUA_TUSERDATA, LUA_TTHREAD } = lua;
 const { lobject } = internals;
 
-/** A value of the template: as it is, or the index of the object that stands for it in a copy. */
-interface Slot {
-  readonly type: number;
-  readonly shared: unknown;
-  readonly object: number;
-}
+/** A value of the template: as it is, or the object that a copy has in its place. */
+type Slot =
+  | { readonly type: number; readonly shared: unknown; readonly object: null }
+  | { readonly type: number; readonly shared: null; readonly object: Blueprint };
 
 interface Pair {
   /** Key of the table's Map when it is not an object of the template itself. */
@@ -47,75 +47,118 @@ interface Pair {
   readonly value: Slot;
 }
 
-type Blueprint =
+/** Contents without an object among them: the same for all copies that do not write to the table. */
+interface SharedContents {
+  readonly strong: Map<unknown, TableEntry>;
+  readonly first: TableEntry | undefined;
+  readonly last: TableEntry | undefined;
+}
+
+type Description =
   | {
       readonly kind: 'table';
-      readonly metatable: number;
+      readonly metatable: Blueprint | null;
       readonly flags: number;
       readonly pairs: readonly Pair[];
+      readonly contents: SharedContents | null;
     }
   | { readonly kind: 'function'; readonly from: CClosure; readonly upvalues: readonly Slot[] }
-  | { readonly kind: 'closure'; readonly from: LClosure; readonly upvalues: readonly number[] }
+  | { readonly kind: 'closure'; readonly from: LClosure; readonly upvalues: readonly Blueprint[] }
   | { readonly kind: 'upvalue'; readonly value: Slot }
-  | { readonly kind: 'userdata'; readonly from: Udata; readonly metatable: number; readonly value: Slot }
+  | {
+      readonly kind: 'userdata';
+      readonly from: Udata;
+      readonly metatable: Blueprint | null;
+      readonly value: Slot;
+    }
   | { readonly kind: 'main thread' };
 
-const NONE = -1;
+/** How to make an object of the template again. */
+interface Blueprint {
+  /** Where a copy keeps the object for whatever else refers to it; ALONE when nothing else does. */
+  place: number;
+  is: Description;
+}
+
+const ALONE = -1;
 
 export class Template {
   /** Shared by all contexts made from this template: whose turn it is when several work long. */
-  readonly slices: SliceQueue = new SliceQueue();
-  readonly #blueprints: readonly Blueprint[];
-  readonly #registry: number;
-  readonly #metatables: readonly number[];
+  readonly slices: SliceQueue;
+  readonly #registry: Blueprint;
+  readonly #metatables: readonly (Blueprint | null)[];
+  readonly #places: number;
 
-  /** @throws Error when a library cannot be opened or holds what cannot be copied (a coroutine) */
-  constructor(libraries: readonly Library[]) {
-    const L = lauxlib.luaL_newstate();
-    for (const library of libraries) {
-      if ('open' in library) lauxlib.luaL_requiref(L, ascii(library.name), library.open, 1);
-      else library.install(L);
-      lua.lua_settop(L, 0);
-    }
-    const survey = new Survey(L);
-    this.#registry = survey.number(LUA_TTABLE, L.l_G.l_registry.value);
-    this.#metatables = Array.from(L.l_G.mt, (table) => (table ? survey.number(LUA_TTABLE, table) : NONE));
-    this.#blueprints = survey.blueprints;
+  /**
+   * @param from libraries to open in a new state; or a state in which nothing runs, to which nothing may happen any more,
+   * and the template it was made from
+   * @throws Error when a library cannot be opened or the state holds what cannot be copied (a coroutine)
+   */
+  constructor(from: readonly Library[] | { readonly state: LuaState; readonly like: Template }) {
+    const { state, slices } =
+      'state' in from
+        ? { state: from.state, slices: from.like.slices }
+        : { state: opened(from), slices: new SliceQueue() };
+    this.slices = slices;
+    const survey = new Survey(state);
+    this.#registry = survey.blueprint(LUA_TTABLE, state.l_G.l_registry.value);
+    this.#metatables = Array.from(state.l_G.mt, (table) =>
+      table ? survey.blueprint(LUA_TTABLE, table) : null,
+    );
+    this.#places = survey.places;
   }
 
   /** A new state that has all the template has and shares nothing that can change. */
   clone(): LuaState {
     const L = internals.lstate.lua_newstate();
     const G = L.l_G;
-    const objects = this.#blueprints.map((blueprint) => make(L, blueprint));
-    // Objects first, contents then: tables refer to each other in circles.
-    for (let i = 0; i < objects.length; i++) fill(this.#blueprints[i], objects[i], objects);
-    G.l_registry.value = objects[this.#registry] as LuaTable;
-    this.#metatables.forEach((number, type) => {
-      if (number !== NONE) G.mt[type] = objects[number] as LuaTable;
-    });
+    const copy = new Copy(L, this.#places);
+    G.l_registry.value = copy.object(this.#registry) as LuaTable;
+    const metatables = this.#metatables;
+    for (let type = 0; type < metatables.length; type++) {
+      const blueprint = metatables[type];
+      if (blueprint) G.mt[type] = copy.object(blueprint) as LuaTable;
+    }
     return L;
   }
 }
 
-/** Numbers every object that can be reached from a state and describes how to make it again. */
+function opened(libraries: readonly Library[]): LuaState {
+  const L = lauxlib.luaL_newstate();
+  for (const library of libraries) {
+    if ('open' in library) lauxlib.luaL_requiref(L, ascii(library.name), library.open, 1);
+    else library.install(L);
+    lua.lua_settop(L, 0);
+  }
+  return L;
+}
+
+/** Describes every object that can be reached from a state. */
 class Survey {
-  readonly blueprints: Blueprint[] = [];
-  readonly #numbers = new Map<unknown, number>();
+  /** How many objects are referred to from more than one place. */
+  places = 0;
+  readonly #known = new Map<unknown, Blueprint>();
   readonly #L: LuaState;
 
   constructor(L: LuaState) {
     this.#L = L;
   }
 
-  number(type: number, object: unknown): number {
-    const known = this.#numbers.get(object);
-    if (known !== undefined) return known;
-    const number = this.blueprints.length;
-    this.#numbers.set(object, number);
-    this.blueprints.push({ kind: 'main thread' }); // Keeps the place: objects refer to each other in circles.
-    this.blueprints[number] = this.#describe(type, object);
-    return number;
+  blueprint(type: number, object: unknown): Blueprint {
+    return this.#once(object, () => this.#describe(type, object));
+  }
+
+  #once(object: unknown, describe: () => Description): Blueprint {
+    const known = this.#known.get(object);
+    if (known !== undefined) {
+      if (known.place === ALONE) known.place = this.places++;
+      return known;
+    }
+    // Known before it is described: objects refer to each other in circles.
+    const blueprint: Blueprint = { place: ALONE, is: { kind: 'main thread' } };
+    this.#known.set(object, blueprint);
+    blueprint.is = describe();
+    return blueprint;
   }
 
   #slot(value: TValue): Slot {
@@ -126,48 +169,36 @@ class Survey {
       type === LUA_TLCL ||
       type === LUA_TUSERDATA ||
       type === LUA_TTHREAD;
+    if (copied) return { type, shared: null, object: this.blueprint(type, value.value) };
     // A string's table key is worked out once here instead of in every copy.
-    if (!copied && (type & 0x0f) === lua.LUA_TSTRING)
-      internals.lstring.luaS_hashlongstr(value.value as TString);
-    return copied
-      ? { type, shared: null, object: this.number(type, value.value) }
-      : { type, shared: value.value, object: NONE };
+    if ((type & 0x0f) === lua.LUA_TSTRING) internals.lstring.luaS_hashlongstr(value.value as TString);
+    return { type, shared: value.value, object: null };
   }
 
-  #metatable(of: { metatable: LuaTable | null }): number {
-    return of.metatable === null ? NONE : this.number(LUA_TTABLE, of.metatable);
+  #metatable(of: { metatable: LuaTable | null }): Blueprint | null {
+    return of.metatable === null ? null : this.blueprint(LUA_TTABLE, of.metatable);
   }
 
-  #describe(type: number, object: unknown): Blueprint {
+  #describe(type: number, object: unknown): Description {
     switch (type) {
-      case LUA_TTABLE: {
-        const table = object as LuaTable;
-        const pairs: Pair[] = [];
-        for (let entry = table.f; entry !== undefined; entry = entry.n) {
-          const hash = hashOf(table, entry);
-          const key = this.#slot(entry.key);
-          const sharedKey = key.object === NONE ? entry.key : null;
-          pairs.push({ hash, key, sharedKey, value: this.#slot(entry.value) });
-        }
-        return { kind: 'table', metatable: this.#metatable(table), flags: table.flags, pairs };
-      }
+      case LUA_TTABLE:
+        return this.#table(object as LuaTable);
       case LUA_TCCL: {
         const from = object as CClosure;
         return { kind: 'function', from, upvalues: from.upvalue.map((value) => this.#slot(value)) };
       }
       case LUA_TLCL: {
-        // Upvalues are numbered by themselves: closures share them.
+        // Upvalues are objects: closures share them.
         const from = object as LClosure;
-        return { kind: 'closure', from, upvalues: from.upvals.map((value) => this.#upvalue(value)) };
+        const upvalues = from.upvals.map((value) =>
+          this.#once(value, () => ({ kind: 'upvalue', value: this.#slot(value) })),
+        );
+        return { kind: 'closure', from, upvalues };
       }
       case LUA_TUSERDATA: {
         const from = object as Udata;
-        return {
-          kind: 'userdata',
-          from,
-          metatable: this.#metatable(from),
-          value: this.#slot(from.uservalue),
-        };
+        const value = this.#slot(from.uservalue);
+        return { kind: 'userdata', from, metatable: this.#metatable(from), value };
       }
       default:
         if (object !== this.#L) throw new Error('a template cannot hold a coroutine');
@@ -175,118 +206,212 @@ class Survey {
     }
   }
 
-  #upvalue(value: TValue): number {
-    const known = this.#numbers.get(value);
-    if (known !== undefined) return known;
-    const number = this.blueprints.length;
-    this.#numbers.set(value, number);
-    this.blueprints.push({ kind: 'main thread' });
-    this.blueprints[number] = { kind: 'upvalue', value: this.#slot(value) };
-    return number;
+  #table(table: LuaTable): Description {
+    const strong = table.strong ?? table.fill?.() ?? new Map();
+    const hashes = new Map<TableEntry, unknown>();
+    for (const [hash, entry] of strong) hashes.set(entry, hash);
+    const pairs: Pair[] = [];
+    for (let entry = table.f; entry !== undefined; entry = entry.n) {
+      // fengari does not keep an entry's Map key in the entry, and it need not be the key's value.
+      const hash = hashes.get(entry);
+      const key = this.#slot(entry.key);
+      const sharedKey = key.object === null ? entry.key : null;
+      pairs.push({ hash, key, sharedKey, value: this.#slot(entry.value) });
+    }
+    const contents = sharedContents(pairs);
+    return { kind: 'table', metatable: this.#metatable(table), flags: table.flags, pairs, contents };
   }
 }
 
-/** fengari does not keep an entry's Map key in the entry; strings and light functions have one that is not their value. */
-function hashOf(table: LuaTable, wanted: TableEntry): unknown {
-  for (const [hash, entry] of table.strong ?? []) if (entry === wanted) return hash;
-  throw new Error('table entry without a key');
-}
-
-function make(L: LuaState, blueprint: Blueprint): unknown {
-  switch (blueprint.kind) {
-    case 'table':
-      return internals.ltable.luaH_new(L);
-    case 'function':
-      return new lobject.CClosure(L, blueprint.from.f, blueprint.upvalues.length);
-    case 'closure': {
-      const closure = new lobject.LClosure(L, blueprint.upvalues.length);
-      closure.p = blueprint.from.p;
-      return closure;
-    }
-    case 'upvalue':
-      return new lobject.TValue(lua.LUA_TNIL, null);
-    case 'userdata': {
-      const userdata = new lobject.Udata(L, blueprint.from.len);
-      Object.assign(userdata.data, blueprint.from.data);
-      return userdata;
-    }
-    case 'main thread':
-      return L;
-  }
-}
-
-function fill(blueprint: Blueprint | undefined, object: unknown, objects: readonly unknown[]): void {
-  switch (blueprint?.kind) {
-    case 'table': {
-      const table = object as LuaTable;
-      if (blueprint.metatable !== NONE) table.metatable = objects[blueprint.metatable] as LuaTable;
-      table.flags = blueprint.flags;
-      const { pairs } = blueprint;
-      if (pairs.length > 0) {
-        table.strong = null;
-        table.fill = () => fillTable(table, pairs, objects);
-      }
-      return;
-    }
-    case 'function': {
-      const target = (object as CClosure).upvalue;
-      blueprint.upvalues.forEach((slot, i) => {
-        target[i] = copyOf(slot, objects);
-      });
-      return;
-    }
-    case 'closure': {
-      const target = (object as LClosure).upvals;
-      blueprint.upvalues.forEach((number, i) => {
-        target[i] = objects[number] as TValue;
-      });
-      return;
-    }
-    case 'upvalue': {
-      const target = object as TValue;
-      const { type, value } = copyOf(blueprint.value, objects);
-      target.type = type;
-      target.value = value;
-      return;
-    }
-    case 'userdata': {
-      const target = object as Udata;
-      if (blueprint.metatable !== NONE) target.metatable = objects[blueprint.metatable] as LuaTable;
-      target.uservalue = copyOf(blueprint.value, objects);
-      return;
-    }
-  }
-}
-
-function copyOf(slot: Slot, objects: readonly unknown[]): TValue {
-  return new lobject.TValue(slot.type, slot.object === NONE ? slot.shared : objects[slot.object]);
-}
-
-/** As ltable.js add() leaves a table: a Map of entries that also form a list in order of insertion. */
-function fillTable(
-  table: LuaTable,
-  pairs: readonly Pair[],
-  objects: readonly unknown[],
-): Map<unknown, TableEntry> {
+/** The contents for all copies; null where each must have objects of its own. Map and list are in the same order. */
+function sharedContents(pairs: readonly Pair[]): SharedContents | null {
   const strong = new Map<unknown, TableEntry>();
   let last: TableEntry | undefined;
-  for (let i = 0; i < pairs.length; i++) {
-    const pair = pairs[i];
-    if (pair === undefined) continue;
+  for (const { hash, sharedKey, value } of pairs) {
+    if (sharedKey === null || value.object !== null) return null;
     const entry: TableEntry = {
-      key: pair.sharedKey ?? copyOf(pair.key, objects),
-      value: copyOf(pair.value, objects),
+      key: sharedKey,
+      value: new lobject.TValue(value.type, value.shared),
       p: last,
       n: undefined,
     };
-    if (last === undefined) table.f = entry;
+    if (last !== undefined) last.n = entry;
+    strong.set(hash, entry);
+    last = entry;
+  }
+  return { strong, first: strong.values().next().value, last };
+}
+
+/** One copy of a template: each object is made when something that refers to it is. */
+class Copy {
+  readonly #L: LuaState;
+  /** The objects that more than one other refers to. */
+  readonly #places: unknown[];
+  /** Descriptions of objects, and the objects: made, but without those they refer to. A chain may be long. */
+  readonly #unfinished: Description[] = [];
+  readonly #unfinishedObjects: unknown[] = [];
+  #finishing = false;
+
+  constructor(L: LuaState, places: number) {
+    this.#L = L;
+    this.#places = new Array(places);
+  }
+
+  /** The copy's object, whole. */
+  object(blueprint: Blueprint): unknown {
+    const object = this.#begun(blueprint);
+    if (this.#finishing || this.#unfinished.length === 0) return object;
+    this.#finishing = true;
+    for (let is = this.#unfinished.pop(); is !== undefined; is = this.#unfinished.pop()) {
+      this.#finish(is, this.#unfinishedObjects.pop());
+    }
+    this.#finishing = false;
+    return object;
+  }
+
+  #begun({ place, is }: Blueprint): unknown {
+    if (place === ALONE) return this.#begin(is);
+    let object = this.#places[place];
+    if (object === undefined) {
+      object = this.#begin(is);
+      this.#places[place] = object;
+    }
+    return object;
+  }
+
+  #begin(is: Description): unknown {
+    const L = this.#L;
+    switch (is.kind) {
+      case 'table': {
+        const table = this.#table(is);
+        if (is.metatable !== null) this.#leave(is, table);
+        return table;
+      }
+      case 'function': {
+        const closure = new lobject.CClosure(L, is.from.f, is.upvalues.length);
+        if (is.upvalues.length > 0) this.#leave(is, closure);
+        return closure;
+      }
+      case 'closure': {
+        const closure = new lobject.LClosure(L, is.upvalues.length);
+        closure.p = is.from.p;
+        if (is.upvalues.length > 0) this.#leave(is, closure);
+        return closure;
+      }
+      case 'upvalue': {
+        const upvalue = new lobject.TValue(is.value.type, is.value.shared);
+        if (is.value.object !== null) this.#leave(is, upvalue);
+        return upvalue;
+      }
+      case 'userdata': {
+        const userdata = new lobject.Udata(L, is.from.len);
+        Object.assign(userdata.data, is.from.data);
+        this.#leave(is, userdata);
+        return userdata;
+      }
+      case 'main thread':
+        return L;
+    }
+  }
+
+  #leave(is: Description, object: unknown): void {
+    this.#unfinished.push(is);
+    this.#unfinishedObjects.push(object);
+  }
+
+  #finish(is: Description, object: unknown): void {
+    switch (is.kind) {
+      case 'table':
+        if (is.metatable !== null) (object as LuaTable).metatable = this.object(is.metatable) as LuaTable;
+        return;
+      case 'function': {
+        const { upvalue } = object as CClosure;
+        for (let i = 0; i < is.upvalues.length; i++) upvalue[i] = this.#value(is.upvalues[i]);
+        return;
+      }
+      case 'closure': {
+        const { upvals } = object as LClosure;
+        for (let i = 0; i < is.upvalues.length; i++) {
+          const upvalue = is.upvalues[i];
+          if (upvalue !== undefined) upvals[i] = this.object(upvalue) as TValue;
+        }
+        return;
+      }
+      case 'upvalue':
+        if (is.value.object !== null) (object as TValue).value = this.object(is.value.object);
+        return;
+      case 'userdata': {
+        const userdata = object as Udata;
+        if (is.metatable !== null) userdata.metatable = this.object(is.metatable) as LuaTable;
+        userdata.uservalue = this.#value(is.value);
+        return;
+      }
+      case 'main thread':
+    }
+  }
+
+  #table(is: Extract<Description, { kind: 'table' }>): LuaTable {
+    const { pairs, contents } = is;
+    const table = internals.ltable.luaH_new(this.#L);
+    table.flags = is.flags;
+    if (contents === null) {
+      table.strong = null;
+      table.fill = () => this.#fill(table, pairs);
+    } else if (pairs.length > 0) {
+      table.strong = contents.strong;
+      table.f = contents.first;
+      table.l = contents.last;
+      table.fill = copyContents;
+    }
+    return table;
+  }
+
+  #value(slot: Slot | undefined): TValue {
+    if (slot === undefined) return new lobject.TValue(lua.LUA_TNIL, null);
+    return new lobject.TValue(slot.type, slot.object === null ? slot.shared : this.object(slot.object));
+  }
+
+  /** As ltable.js add() leaves a table: a Map of entries that also form a list in order of insertion. */
+  #fill(table: LuaTable, pairs: readonly Pair[]): Map<unknown, TableEntry> {
+    const strong = new Map<unknown, TableEntry>();
+    let last: TableEntry | undefined;
+    for (let i = 0; i < pairs.length; i++) {
+      const pair = pairs[i];
+      if (pair === undefined) continue;
+      const key = pair.sharedKey ?? this.#value(pair.key);
+      const entry: TableEntry = { key, value: this.#value(pair.value), p: last, n: undefined };
+      if (last === undefined) table.f = entry;
+      else last.n = entry;
+      last = entry;
+      // An object as a key is found by its identity.
+      strong.set(pair.sharedKey !== null ? pair.hash : key.value, entry);
+    }
+    table.l = last;
+    table.strong = strong;
+    table.fill = undefined;
+    return strong;
+  }
+}
+
+/** For LuaTable.fill: contents of its own instead of shared ones. */
+function copyContents(this: LuaTable): Map<unknown, TableEntry> {
+  const own = new Map<unknown, TableEntry>();
+  let last: TableEntry | undefined;
+  this.f = undefined;
+  for (const [hash, { key, value }] of this.strong ?? own) {
+    const entry: TableEntry = {
+      key,
+      value: new lobject.TValue(value.type, value.value),
+      p: last,
+      n: undefined,
+    };
+    if (last === undefined) this.f = entry;
     else last.n = entry;
     last = entry;
-    // An object as a key is found by its identity.
-    strong.set(pair.sharedKey !== null ? pair.hash : entry.key.value, entry);
+    own.set(hash, entry);
   }
-  table.l = last;
-  table.strong = strong;
-  table.fill = undefined;
-  return strong;
+  this.l = last;
+  this.strong = own;
+  this.fill = undefined;
+  return own;
 }
