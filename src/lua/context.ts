@@ -60,7 +60,7 @@ const HOOK_INSTRUCTIONS = 1000;
 /** `charge` steps between two looks at the clock: about as long. */
 const CHARGE_STEPS = 10_000;
 /** CPU time for the __tostring of an error value. */
-const DESCRIBE_MS = 20;
+const DESCRIBE_MS = 10;
 
 const nothing = (): undefined => undefined;
 

@@ -19,7 +19,8 @@ const luaconf: NumberInternals = require('fengari/src/luaconf.js');
 luaconf.lua_number2str = luaNumberText;
 
 /**
- * A fifth of the stack that Lua has, which is as deep a recursion as any policy needs: what goes over all of it (an
- * overflow that unwinds it, a call with so many arguments) took a fifth of a second. It, too, is copied by other modules.
+ * A tenth of the stack that Lua has, still deeper than any policy's recursion, with room for the bytes of a chunk of a
+ * body: what goes over all of a larger one (an overflow that unwinds it, a call with so many arguments) took a fifth of a
+ * second, in which others had no turn. It, too, is copied by other modules.
  */
-luaconf.LUAI_MAXSTACK = 200_000;
+luaconf.LUAI_MAXSTACK = 100_000;

@@ -8,7 +8,7 @@ import type { Budget, Limits } from './host.ts';
 /** How long a callback runs before other sessions get their turn. */
 const SLICE_MS = 5;
 /** How much longer it may go on where it cannot be suspended. */
-const HOLD_MS = 15;
+const HOLD_MS = 13;
 /** What counts of the time between two looks there: a pause of the garbage collector is not the callback's doing. */
 const HOLD_STEP_MS = 3;
 /** Looking at the heap costs 0.2 µs, so only at every tenth check. */

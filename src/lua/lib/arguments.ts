@@ -38,9 +38,14 @@ export function checkCString(L: LuaState, arg: number): Buffer {
   return cString(lauxlib.luaL_checkstring(L, arg));
 }
 
+/** Whether `bytes` hold a NUL; Uint8Array's own search takes ten times as long. */
+export function hasZero(bytes: Uint8Array): boolean {
+  return Buffer.prototype.indexOf.call(bytes, 0) >= 0;
+}
+
 /** `bytes` up to the first NUL, without a copy. */
 export function cString(bytes: Uint8Array): Buffer {
-  const end = bytes.indexOf(0);
+  const end = Buffer.prototype.indexOf.call(bytes, 0);
   return Buffer.from(bytes.buffer, bytes.byteOffset, end < 0 ? bytes.length : end);
 }
 

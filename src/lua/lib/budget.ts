@@ -4,11 +4,15 @@
 import type { LuaState } from 'fengari';
 import { lua, throwMemoryError } from '../engine.ts';
 import { hostOf } from '../host.ts';
+import { pushOwnedBytes } from '../values.ts';
 
 /** Raises Lua's own memory error when a string of `bytes` would be longer than a script may make. Call it before allocating. */
 export function checkLength(L: LuaState, bytes: number): void {
   if (bytes > hostOf(L).limits.stringBytes) throwMemoryError(L);
 }
+
+/** From here on a Buffer has memory of its own, and copying takes its time. */
+const LONG = 65_536;
 
 /** Collects bytes for one string, never more than a script's strings may have. */
 export class ByteBuilder {
@@ -64,9 +68,14 @@ export class ByteBuilder {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** Pushes what was collected as a Lua string. */
+  /** Pushes what was collected as a Lua string; nothing can be added any more. */
   push(): void {
-    lua.lua_pushstring(this.#L, this.bytes());
+    // A long one is not copied unless it would keep much more memory than its own.
+    if (this.#length < LONG || this.#length < this.#bytes.length * 0.75) {
+      lua.lua_pushstring(this.#L, this.bytes());
+    } else {
+      pushOwnedBytes(this.#L, this.bytes());
+    }
   }
 
   #reserve(more: number): void {

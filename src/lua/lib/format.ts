@@ -5,7 +5,7 @@
 import type { LuaState, LuaString } from 'fengari';
 import { ascii, lauxlib, lua } from '../engine.ts';
 import { hostOf } from '../host.ts';
-import { argumentError, checkInteger, raise } from './arguments.ts';
+import { argumentError, checkInteger, hasZero, raise } from './arguments.ts';
 import { ByteBuilder } from './budget.ts';
 import { type FloatConversion, formatFloat } from './number-text.ts';
 
@@ -266,10 +266,11 @@ function addString(L: LuaState, job: Formatting, spec: Specification): void {
 function finishString(L: LuaState, job: Formatting, spec: Specification): void {
   job.pending = null;
   const text = lua.lua_tostring(L, -1) ?? raise(L, "'__tostring' must return a string");
+  hostOf(L).charge(L, text.length >> 3);
   if (spec.plain) {
     job.out.addBytes(text);
   } else {
-    if (text.includes(0)) argumentError(L, job.arg, 'string contains zeros');
+    if (hasZero(text)) argumentError(L, job.arg, 'string contains zeros');
     pad(job.out, spec, spec.precision >= 0 ? text.subarray(0, spec.precision) : text);
   }
   lua.lua_pop(L, 1);

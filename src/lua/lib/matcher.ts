@@ -29,8 +29,12 @@ export type Progress = 'matched' | 'failed' | 'paused';
 /** A pattern that cannot be matched; the message is Lua's. */
 export class PatternError extends Error {}
 
+/** Bytes that are looked at in one go; after them the search may be paused. */
+const STRETCH = 65_536;
+
 /** Step, position and, for MOST, the smallest end still to be tried: three numbers for each point to go back to. */
 const POINT = 3;
+const UNFINISHED = -2;
 
 export class Matcher {
   readonly subject: Uint8Array;
@@ -46,9 +50,12 @@ export class Matcher {
   readonly #anchored: boolean;
   readonly #points: number[] = [];
   #depth = 0;
-  /** In the middle of a match; #resumeAt: before the one that begins there. */
+  /** In the middle of a match; #resumeAt: before the one that begins there; #scanned: how far a long item has been taken. */
   #paused = false;
   #resumeAt: number | null = null;
+  #scanned = -1;
+  /** How many brackets were open there. */
+  #open = 0;
   #index = 0;
   #at = 0;
 
@@ -68,7 +75,8 @@ export class Matcher {
     this.#resumeAt = null;
     if (this.#paused) {
       this.#paused = false;
-      progress = this.#retreat() ?? this.#run(this.#index + 1, this.#at);
+      if (this.#scanned >= 0) progress = this.#run(this.#index, this.#at);
+      else progress = this.#retreat() ?? this.#run(this.#index + 1, this.#at);
       if (progress !== 'failed' || this.#anchored) return progress;
       next = this.start + 1;
     }
@@ -79,13 +87,21 @@ export class Matcher {
       }
       const start = this.#nextStart(next);
       if (start < 0) return 'failed';
+      this.fuel--;
+      if (start - next >= STRETCH) {
+        next = start; // What was passed counts first.
+        continue;
+      }
       progress = this.#match(start);
       if (progress !== 'failed' || this.#anchored) return progress;
       next = start + 1;
     }
   }
 
-  /** The first place at `from` or behind it where a match can begin, or -1. */
+  /**
+   * The first place at `from` or behind it where a match can begin, or -1; a place STRETCH bytes or more behind `from`
+   * may be none.
+   */
   #nextStart(from: number): number {
     const { subject, pattern } = this;
     if (from > subject.length) return -1;
@@ -96,14 +112,11 @@ export class Matcher {
       return found;
     }
     const { first } = pattern;
-    for (let at = from; at < subject.length; at++) {
-      if (first[subject[at] ?? 0] === 1) {
-        this.fuel -= at - from;
-        return at;
-      }
-    }
-    this.fuel -= subject.length - from;
-    return -1;
+    const end = Math.min(subject.length, from + STRETCH);
+    let at = from;
+    while (at < end && first[subject[at] ?? 0] !== 1) at++;
+    this.fuel -= at - from;
+    return at < subject.length ? at : -1;
   }
 
   #match(start: number): Progress {
@@ -135,8 +148,16 @@ export class Matcher {
           break;
         case MOST: {
           const { set } = step;
-          while (next < length && set[subject[next] ?? 0] === 1) next++;
-          this.fuel -= next - at;
+          if (this.#scanned >= 0) next = this.#scanned;
+          this.#scanned = -1;
+          const from = next;
+          const stretch = Math.min(length, from + STRETCH);
+          while (next < stretch && set[subject[next] ?? 0] === 1) next++;
+          this.fuel -= next - from;
+          if (next === stretch && next < length) {
+            this.#pauseAt(i, at, next);
+            return 'paused';
+          }
           const least = at + step.least;
           if (next > least) this.#push(i, next, least);
           else if (next < least) next = -1;
@@ -166,6 +187,10 @@ export class Matcher {
           break;
         default:
           next = this.#rare(step, at);
+          if (next === UNFINISHED) {
+            this.#pauseAt(i, at, this.#scanned);
+            return 'paused';
+          }
       }
       if (next < 0) {
         const retreat = this.#retreat();
@@ -177,7 +202,15 @@ export class Matcher {
     }
   }
 
-  /** Where the match goes on behind `step`, or -1. */
+  /** Remembers that the long item `index`, which begins at `at`, has been taken up to `scanned`. */
+  #pauseAt(index: number, at: number, scanned: number): void {
+    this.#paused = true;
+    this.#index = index;
+    this.#at = at;
+    this.#scanned = scanned;
+  }
+
+  /** Where the match goes on behind `step`, or -1; UNFINISHED when there is more to look at. */
   #rare(step: Step, at: number): number {
     const { subject } = this;
     switch (step.op) {
@@ -187,8 +220,9 @@ export class Matcher {
         // A position capture has no text; lstrlib.c compares its length, which is huge, and fails.
         if (size < 0 || subject.length - at < size) return -1;
         this.fuel -= size;
-        for (let i = 0; i < size; i++) if (subject[from + i] !== subject[at + i]) return -1;
-        return at + size;
+        return Buffer.compare(subject.subarray(from, from + size), subject.subarray(at, at + size)) === 0
+          ? at + size
+          : -1;
       }
       case BALANCED:
         return this.#balanced(step, at);
@@ -206,18 +240,25 @@ export class Matcher {
   #balanced(step: Step, at: number): number {
     const { subject } = this;
     if (at >= subject.length || subject[at] !== step.byte) return -1;
-    let open = 1;
-    for (let i = at + 1; i < subject.length; i++) {
+    const resumed = this.#scanned >= 0;
+    const from = resumed ? this.#scanned : at + 1;
+    let open = resumed ? this.#open : 1;
+    this.#scanned = -1;
+    const stretch = Math.min(subject.length, from + STRETCH);
+    for (let i = from; i < stretch; i++) {
       const byte = subject[i];
       if (byte === step.closing) {
         if (--open === 0) {
-          this.fuel -= i - at;
+          this.fuel -= i - from;
           return i + 1;
         }
       } else if (byte === step.byte) open++;
     }
-    this.fuel -= subject.length - at;
-    return -1;
+    this.fuel -= stretch - from;
+    if (stretch === subject.length) return -1;
+    this.#scanned = stretch;
+    this.#open = open;
+    return UNFINISHED;
   }
 
   /** Remembers a place to go back to. */
@@ -256,22 +297,24 @@ export class Matcher {
     return 'failed';
   }
 
-  /** For MOST: the next smaller end after which the pattern can go on, or -1. */
+  /** For MOST: the next smaller end after which the pattern can go on, or -1; in a long stretch, one where it may not. */
   #shorter(step: Step, at: number, least: number): number {
+    const stop = Math.max(least, at - STRETCH);
     let end = at - 1;
-    if (step.next >= 0) while (end >= least && this.subject[end] !== step.next) end--;
+    if (step.next >= 0) while (end > stop && this.subject[end] !== step.next) end--;
     this.fuel -= at - end;
     return end >= least ? end : -1;
   }
 
-  /** For FEWEST: the next larger end after which the pattern can go on, or -1. */
+  /** For FEWEST: the next larger end after which the pattern can go on, or -1; in a long stretch, one where it may not. */
   #longer(step: Step, at: number): number {
     const { subject } = this;
     const { set, next } = step;
+    const stop = at + STRETCH;
     let end = at;
     while (end < subject.length && set[subject[end] ?? 0] === 1) {
       end++;
-      if (next < 0 || subject[end] === next) {
+      if (next < 0 || subject[end] === next || end === stop) {
         this.fuel -= end - at;
         return end;
       }

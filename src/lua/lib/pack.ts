@@ -5,7 +5,7 @@
 import type { LuaState, LuaString } from 'fengari';
 import { ascii, lauxlib, lua } from '../engine.ts';
 import { hostOf } from '../host.ts';
-import { argumentError, checkInteger, optInteger, pushInteger, raise } from './arguments.ts';
+import { argumentError, checkInteger, hasZero, optInteger, pushInteger, raise } from './arguments.ts';
 import { ByteBuilder } from './budget.ts';
 import { pushSlice } from './captures.ts';
 import { startIndex } from './search.ts';
@@ -211,7 +211,7 @@ function* pack(L: LuaState, format: Format): Steps {
       }
       case 'zstring': {
         const text = lauxlib.luaL_checkstring(L, ++arg);
-        if (text.includes(0)) argumentError(L, arg, 'string contains zeros');
+        if (hasZero(text)) argumentError(L, arg, 'string contains zeros');
         out.addBytes(text);
         out.addByte(0);
         break;
@@ -322,7 +322,7 @@ function* unpack(L: LuaState, format: Format, data: LuaString, start: number): S
         break;
       }
       case 'zstring': {
-        const found = data.indexOf(0, at);
+        const found = Buffer.prototype.indexOf.call(data, 0, at);
         const end = found < 0 ? data.length : found; // A Lua string in C ends with a NUL of its own.
         pushSlice(L, data, at, end);
         at = end + 1;

@@ -18,6 +18,10 @@ function latin1(bytes: Uint8Array): string {
 /** Looking for a file, in steps of Host.charge(). */
 const STEPS_PER_FILE = 10_000;
 
+/** In bytes: of package.path and of a module's name, and what Linux takes as the path of a file (PATH_MAX). */
+const LONGEST_PATH = 65_536;
+const LONGEST_FILE_NAME = 4095;
+
 /** The first readable file among the templates of `path`, or what was tried. All texts are latin1. */
 function searchPath(
   L: LuaState,
@@ -26,13 +30,15 @@ function searchPath(
   separator: string,
   replacement: string,
 ): { file: string } | { tried: string } {
+  if (path.length > LONGEST_PATH || name.length > LONGEST_PATH) return raise(L, 'path or name too long');
   const stem = separator === '' ? name : name.replaceAll(separator, () => replacement);
   let tried = '';
   for (const template of path.split(';')) {
     if (template === '') continue;
     hostOf(L).charge(L, STEPS_PER_FILE);
-    const file = template.replaceAll('?', () => stem);
-    if (isReadable(file)) return { file };
+    const length = template.length + (template.split('?').length - 1) * stem.length;
+    const file = length > LONGEST_FILE_NAME ? template : template.replaceAll('?', () => stem);
+    if (length <= LONGEST_FILE_NAME && isReadable(file)) return { file };
     tried += `\n\tno file '${file}'`;
   }
   return { tried };

@@ -125,6 +125,11 @@ export function isPlain(text: Uint8Array): boolean {
 const compiledWhole = new WeakMap<Uint8Array, Pattern>();
 const compiledBehindAnchor = new WeakMap<Uint8Array, Pattern>();
 
+/** Whether compilePattern has the compiled form at hand. */
+export function isCompiled(bytes: Uint8Array, anchored: boolean): boolean {
+  return (anchored ? compiledBehindAnchor : compiledWhole).has(bytes);
+}
+
 /** The compiled form of pattern `bytes`; without its first byte, which is an anchor, when `anchored`. */
 export function compilePattern(bytes: Uint8Array, anchored: boolean): Pattern {
   const compiled = anchored ? compiledBehindAnchor : compiledWhole;

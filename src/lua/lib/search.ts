@@ -7,7 +7,7 @@ import { hostOf } from '../host.ts';
 import { raise } from './arguments.ts';
 import { pushCaptures } from './captures.ts';
 import { Matcher, PatternError, type Progress } from './matcher.ts';
-import { compilePattern, isPlain } from './pattern.ts';
+import { compilePattern, isCompiled, isPlain, type Pattern } from './pattern.ts';
 
 const ANCHOR = 0x5e;
 /** Steps of the matcher between two looks at the clock. */
@@ -41,6 +41,17 @@ export function advance(
   }
 }
 
+/** Longest pattern, in bytes: it is compiled in one stretch, in which others have no turn. */
+const LONGEST_PATTERN = 65_536;
+const STEPS_PER_PATTERN_BYTE = 20;
+
+/** The compiled form of a pattern; without its first byte, which is an anchor, when `anchored`. */
+export function usePattern(L: LuaState, pattern: LuaString, anchored: boolean): Pattern {
+  if (pattern.length > LONGEST_PATTERN) return raise(L, 'pattern too long');
+  if (!isCompiled(pattern, anchored)) hostOf(L).charge(L, pattern.length * STEPS_PER_PATTERN_BYTE);
+  return compilePattern(pattern, anchored);
+}
+
 /** Index from 0 where a search begins that the script wants from `position`; may lie behind the end. */
 export function startIndex(position: number, length: number): number {
   if (position > 0) return position - 1;
@@ -67,6 +78,7 @@ function search(L: LuaState, find: boolean): number {
     lua.lua_pushnil(L);
     return 1;
   }
+  hostOf(L).charge(L, pattern.length >> 2);
   if (find && (lua.lua_toboolean(L, 4) || isPlain(pattern))) {
     const found = pattern.length === 0 ? from : plainIndex(subject, pattern, from);
     hostOf(L).charge(L, ((found < 0 ? subject.length : found) - from) >> 3);
@@ -79,7 +91,7 @@ function search(L: LuaState, find: boolean): number {
     return 2;
   }
   const anchored = pattern[0] === ANCHOR;
-  const matcher = new Matcher(subject, compilePattern(pattern, anchored), anchored);
+  const matcher = new Matcher(subject, usePattern(L, pattern, anchored), anchored);
   return finishSearch(L, { matcher, from, find });
 }
 
@@ -151,7 +163,7 @@ function resumeMatches(L: LuaState, _status: number, matches: unknown): number {
 export function string_gmatch(L: LuaState): number {
   const subject = lauxlib.luaL_checkstring(L, 1);
   const pattern = lauxlib.luaL_checkstring(L, 2);
-  lua.lua_pushlightuserdata(L, new Matches(new Matcher(subject, compilePattern(pattern, false), false)));
+  lua.lua_pushlightuserdata(L, new Matches(new Matcher(subject, usePattern(L, pattern, false), false)));
   lua.lua_pushcclosure(L, nextMatch, 1);
   return 1;
 }

@@ -8,12 +8,14 @@ import { argumentError, raise } from './arguments.ts';
 import { ByteBuilder } from './budget.ts';
 import { pushCapture, pushCaptures } from './captures.ts';
 import { Matcher } from './matcher.ts';
-import { compilePattern } from './pattern.ts';
-import { advance } from './search.ts';
+import { advance, usePattern } from './search.ts';
 import { beginGet } from './table-access.ts';
 
 const ANCHOR = 0x5e;
 const ESCAPE = 0x25;
+/** The work on a longer replacement text is counted, in steps of Host.charge(). */
+const SHORT = 64;
+const STEPS_PER_BYTE = 2;
 
 /** A gsub at work. */
 class Substitution {
@@ -43,11 +45,11 @@ class Substitution {
       argumentError(L, 3, 'string/function/table expected');
     }
     this.anchored = pattern[0] === ANCHOR;
-    this.matcher = new Matcher(subject, compilePattern(pattern, this.anchored), this.anchored);
+    this.matcher = new Matcher(subject, usePattern(L, pattern, this.anchored), this.anchored);
     this.replacement =
       this.kind === LUA_TTABLE || this.kind === LUA_TFUNCTION ? null : lauxlib.luaL_checkstring(L, 3);
     this.literal = this.replacement !== null && !this.replacement.includes(ESCAPE);
-    this.out = new ByteBuilder(L, subject.length + 16);
+    this.out = new ByteBuilder(L, Math.min(subject.length + 16, 65_536));
   }
 }
 
@@ -82,8 +84,12 @@ function substitute(L: LuaState, job: Substitution): number {
     job.lastEnd = matcher.end;
     replace(L, job);
   }
-  out.addSlice(subject, job.copied, subject.length);
-  out.push();
+  if (job.count === 0) {
+    lua.lua_pushvalue(L, 1);
+  } else {
+    out.addSlice(subject, job.copied, subject.length);
+    out.push();
+  }
   lua.lua_pushinteger(L, job.count);
   return 2;
 }
@@ -93,6 +99,7 @@ function replace(L: LuaState, job: Substitution): void {
   if (replacement !== null) {
     if (job.literal) out.addBytes(replacement);
     else addTemplate(L, job, replacement);
+    if (replacement.length > SHORT) hostOf(L).charge(L, replacement.length * STEPS_PER_BYTE);
     return;
   }
   if (job.kind === lua.LUA_TFUNCTION) {

@@ -71,6 +71,31 @@ test('a paused search finds what an unpaused one finds', async () => {
   assert.equal(output, `1\t3001\n0\n8020\n${'401,'.repeat(20)}\t20\ntrue\tnil\n`);
 });
 
+test('a search over a long subject finds what PUC Lua finds', async () => {
+  const output = await outputOf(`
+    local n = 200000 local as, x = ('a'):rep(n), ('x'):rep(n)
+    print((as .. 'b'):find('a*b')) print((as .. 'b'):find('a-b')) print((as .. 'b'):find('[b-z]')) print(as:find('[b-z]'))
+    print(#(as .. 'b'):match('(a+)ab'), #(as .. 'c'):match('.*'), (as .. 'ca'):match('.*c()'))
+    print((x .. '(' .. as .. '(' .. x .. ')' .. as .. ')' .. x):find('%b()')) print((x .. '(' .. as):find('%b()'))
+    print((as .. 'cb'):find('%f[b]')) print(#as:gsub('a', '%0'), #(as .. 'b' .. as):gsub('b', ''))
+    print((as .. 'b'):match('^a-()b$'), as:find('^b'), #(as .. as .. 'b'):match('^(a*)%1b$'))
+    local words = 0 for w in ((as .. ' '):rep(3)):gmatch('a+') do words = words + #w end print(words)`);
+  assert.deepEqual(output.split('\n'), [
+    '1\t200001',
+    '1\t200001',
+    '200001\t200001',
+    'nil',
+    '199999\t200001\t200002',
+    '200001\t800004',
+    'nil',
+    '200002\t200001',
+    '200000\t400000',
+    '200001\tnil\t200000',
+    '600000',
+    '',
+  ]);
+});
+
 test('a pattern nested too deeply is refused as in C', async () => {
   assert.equal(
     await outputOf(`print(pcall(string.match, ('a'):rep(1000), ('.?'):rep(1000)))`),
