@@ -179,6 +179,8 @@ const sourceCures: SourceCure[] = [
     from: '"attempt to yield across a JS-call boundary"',
     to: '"attempt to yield across a C-call boundary"',
   },
+  { file: 'lparser.js', from: /"JS levels"/g, to: '"C levels"', times: 2 },
+  { file: 'lauxlib.js', from: '(...tail calls..)', to: '(...tail calls...)' },
   {
     // The uncatchable end (see below) of code that runs on after pcall has caught an error was taken for a bug of the
     // engine ("assertion failed"): only at the first of several stretches was it expected.

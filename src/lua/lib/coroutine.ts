@@ -17,9 +17,9 @@ type Finish = (L: LuaState, ok: boolean, nresults: number) => number;
 function resume(L: LuaState, co: LuaState, nargs: number, finish: Finish): number {
   if (!lua.lua_checkstack(co, nargs)) return fail(L, 'too many arguments to resume', finish);
   if (lua.lua_status(co) === lua.LUA_OK) {
+    if (lua.lua_gettop(co) === 0) return fail(L, 'cannot resume dead coroutine', finish);
     // Tested here because a coroutine that ended uncatchably looks like one that runs, and must not be taken for one.
     if (co.ci !== co.base_ci) return fail(L, 'cannot resume non-suspended coroutine', finish);
-    if (lua.lua_gettop(co) === 0) return fail(L, 'cannot resume dead coroutine', finish);
   }
   lua.lua_xmove(L, co, nargs);
   // All threads count their instructions together: a crowd of short coroutines must not stay under the hook's count.

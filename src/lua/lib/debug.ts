@@ -4,7 +4,7 @@
  */
 import type { LuaFunction, LuaState } from 'fengari';
 import { ascii, lauxlib, lua, lualib } from '../engine.ts';
-import { raise } from './arguments.ts';
+import { argumentError, raise } from './arguments.ts';
 
 const REFUSED = [
   'debug',
@@ -60,8 +60,21 @@ function isLuaFunction(value: unknown): value is LuaFunction {
   return typeof value === 'function';
 }
 
+/** An option `>` is C's way to say that a function is on the stack; C Lua takes whatever is there. */
+function withoutStack(getinfo: LuaFunction): LuaFunction {
+  return (L) => {
+    const options = lua.lua_tothread(L, 1) === null ? 2 : 3;
+    if (!lua.lua_isnoneornil(L, options) && lauxlib.luaL_checkstring(L, options)[0] === 0x3e) {
+      argumentError(L, options, 'invalid option');
+    }
+    return getinfo(L);
+  };
+}
+
 export function luaopen_debug(L: LuaState): number {
   lualib.luaopen_debug(L);
+  lua.lua_pushcfunction(L, withoutStack(functionOf(L, 'getinfo')));
+  lua.lua_setfield(L, -2, ascii('getinfo'));
   for (const name of ['getlocal', 'getupvalue', 'upvalueid']) {
     lua.lua_pushcfunction(L, luaOnly(functionOf(L, name)));
     lua.lua_setfield(L, -2, ascii(name));

@@ -144,8 +144,10 @@ const loadfile: LuaFunction = (L) => {
   const name = lauxlib.luaL_checkstring(L, 1);
   const mode = lauxlib.luaL_optstring(L, 2, TEXT);
   const env = lua.lua_isnone(L, 3) ? 0 : 3;
+  const problem = pushFile(L, name);
+  if (problem !== null && (allowsText(mode) || problem.startsWith('cannot '))) return refuse(L, problem);
   if (!allowsText(mode)) return refuse(L, notText(mode));
-  return finishLoad(L, loadFile(L, name), env);
+  return finishLoad(L, lua.LUA_OK, env);
 };
 
 const dofile: LuaFunction = (L) => {

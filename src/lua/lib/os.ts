@@ -109,7 +109,7 @@ function timeField(L: LuaState, name: string, absent: number | null): number {
   const type = lua.lua_getfield(L, -1, ascii(name));
   const value = lua.lua_isnumber(L, -1) ? lua.lua_tonumber(L, -1) : Number.NaN;
   lua.lua_pop(L, 1);
-  if (!Number.isInteger(value)) {
+  if (!Number.isInteger(value) || Math.abs(value) >= 2 ** 63) {
     if (type !== lua.LUA_TNIL) return raise(L, `field '${name}' is not an integer`);
     return absent ?? raise(L, `field '${name}' missing in date table`);
   }
@@ -140,6 +140,8 @@ function os_time(L: LuaState): number {
     raise(L, 'time result cannot be represented in this installation');
   }
   setTimeFields(L, breakTime(time, false));
+  // C's mktime has no other way to say that it failed.
+  if (time === -1) raise(L, 'time result cannot be represented in this installation');
   pushInteger(L, time);
   return 1;
 }

@@ -90,6 +90,7 @@ function readFile(path: Buffer): Buffer {
   const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const stats = fstatSync(descriptor);
+    if (stats.isDirectory()) throw new Problem('Is a directory');
     if (!stats.isFile()) throw new Problem('Not a regular file');
     if (stats.size > MAX_BYTES) throw new Problem(`longer than ${MAX_BYTES / 1024} KiB`);
     // Files of /proc have no size.

@@ -5,15 +5,19 @@
  */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { inDirectory, timeZone, withoutAddresses } from './output.ts';
 
 const folder = new URL('.', import.meta.url).pathname;
 
 for (const file of readdirSync(folder).filter((name) => name.endsWith('.lua'))) {
-  const zone = /^-- TZ=(\S+)/.exec(readFileSync(folder + file, 'latin1'))?.[1] ?? 'UTC';
-  const output = execFileSync('lua5.3', [file], {
-    cwd: folder,
-    env: { ...process.env, TZ: zone, LC_ALL: 'C' },
-    maxBuffer: 2 ** 28,
-  });
-  writeFileSync(`${folder}${file.replace(/\.lua$/, '.expected')}`, output);
+  const output = await inDirectory(folder + file, (directory) =>
+    execFileSync('lua5.3', [file], {
+      cwd: directory,
+      env: { ...process.env, TZ: timeZone(readFileSync(folder + file)), LC_ALL: 'C' },
+      maxBuffer: 2 ** 28,
+      encoding: 'latin1',
+      input: '',
+    }),
+  );
+  writeFileSync(`${folder}${file.replace(/\.lua$/, '.expected')}`, withoutAddresses(output), 'latin1');
 }

@@ -30,6 +30,14 @@ test('what could switch off a budget or reach the registry is refused by name', 
   }
 });
 
+test('debug.getinfo takes no function from the stack of its C', async () => {
+  assert.equal(
+    await outputOf(`print(pcall(debug.getinfo, 1, '>S')) print(pcall(debug.getinfo, coroutine.running(), 0, '>'))
+      print(debug.getinfo(print, 'S').what)`),
+    "false\tbad argument #2 to 'getinfo' (invalid option)\nfalse\tbad argument #3 to 'getinfo' (invalid option)\nC\n",
+  );
+});
+
 test('precompiled code is neither written nor read', async () => {
   const output = await outputOf(`
     print(pcall(string.dump, print))
