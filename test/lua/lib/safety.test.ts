@@ -34,7 +34,7 @@ test('debug.getinfo takes no function from the stack of its C', async () => {
   assert.equal(
     await outputOf(`print(pcall(debug.getinfo, 1, '>S')) print(pcall(debug.getinfo, coroutine.running(), 0, '>'))
       print(debug.getinfo(print, 'S').what)`),
-    "false\tbad argument #2 to 'getinfo' (invalid option)\nfalse\tbad argument #3 to 'getinfo' (invalid option)\nC\n",
+    "false\tbad argument #2 to 'debug.getinfo' (invalid option)\nfalse\tbad argument #3 to 'debug.getinfo' (invalid option)\nC\n",
   );
 });
 
