@@ -70,6 +70,11 @@ export const workCures: readonly SourceCure[] = [
     from: '            tryfuncTM(L, off, func);',
     to: '            luaS_work(L, 4096 + (L.top - off) * 32);\n            tryfuncTM(L, off, func);',
   },
+  ...['lauxlib.js', 'lcode.js', 'ldebug.js'].map((file) => ({
+    file,
+    from: /^"use strict";$/m,
+    to: `"use strict";\nconst { luaS_work } = require('./lstring.js');`,
+  })),
   {
     file: 'ltable.js',
     from: '    luaS_hashlongstr,\n    TString\n}',
@@ -86,7 +91,7 @@ export const workCures: readonly SourceCure[] = [
   {
     file: 'ldebug.js',
     from: '        level--;\n    if (level === 0',
-    to: `        if ((--level & 1023) === 1023) require('./lstring.js').luaS_work(L, 32768);
+    to: `        if ((--level & 1023) === 1023) luaS_work(L, 32768);
     if (level === 0`,
   },
   {
@@ -95,7 +100,7 @@ export const workCures: readonly SourceCure[] = [
     from: '    while (lua_next(L, -2)) {  /* for each pair in table */',
     to: `    let passed = 0;
     while (lua_next(L, -2)) {
-        if ((++passed & 255) === 0) require('./lstring.js').luaS_work(L, 65536);`,
+        if ((++passed & 255) === 0) luaS_work(L, 65536);`,
   },
   {
     // `#t` of a table that has entries where the search for a border looks, on purpose, was a walk over all of it. More
@@ -114,7 +119,7 @@ export const workCures: readonly SourceCure[] = [
     file: 'lcode.js',
     from: '            list = next;\n',
     to: `            list = next;
-            if ((++passed & 255) === 0) require('./lstring.js').luaS_work(fs.ls.L, 16384);
+            if ((++passed & 255) === 0) luaS_work(fs.ls.L, 16384);
 `,
   },
   {
