@@ -243,11 +243,17 @@ class Table {`,
   },
   { file: 'ltable.js', from: /\b(t|table)\.strong\./g, to: 'strongOf($1).', times: 5 },
   { file: 'ltable.js', from: 'entry = table.f;', to: 'strongOf(table); entry = table.f;' },
+  { file: 'ltable.js', from: 'constructor(L) {', to: 'constructor(L, fill) {' },
+  {
+    file: 'ltable.js',
+    from: 'this.strong = new Map();',
+    to: 'this.strong = fill === void 0 ? new Map() : null; this.fill = fill;',
+  },
   // Time: for the addresses of light userdata, which hardly any state writes, every state had a WeakMap.
   { file: 'lstate.js', from: 'this.ids = new WeakMap();', to: 'this.ids = null;' },
   { file: 'lobject.js', from: 'L.l_G.ids.get(v)', to: '(L.l_G.ids ??= new WeakMap()).get(v)' },
   // Time and room: every table had a second Map, for removed keys, and a new one with every key that was added.
-  { file: 'ltable.js', from: 'this.dead_strong = new Map();', to: 'this.dead_strong = this.fill = void 0;' },
+  { file: 'ltable.js', from: 'this.dead_strong = new Map();', to: 'this.dead_strong = void 0;' },
   { file: 'ltable.js', from: 't.dead_strong.clear();', to: 't.dead_strong = void 0;' },
   {
     file: 'ltable.js',

@@ -123,6 +123,8 @@ declare module 'fengari' {
     };
     ltable: {
       luaH_new(L: LuaState): LuaTable;
+      /** Without `fill` the table is empty (ours, see engine.ts). */
+      Table: new (L: LuaState, fill?: LuaTable['fill']) => LuaTable;
       luaH_getint(table: LuaTable, key: number): TValue;
       /** The live value; a shared nil when there is none. */
       luaH_get(L: LuaState, table: LuaTable, key: TValue): TValue;

@@ -32,6 +32,7 @@ export type Library =
 const { LUA_TLCL, LUA_TCCL } = internals.tags;
 const { LUA_TTABLE, LUA_TUSERDATA, LUA_TTHREAD } = lua;
 const { lobject } = internals;
+const { Table } = internals.ltable;
 
 /** A value of the template: as it is, or the object that a copy has in its place. */
 type Slot =
@@ -351,18 +352,17 @@ class Copy {
   }
 
   #table(is: Extract<Description, { kind: 'table' }>): LuaTable {
-    const { pairs, contents } = is;
-    const table = internals.ltable.luaH_new(this.#L);
-    table.flags = is.flags;
+    const { pairs, contents, flags } = is;
+    let table: LuaTable;
     if (contents === null) {
-      table.strong = null;
-      table.fill = () => this.#fill(table, pairs);
-    } else if (pairs.length > 0) {
+      table = new Table(this.#L, () => this.#fill(table, pairs));
+    } else {
+      table = new Table(this.#L, copyContents);
       table.strong = contents.strong;
       table.f = contents.first;
       table.l = contents.last;
-      table.fill = copyContents;
     }
+    table.flags = flags;
     return table;
   }
 

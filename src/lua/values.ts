@@ -5,7 +5,7 @@ import type { LuaState, LuaTable, TValue } from 'fengari';
 import { ascii, bytesOf, internals, latin1Of, lua } from './engine.ts';
 
 const { TValue: Value } = internals.lobject;
-const { luaH_new, luaH_get, luaH_getn, luaH_setfrom, luaH_setint } = internals.ltable;
+const { Table, luaH_new, luaH_get, luaH_getn, luaH_setfrom, luaH_setint } = internals.ltable;
 const { LUA_TLNGSTR, LUA_TNUMFLT, LUA_TNUMINT } = internals.tags;
 
 /**
@@ -88,6 +88,16 @@ export function tableValue(table: LuaTable): TValue {
 
 export function newTable(L: LuaState): LuaTable {
   return luaH_new(L);
+}
+
+/** A table that `fill` is given when a script looks into it for the first time. */
+export function lateTable(L: LuaState, fill: (table: LuaTable) => void): LuaTable {
+  return new Table(L, function begin(this: LuaTable) {
+    this.fill = undefined;
+    this.strong = new Map();
+    fill(this);
+    return this.strong;
+  });
 }
 
 /** A table with the texts at 1, 2, 3, ... */

@@ -6,20 +6,22 @@ import type { LuaState, LuaTable, TValue } from 'fengari';
 import { ascii, latin1Of, lua } from '../engine.ts';
 import {
   append,
-  arrayOf,
   fieldOf,
   globalsOf,
   isFunction,
+  lateTable,
   NIL,
   newTable,
   numberValue,
   pushValue,
   setField,
+  setIndex,
   setValue,
   tableOf,
   tableValue,
   textValue,
 } from '../values.ts';
+import { type FieldValue, LateFields } from './late-fields.ts';
 import { ACTION_CODES } from './verdict.ts';
 
 /** smtp.code: names and values of the API, then our own. */
@@ -72,92 +74,116 @@ export function openSmtp(L: LuaState): void {
     lua.lua_setfield(L, -2, ascii(name));
   }
   lua.lua_setfield(L, -2, ascii('code'));
-  lua.lua_newtable(L);
-  lua.lua_setfield(L, -2, ascii('sess'));
-  lua.lua_newtable(L);
-  lua.lua_pushvalue(L, -1);
-  lua.lua_setfield(L, -3, ascii('tran'));
+  for (const [name, key] of Object.entries(KEPT)) {
+    lua.lua_newtable(L);
+    lua.lua_pushvalue(L, -1);
+    lua.lua_setfield(L, lua.LUA_REGISTRYINDEX, ascii(key));
+    lua.lua_setfield(L, -2, ascii(name));
+  }
+  lua.lua_getfield(L, -1, ascii('tran'));
   lua.lua_setfield(L, -2, ascii('trans')); // The name in smtpf's own code.
   lua.lua_newtable(L);
   lua.lua_setfield(L, -2, ascii('note'));
   lua.lua_setglobal(L, ascii('smtp'));
 }
 
+/** Tables that are found again whatever the script does to its globals, and where in the registry. */
+const KEPT = { sess: 'smtpf.sess', tran: 'smtpf.tran' } as const;
+
 /** Fields that live as long as a transaction. */
 const TRAN_FIELDS = ['id', 'sender', 'queue_id', 'params', 'rcpts', 'size', 'note'];
 
-/** What may be put into a field: text is latin1, undefined is nil. */
-export type FieldValue = string | number | undefined;
+/** One recipient of the message in progress, as smtp.tran.rcpts shows it. */
+interface Recipient {
+  readonly address: string;
+  readonly params: readonly string[];
+  /** Its verdict: a reply code and, when it was refused, the text. */
+  code: number | undefined;
+  text: string | undefined;
+}
 
 /**
- * The table `smtp` of one context. It holds on to the tables, whatever the script does to its globals, and metatables
- * that a script puts on them have no say.
+ * The table `smtp` of one context. Metatables that a script puts on its tables have no say. What is set here becomes Lua
+ * values when the script looks.
  */
 export class SmtpTable {
   /** The main thread. */
   readonly #L: LuaState;
-  readonly #sess: LuaTable;
-  readonly #tran: LuaTable;
-  /** smtp.tran.rcpts; undefined between transactions. */
-  #recipients: LuaTable | undefined;
-  #lastRecipient: LuaTable | undefined;
+  readonly #sess: LateFields;
+  readonly #tran: LateFields;
+  /** Of the transaction in progress. */
+  #recipients: Recipient[] = [];
+  /** smtp.tran.rcpts, once the script has looked at it in this transaction. */
+  #recipientTable: LuaTable | undefined;
+  /** The last recipient's entry there. */
+  #entry: LuaTable | undefined;
   #found: TValue = NIL;
 
   /** `L` is the main thread of a state made from a template in which openSmtp() has run. */
   constructor(L: LuaState) {
     this.#L = L;
-    const smtp = tableOf(fieldOf(L, globalsOf(L), 'smtp'));
-    const sess = smtp && tableOf(fieldOf(L, smtp, 'sess'));
-    const tran = smtp && tableOf(fieldOf(L, smtp, 'tran'));
-    if (!sess || !tran) throw new Error('a template without the table smtp');
-    this.#sess = sess;
-    this.#tran = tran;
+    const kept = (key: string): LateFields => {
+      const table = tableOf(fieldOf(L, L.l_G.l_registry.value, key));
+      if (!table) throw new Error('a template without the table smtp');
+      return new LateFields(L, table);
+    };
+    this.#sess = kept(KEPT.sess);
+    this.#tran = kept(KEPT.tran);
+  }
+
+  /** Whether the script has looked into smtp.sess. */
+  get sessionSeen(): boolean {
+    return this.#sess.seen;
+  }
+
+  /** Takes back what was set in smtp.sess, unless the script has looked. */
+  forgetSession(): void {
+    this.#sess.forget();
   }
 
   /** A new transaction: `size` is what the client declared, undefined when it did not. */
   beginTransaction(id: string, sender: string, size: number | undefined, params: readonly string[]): void {
     const L = this.#L;
+    this.#recipients = [];
+    this.#recipientTable = undefined;
+    this.#entry = undefined;
     this.setTransaction('id', id);
     this.setTransaction('sender', sender);
     this.setTransaction('size', size);
-    this.#recipients = newTable(L);
-    this.#lastRecipient = undefined;
-    setField(L, this.#tran, 'params', tableValue(parametersOf(L, params)));
-    setField(L, this.#tran, 'note', tableValue(newTable(L)));
-    setField(L, this.#tran, 'rcpts', tableValue(this.#recipients));
+    this.setTransaction('params', () => tableValue(parametersOf(L, params)));
+    this.setTransaction('note', () => tableValue(newTable(L)));
+    this.setTransaction('rcpts', () => this.#showRecipients());
   }
 
   /** Adds an entry { addr, params } to smtp.tran.rcpts. */
   addRecipient(address: string, params: readonly string[]): void {
-    if (!this.#recipients) return;
-    const L = this.#L;
-    const entry = newTable(L);
-    setField(L, entry, 'addr', textValue(L, address));
-    setField(L, entry, 'params', tableValue(parametersOf(L, params)));
-    append(this.#recipients, tableValue(entry));
-    this.#lastRecipient = entry;
+    const recipient: Recipient = { address, params, code: undefined, text: undefined };
+    this.#recipients.push(recipient);
+    if (this.#recipientTable) append(this.#recipientTable, this.#show(recipient));
   }
 
   /** Sets the verdict that the last recipient got: a reply code and, when it was refused, the text. */
   judgeRecipient(code: number, text: string | undefined): void {
-    const entry = this.#lastRecipient;
-    if (!entry) return;
-    setField(this.#L, entry, 'code', numberValue(code));
-    if (text !== undefined) setField(this.#L, entry, 'text', textValue(this.#L, text));
+    const recipient = this.#recipients.at(-1);
+    if (!recipient) return;
+    recipient.code = code;
+    recipient.text = text;
+    if (this.#entry) this.#showVerdict(this.#entry, recipient);
   }
 
   endTransaction(): void {
-    for (const name of TRAN_FIELDS) setField(this.#L, this.#tran, name, NIL);
-    this.#recipients = undefined;
-    this.#lastRecipient = undefined;
+    for (const name of TRAN_FIELDS) this.#tran.set(name, undefined);
+    this.#recipients = [];
+    this.#recipientTable = undefined;
+    this.#entry = undefined;
   }
 
   setSession(name: string, value: FieldValue): void {
-    setField(this.#L, this.#sess, name, this.#valueOf(value));
+    this.#sess.set(name, value);
   }
 
   setTransaction(name: string, value: FieldValue): void {
-    setField(this.#L, this.#tran, name, this.#valueOf(value));
+    this.#tran.set(name, value);
   }
 
   /** Sets smtp.sess.NAME to a table that `fill` is given on top of the stack. */
@@ -167,7 +193,33 @@ export class SmtpTable {
     pushValue(L, tableValue(table));
     fill(L);
     lua.lua_pop(L, 1);
-    setField(L, this.#sess, name, tableValue(table));
+    this.setSession(name, () => tableValue(table));
+  }
+
+  #showRecipients(): TValue {
+    const table = newTable(this.#L);
+    this.#recipients.forEach((recipient, i) => {
+      setIndex(table, i + 1, this.#show(recipient));
+    });
+    this.#recipientTable = table;
+    return tableValue(table);
+  }
+
+  /** The entry of a recipient, which is the last one when this returns. */
+  #show(recipient: Recipient): TValue {
+    const L = this.#L;
+    const entry = newTable(L);
+    setField(L, entry, 'addr', textValue(L, recipient.address));
+    setField(L, entry, 'params', tableValue(parametersOf(L, recipient.params)));
+    this.#showVerdict(entry, recipient);
+    this.#entry = entry;
+    return tableValue(entry);
+  }
+
+  #showVerdict(entry: LuaTable, { code, text }: Recipient): void {
+    const L = this.#L;
+    if (code !== undefined) setField(L, entry, 'code', numberValue(code));
+    if (text !== undefined) setField(L, entry, 'text', textValue(L, text));
   }
 
   /** The names under which the script defines a callback: none, one, or both spellings. */
@@ -208,25 +260,23 @@ export class SmtpTable {
     const smtp = tableOf(fieldOf(this.#L, globalsOf(this.#L), 'smtp'));
     return smtp ? fieldOf(this.#L, smtp, name) : NIL;
   }
-
-  #valueOf(value: FieldValue): TValue {
-    if (value === undefined) return NIL;
-    return typeof value === 'string' ? textValue(this.#L, value) : numberValue(value);
-  }
 }
 
 /** A new table: an array of the parameters as sent, and each value by its name in upper case: `params.SIZE`. */
 export function parametersOf(L: LuaState, params: readonly string[]): LuaTable {
-  const table = arrayOf(L, params);
-  for (const param of params) {
-    const equals = param.indexOf('=');
-    const name = equals < 0 ? param : param.slice(0, equals);
-    // ASCII letters only: toUpperCase() makes two letters of some latin1 ones.
-    const key = textValue(
-      L,
-      name.replace(/[a-z]+/g, (letters) => letters.toUpperCase()),
-    );
-    setValue(L, table, key, textValue(L, equals < 0 ? '' : param.slice(equals + 1)));
-  }
-  return table;
+  return lateTable(L, (table) => {
+    params.forEach((param, i) => {
+      setIndex(table, i + 1, textValue(L, param));
+    });
+    for (const param of params) {
+      const equals = param.indexOf('=');
+      const name = equals < 0 ? param : param.slice(0, equals);
+      // ASCII letters only: toUpperCase() makes two letters of some latin1 ones.
+      const key = textValue(
+        L,
+        name.replace(/[a-z]+/g, (letters) => letters.toUpperCase()),
+      );
+      setValue(L, table, key, textValue(L, equals < 0 ? '' : param.slice(equals + 1)));
+    }
+  });
 }
