@@ -37,6 +37,10 @@ export const luaChapter: Chapter = {
       'looks: `traceback`, `getinfo`, `getlocal`, `getupvalue`, `upvalueid`, `getmetatable`, `getuservalue`. What could switch off a budget or change what is not the script’s raises an error: `sethook`, `setlocal`, `setupvalue`, `setmetatable` and others.',
     ),
     note(
+      'Older Luas',
+      'leave nothing behind: `bit32`, `math.pow`, `math.log10` and others, which C Lua 5.3 can be built with, are not there.',
+    ),
+    note(
       'Garbage',
       'is collected by itself: `collectgarbage` answers but has no effect. There are no finalizers (`__gc`) and no weak tables.',
     ),
