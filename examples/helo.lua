@@ -3,7 +3,7 @@
 --     smtpf-milter --script examples/helo.lua
 --
 -- Fill in OUR_NAMES, OUR_ADDRESSES and LOCAL_NETWORKS first. Attach it to the MTA's port 25 only: programs of users, on
--- the ports for submission, call themselves what they like, and this API does not say who has logged in.
+-- the ports for submission, call themselves what they like, and who has logged in is not known before MAIL.
 --
 -- Refused is, unless the client is in a local network:
 --     our own name or address           nobody but we are called so

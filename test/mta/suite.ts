@@ -7,6 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { CHANGES } from './cases/changes.ts';
 import { CLIENTS } from './cases/clients.ts';
 import { CONTENT } from './cases/content.ts';
+import { EXAMPLE_CASES } from './cases/examples.ts';
 import { REPLY_TEXTS } from './cases/reply-texts.ts';
 import { SCRIPT_FAULTS } from './cases/script-faults.ts';
 import { TRANSACTIONS } from './cases/transactions.ts';
@@ -35,6 +36,7 @@ const CASES: readonly MailCase[] = [
   ...CHANGES,
   ...REPLY_TEXTS,
   ...SCRIPT_FAULTS,
+  ...EXAMPLE_CASES,
 ];
 
 const IN_CI = process.env.CI === 'true';
