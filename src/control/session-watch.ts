@@ -33,17 +33,26 @@ export interface WatchKeeper {
   ended(subject: TraceSubject): void;
 }
 
+/** What decided, of which a record is made only where one is wanted. */
 interface Ruling {
   readonly verdict: VerdictName;
-  readonly refusal: Refusal;
-  readonly callback: string | undefined;
+  /** What the policy said; or what the client was told where it said nothing. */
+  readonly given: Verdict | Refusal;
+  readonly call: Call | undefined;
+}
+
+interface Recipient {
+  readonly address: string;
+  /** Where it was refused. */
+  readonly refused: Ruling | undefined;
 }
 
 /** One message, from MAIL to its end. */
 class Message {
   readonly sender: string;
   readonly id: string;
-  readonly recipients: RecipientDecision[] = [];
+  /** The first of them. */
+  readonly recipients: Recipient[] = [];
   /** The last one. */
   recipient = '';
   recipientCount = 0;
@@ -61,7 +70,8 @@ class Message {
   constructor(id: string, sender: string, params: readonly string[]) {
     this.id = id;
     this.sender = sender;
-    const size = params.map((param) => /^SIZE=(\d{1,15})$/i.exec(param)?.[1]).find((digits) => digits);
+    let size: string | undefined;
+    for (const param of params) size ??= /^SIZE=(\d{1,15})$/i.exec(param)?.[1];
     this.declaredSize = size === undefined ? undefined : Number(size);
   }
 }
@@ -200,7 +210,8 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
     const message = this.#message;
     const name = verdictName(verdict);
     if (event.kind === 'rcpt') {
-      message?.recipients.push(this.#recipient(event.address, verdict, name));
+      const refused = name === 'reject' || name === 'defer' ? this.#ruling(name, verdict) : undefined;
+      message?.recipients.push({ address: event.address, refused });
     }
     if (message === undefined || event.kind === 'unknown') {
       if (name !== undefined && event.kind !== 'reset' && event.kind !== 'close') {
@@ -238,15 +249,8 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
     return verdict;
   }
 
-  #recipient(address: string, verdict: Verdict, name: VerdictName | undefined): RecipientDecision {
-    const shown = bounded(address);
-    if (name !== 'reject' && name !== 'defer') return { address: shown };
-    return { address: shown, refused: refusalOf(verdict, this.#call?.where ?? '') };
-  }
-
   #ruling(verdict: VerdictName, given: Verdict): Ruling {
-    const call = this.#call ?? this.#message?.lastCall;
-    return { verdict, refusal: refusalOf(given, call?.where ?? ''), callback: call?.name };
+    return { verdict, given, call: this.#call ?? this.#message?.lastCall };
   }
 
   #recordOfSession(name: VerdictName, verdict: Verdict): void {
@@ -273,26 +277,24 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
     if (lastReply?.kind === 'replyCode') {
       const text = lastReply.text.replaceAll('%%', '%');
       const verdict = text.startsWith('5') ? 'reject' : 'defer';
-      return {
-        verdict,
-        refusal: { code: Number(text.slice(0, 3)), text: text.slice(4) },
-        callback: undefined,
-      };
+      return { verdict, given: { code: Number(text.slice(0, 3)), text: text.slice(4) }, call: undefined };
     }
-    return { verdict: 'abandoned', refusal: {}, callback: undefined };
+    return { verdict: 'abandoned', given: {}, call: undefined };
   }
 
-  #decision({ verdict, refusal, callback }: Ruling, message?: Message): Decision {
+  #decision(ruling: Ruling, message?: Message): Decision {
+    const { verdict, call } = ruling;
+    const callback = call?.name;
     const helo = this.#helo === undefined ? {} : { helo: bounded(this.#helo) };
     const size = message && (message.bytes > 0 ? message.bytes : message.declaredSize);
-    const { code, text, where } = refusal;
+    const { code, text, where } = refusalIn(ruling);
     return {
       time: Date.now(),
       session: this.#session.id,
       ...(message && { transaction: message.id, sender: bounded(message.sender) }),
       ...(message?.queueId !== undefined && { queueId: bounded(message.queueId) }),
       client: { ip: bounded(this.#ip), ptr: bounded(this.#ptr), ...helo },
-      recipients: message?.recipients ?? [],
+      recipients: message?.recipients.map(recipientDecision) ?? [],
       recipientCount: message?.recipientCount ?? 0,
       ...(size !== undefined && { size }),
       verdict,
@@ -306,6 +308,7 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
   }
 
   #traceOf({ name, event, verdict, where, failure, milliseconds }: Call): TraceRecord {
+    const position = where();
     return {
       kind: 'call',
       time: Date.now(),
@@ -315,11 +318,20 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
       callback: name,
       args: argumentsOf(event),
       result: resultOf(verdict),
-      ...(where !== '' && { where }),
+      ...(position !== '' && { where: position }),
       milliseconds: roundedMs(milliseconds),
       ...(failure !== undefined && { failure: bounded(failure) }),
     };
   }
+}
+
+function refusalIn({ given, call }: Ruling): Refusal {
+  return 'kind' in given ? refusalOf(given, call?.where() ?? '') : given;
+}
+
+function recipientDecision({ address, refused }: Recipient): RecipientDecision {
+  const shown = bounded(address);
+  return refused ? { address: shown, refused: refusalIn(refused) } : { address: shown };
 }
 
 function holds(verdict: Verdict): boolean {

@@ -79,7 +79,10 @@ export interface PolicyObserver {
 }
 
 /** A callback of the session as it went, without what is costly to find out. */
-export type Call = Omit<CallRecord, 'edits' | 'ids'>;
+export interface Call extends Pick<CallRecord, 'name' | 'event' | 'verdict' | 'failure' | 'milliseconds'> {
+  /** `file:line` it returned from; '' when that is not in the script's own file. */
+  where(): string;
+}
 
 /** Is told of the callbacks of one session. */
 export interface CallWatcher {
@@ -93,6 +96,7 @@ export interface CallWatcher {
 type EventOf<Kind extends PolicyEvent['kind']> = Extract<PolicyEvent, { kind: Kind }>;
 
 const CONTINUE: Verdict = { kind: 'continue' };
+const NOWHERE = (): string => '';
 
 export function onErrorVerdict(onError: OnError): Verdict {
   return { kind: onError };
@@ -352,7 +356,7 @@ export class LuaPolicy implements Policy {
     const watcher = this.#watcher;
     const watched = observer !== undefined || watcher !== undefined;
     const began = watched ? performance.now() : 0;
-    let where = '';
+    let where = NOWHERE;
     const outcome = this.#context.call(
       (L) => {
         this.#table.takeCallback(L);
@@ -368,11 +372,16 @@ export class LuaPolicy implements Policy {
     const conclude = (settled: Outcome<Reading>): Verdict => {
       const { verdict, failure } = this.#judge(settled);
       const milliseconds = watched ? performance.now() - began : 0;
-      const call = { name: `smtp.${name}`, where, event, verdict, failure, milliseconds };
+      const call = { name, where, event, verdict, failure, milliseconds };
       if (failure !== undefined) this.#logFailure(call);
       watcher?.called(call);
       if (observer) {
-        observer.called({ ...call, edits: this.#edits?.compile() ?? [], ids: this.#ids() });
+        observer.called({
+          ...call,
+          where: where(),
+          edits: this.#edits?.compile() ?? [],
+          ids: this.#ids(),
+        });
       }
       return verdict;
     };
@@ -399,7 +408,8 @@ export class LuaPolicy implements Policy {
   }
 
   #logFailure({ name, where, failure }: Call): void {
-    this.#settings.log.error(`${this.#ids()}: ${where === '' ? '' : `${where}: `}${name}: ${failure}`);
+    const position = where();
+    this.#settings.log.error(`${this.#ids()}: ${position === '' ? '' : `${position}: `}${name}: ${failure}`);
   }
 
   /** Postfix makes the queue id only after the first recipient. */

@@ -35,14 +35,19 @@ export class Script {
   }
 
   /**
-   * `file:line` that the function which a thread began with has returned from; a function called in a `return` statement
-   * has taken its place. '' when that one is not of this file.
+   * Finds out, when it is called, `file:line` that the function which a thread began with has returned from; a function
+   * called in a `return` statement has taken its place. '' when that one is not of this file.
    */
-  returnPosition(thread: LuaState): string {
+  returnPosition(thread: LuaState): () => string {
     const frame = thread.outermost;
-    if (frame?.l_code === undefined || frame.l_code === null) return '';
+    if (frame?.l_code === undefined || frame.l_code === null) return () => '';
+    const { l_code, l_savedpc } = frame;
+    return () => this.#position(l_code, l_savedpc - 1);
+  }
+
+  #position(code: readonly unknown[], index: number): string {
     this.#functions ??= new Map(functionsIn(this.proto).map((proto) => [proto.code, proto]));
-    const line = this.#functions.get(frame.l_code)?.lineinfo[frame.l_savedpc - 1];
+    const line = this.#functions.get(code)?.lineinfo[index];
     return line === undefined ? '' : `${this.path}:${line}`;
   }
 

@@ -112,6 +112,11 @@ export function fieldOf(L: LuaState, table: LuaTable, name: string): TValue {
   return luaH_get(L, table, fieldKey(name));
 }
 
+/** The value at any key, not to be written to; metamethods are not called. */
+export function valueAt(L: LuaState, table: LuaTable, key: TValue): TValue {
+  return luaH_get(L, table, key);
+}
+
 /** Sets a field to a copy of the value, or removes it with nil; metamethods are not called. */
 export function setField(L: LuaState, table: LuaTable, name: string, value: TValue): void {
   luaH_setfrom(L, table, fieldKey(name), value);

@@ -6,6 +6,7 @@ import type { LuaState, LuaTable, TValue } from 'fengari';
 import { ascii, latin1Of, lua } from '../engine.ts';
 import {
   append,
+  fieldKey,
   fieldOf,
   globalsOf,
   isFunction,
@@ -20,6 +21,7 @@ import {
   tableOf,
   tableValue,
   textValue,
+  valueAt,
 } from '../values.ts';
 import { type FieldValue, LateFields } from './late-fields.ts';
 import { ACTION_CODES } from './verdict.ts';
@@ -65,6 +67,19 @@ export type CallbackName = keyof typeof CALLBACKS;
 
 export const CALLBACK_NAMES = Object.keys(CALLBACKS) as readonly CallbackName[];
 
+/** The same ready for use: the key in the table `smtp`, and the name as messages show it. */
+interface Spelling {
+  readonly key: TValue;
+  readonly shown: string;
+}
+
+const SPELLINGS: ReadonlyMap<CallbackName, readonly Spelling[]> = new Map(
+  CALLBACK_NAMES.map((callback) => [
+    callback,
+    CALLBACKS[callback].map((name) => ({ key: fieldKey(name), shown: `smtp.${name}` })),
+  ]),
+);
+
 /** Adds the table to the globals of a template state. */
 export function openSmtp(L: LuaState): void {
   lua.lua_newtable(L);
@@ -88,6 +103,8 @@ export function openSmtp(L: LuaState): void {
 }
 
 /** Tables that are found again whatever the script does to its globals, and where in the registry. */
+const SMTP = fieldKey('smtp');
+
 const KEPT = { sess: 'smtpf.sess', tran: 'smtpf.tran' } as const;
 
 /** Fields that live as long as a transaction. */
@@ -238,14 +255,18 @@ export class SmtpTable {
 
   /**
    * Finds the function of a callback and keeps it for takeCallback().
-   * @returns the name it was found under; undefined when the script does not define it.
+   * @returns the name it was found under, as `smtp.do_rcpt`; undefined when the script does not define it.
    */
   findCallback(callback: CallbackName): string | undefined {
-    for (const name of CALLBACKS[callback]) {
-      const value = this.#callback(name);
+    const L = this.#L;
+    // The script may have put another table in the place of the global.
+    const smtp = tableOf(valueAt(L, globalsOf(L), SMTP));
+    if (!smtp) return undefined;
+    for (const { key, shown } of SPELLINGS.get(callback) ?? []) {
+      const value = valueAt(L, smtp, key);
       if (!isFunction(value)) continue;
       this.#found = value;
-      return name;
+      return shown;
     }
     return undefined;
   }
