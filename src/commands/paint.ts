@@ -2,6 +2,7 @@
 
 import { isUtf8 } from 'node:buffer';
 import { styleText } from 'node:util';
+import { escapeByte } from '../lua-escape.ts';
 
 export type Colour = 'red' | 'green' | 'yellow' | 'cyan' | 'magenta' | 'bold' | 'dim';
 
@@ -27,17 +28,4 @@ export function quoted(text: string, length = 60): string {
   const cut = text.length > length ? text.slice(0, length) : text;
   const escaped = visible(cut.replace(/["\\]/g, '\\$&'));
   return `"${escaped}"${cut === text ? '' : '...'}`;
-}
-
-function escapeByte(byte: string): string {
-  switch (byte) {
-    case '\n':
-      return '\\n';
-    case '\r':
-      return '\\r';
-    case '\t':
-      return '\\t';
-    default:
-      return `\\x${byte.charCodeAt(0).toString(16).padStart(2, '0')}`;
-  }
 }

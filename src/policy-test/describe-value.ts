@@ -2,6 +2,7 @@
 import type { LuaState } from 'fengari';
 import { latin1Of, lua } from '../lua/engine.ts';
 import { readLatin1 } from '../lua/values.ts';
+import { escapeByte } from '../lua-escape.ts';
 
 /** A table that fits is written in one line. */
 const LINE = 76;
@@ -112,19 +113,7 @@ export function quote(text: string): string {
 }
 
 function withEscapes(text: string): string {
-  return text.replace(/["\\]|[^\x20-\x7e]/g, (char) => {
-    switch (char) {
-      case '"':
-      case '\\':
-        return `\\${char}`;
-      case '\n':
-        return '\\n';
-      case '\r':
-        return '\\r';
-      case '\t':
-        return '\\t';
-      default:
-        return `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`;
-    }
-  });
+  return text.replace(/["\\]|[^\x20-\x7e]/g, (char) =>
+    char === '"' || char === '\\' ? `\\${char}` : escapeByte(char),
+  );
 }

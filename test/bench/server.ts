@@ -1,9 +1,10 @@
 /** A milter server under measurement: started on a free port, asked for its CPU time and memory, stopped. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../helpers/loopback.ts';
 
 const MAIN = new URL('../../dist/main.js', import.meta.url).pathname;
 const TICKS_PER_SECOND = 100; // USER_HZ of Linux on every architecture that Node.js supports.
@@ -99,17 +100,6 @@ function statOf(pid: number): string[] {
   } catch {
     return [];
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(address !== null && typeof address === 'object' ? address.port : 0));
-    });
-  });
 }
 
 function accepts(port: number): Promise<boolean> {

@@ -4,31 +4,20 @@ import fc from 'fast-check';
 import { negotiate } from '../../src/milter/negotiation.ts';
 import type { Interest, Needs } from '../../src/milter/policy.ts';
 import { ProtocolError } from '../../src/milter/protocol-error.ts';
+import { NOTHING } from '../helpers/needs.ts';
 
-const NO_NEEDS: Needs = {
-  connect: 'none',
-  helo: 'none',
-  mail: 'none',
-  rcpt: 'none',
-  data: 'none',
-  headers: 'none',
-  body: 'none',
-  unknown: 'none',
-  actions: 0,
-  symbols: [],
-};
 const offer = (version: number, actions: number, protocol: number) =>
   ({ kind: 'negotiate', version, actions, protocol }) as const;
 
 test('a policy that wants nothing is sent nothing but the end of each message', () => {
-  const { version, actions, protocol } = negotiate(offer(6, 0x1ff, 0x1fffff), NO_NEEDS);
+  const { version, actions, protocol } = negotiate(offer(6, 0x1ff, 0x1fffff), NOTHING);
   assert.equal(version, 6);
   assert.equal(actions, 0);
   assert.equal(protocol & 0x37f, 0x37f); // All NO bits of the protocol page, 4.3.
 });
 
 test('an event whose data alone are wanted comes without a reply', () => {
-  const needs: Needs = { ...NO_NEEDS, connect: 'data', helo: 'data', mail: 'data', rcpt: 'data' };
+  const needs: Needs = { ...NOTHING, connect: 'data', helo: 'data', mail: 'data', rcpt: 'data' };
   const { protocol } = negotiate(offer(6, 0x1ff, 0x1fffff), needs);
   assert.equal(protocol & 0x00000f, 0, 'connect, helo, mail, rcpt are sent');
   assert.equal(protocol & 0x00f000, 0x00f000, 'and not answered');
@@ -36,7 +25,7 @@ test('an event whose data alone are wanted comes without a reply', () => {
 
 test('an event that the policy answers is answered', () => {
   const needs: Needs = {
-    ...NO_NEEDS,
+    ...NOTHING,
     connect: 'verdict',
     helo: 'verdict',
     mail: 'verdict',
@@ -51,7 +40,7 @@ test('an event that the policy answers is answered', () => {
 
 test('headers and body are streamed, their verdict waits for the end of the message', () => {
   const { protocol } = negotiate(offer(6, 0x1ff, 0x1fffff), {
-    ...NO_NEEDS,
+    ...NOTHING,
     headers: 'verdict',
     body: 'verdict',
   });
@@ -61,7 +50,7 @@ test('headers and body are streamed, their verdict waits for the end of the mess
 });
 
 test('an MTA that cannot decline events is answered instead', () => {
-  const stalwart = negotiate(offer(6, 0xff, 0x42), NO_NEEDS); // Offers NOHELO and NOEOH only.
+  const stalwart = negotiate(offer(6, 0xff, 0x42), NOTHING); // Offers NOHELO and NOEOH only.
   assert.equal(stalwart.protocol, 0x42);
 });
 
@@ -74,20 +63,20 @@ test('versions 2 to 6 are kept, newer ones answered with 6, older ones refused',
     [7, 6],
     [4_000_000_000, 6],
   ] as const) {
-    assert.equal(negotiate(offer(offered, 0x1ff, 0x7f), NO_NEEDS).version, answered);
+    assert.equal(negotiate(offer(offered, 0x1ff, 0x7f), NOTHING).version, answered);
   }
   for (const offered of [0, 1]) {
-    assert.throws(() => negotiate(offer(offered, 0x1ff, 0x7f), NO_NEEDS), ProtocolError);
+    assert.throws(() => negotiate(offer(offered, 0x1ff, 0x7f), NOTHING), ProtocolError);
   }
 });
 
 test('an MTA without the DATA event leaves the end of headers answerable when DATA is wanted', () => {
-  const { protocol } = negotiate(offer(3, 0x1ff, 0x1ff), { ...NO_NEEDS, data: 'verdict' });
+  const { protocol } = negotiate(offer(3, 0x1ff, 0x1ff), { ...NOTHING, data: 'verdict' });
   assert.equal(protocol & 0x40, 0, 'the end of headers is sent');
 });
 
 test('symbol lists are asked for only where the MTA takes them', () => {
-  const needs: Needs = { ...NO_NEEDS, symbols: [{ stage: 'connect', names: ['{client_port}'] }] };
+  const needs: Needs = { ...NOTHING, symbols: [{ stage: 'connect', names: ['{client_port}'] }] };
   assert.equal(negotiate(offer(6, 0x1ff, 0), needs).actions, 0x100);
   assert.equal(negotiate(offer(6, 0x1ff, 0), needs).symbols.length, 1);
   assert.equal(negotiate(offer(6, 0x0ff, 0), needs).actions, 0);

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { PolicyEvent } from '../../src/milter/policy.ts';
 import { Session } from '../../src/milter/session.ts';
-import { EVERYTHING, FULL, NO_BITS, NOTHING, play } from './session-driver.ts';
+import { EVERYTHING, NOTHING } from '../helpers/needs.ts';
+import { FULL, NO_BITS, play } from './session-driver.ts';
 
 test('each event carries what the MTA said', () => {
   const { events } = play('O C1 H2 M3 R4 T L5 L6 N B7 Elast U8 Q');

@@ -14,32 +14,7 @@ import type { Needs, PolicyEvent, Verdict } from '../../src/milter/policy.ts';
 import { ProtocolError } from '../../src/milter/protocol-error.ts';
 import { Session, type Step } from '../../src/milter/session.ts';
 import type { MessageLimits } from '../../src/milter/transaction.ts';
-
-export const EVERYTHING: Needs = {
-  connect: 'verdict',
-  helo: 'verdict',
-  mail: 'verdict',
-  rcpt: 'verdict',
-  data: 'verdict',
-  headers: 'verdict',
-  body: 'verdict',
-  unknown: 'verdict',
-  actions: 0x1ff,
-  symbols: [],
-};
-
-export const NOTHING: Needs = {
-  connect: 'none',
-  helo: 'none',
-  mail: 'none',
-  rcpt: 'none',
-  data: 'none',
-  headers: 'none',
-  body: 'none',
-  unknown: 'none',
-  actions: 0,
-  symbols: [],
-};
+import { EVERYTHING } from '../helpers/needs.ts';
 
 /** Offers: what Postfix and Sendmail both say, and what has none of the bits that a filter may set. */
 export const FULL = { version: 6, actions: 0x1ff, protocol: 0x1fffff } as const;

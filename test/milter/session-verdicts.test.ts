@@ -4,7 +4,8 @@ import { describe, test } from 'node:test';
 import type { Needs } from '../../src/milter/policy.ts';
 import type { Modification } from '../../src/milter/reply.ts';
 import { Session } from '../../src/milter/session.ts';
-import { EVERYTHING, FULL, NO_BITS, NOTHING, play } from './session-driver.ts';
+import { EVERYTHING, NOTHING } from '../helpers/needs.ts';
+import { FULL, NO_BITS, play } from './session-driver.ts';
 
 const QUESTIONS = [
   'connect',

@@ -1,7 +1,8 @@
 /** In which order an MTA may say things, and what comes of it. The notation is in session-driver.ts. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { EVERYTHING, FULL, NO_BITS, NOTHING, type Play, play } from './session-driver.ts';
+import { EVERYTHING, NOTHING } from '../helpers/needs.ts';
+import { FULL, NO_BITS, type Play, play } from './session-driver.ts';
 
 type Row = readonly [name: string, commands: string, trace: string, how?: Play];
 

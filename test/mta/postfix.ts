@@ -16,7 +16,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { freePort, hasIPv6 } from './loopback.ts';
+import { freePort, hasIPv6 } from '../helpers/loopback.ts';
 import {
   type Certificate,
   type MailServer,

@@ -11,8 +11,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { connect } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { freePort, hasIPv6 } from '../helpers/loopback.ts';
 import { until, withinLimit } from './deadline.ts';
-import { freePort, hasIPv6 } from './loopback.ts';
 import {
   type MailServer,
   type MilterAddress,

@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { freePort, hasIPv6 } from '../helpers/loopback.ts';
 import { CHANGES } from './cases/changes.ts';
 import { CLIENTS } from './cases/clients.ts';
 import { CONTENT } from './cases/content.ts';
@@ -13,7 +14,6 @@ import { SCRIPT_FAULTS } from './cases/script-faults.ts';
 import { TRANSACTIONS } from './cases/transactions.ts';
 import { VERDICTS } from './cases/verdicts.ts';
 import { until } from './deadline.ts';
-import { freePort, hasIPv6 } from './loopback.ts';
 import type { MailCase } from './mail-case.ts';
 import {
   type MailServer,

@@ -5,9 +5,10 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import type { Needs, PolicyEvent, Verdict } from '../../src/milter/policy.ts';
+import { EVERYTHING } from '../helpers/needs.ts';
 import { everyCut, mta } from '../helpers/packet-builder.ts';
 import { bytesFrom, readTranscripts, type Transcript, type TranscriptPacket } from '../helpers/transcript.ts';
-import { type Decide, EVERYTHING, TestServer } from './connection-server.ts';
+import { type Decide, TestServer } from './connection-server.ts';
 
 const EVENT_OF: Readonly<Record<string, PolicyEvent['kind']>> = {
   C: 'connect',

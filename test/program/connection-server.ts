@@ -6,19 +6,7 @@ import { Logger } from '../../src/log.ts';
 import type { Needs, Policy, PolicyEvent, SessionInfo, Verdict } from '../../src/milter/policy.ts';
 import { DEFAULT_MESSAGE_LIMITS, type MessageLimits } from '../../src/milter/transaction.ts';
 import type { LogRecord } from '../../src/syslog/message.ts';
-
-export const EVERYTHING: Needs = {
-  connect: 'verdict',
-  helo: 'verdict',
-  mail: 'verdict',
-  rcpt: 'verdict',
-  data: 'verdict',
-  headers: 'verdict',
-  body: 'verdict',
-  unknown: 'verdict',
-  actions: 0x1ff,
-  symbols: [],
-};
+import { EVERYTHING } from '../helpers/needs.ts';
 
 export type Decide = (event: PolicyEvent, policy: TestPolicy) => Verdict | Promise<Verdict>;
 

@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
-import { EVERYTHING, TestServer } from '../program/connection-server.ts';
+import { EVERYTHING } from '../helpers/needs.ts';
+import { TestServer } from '../program/connection-server.ts';
 import { marksPolicy } from './marks-policy.ts';
 import { type Line, MtaSide, type Offer, streamOf } from './mta-side.ts';
 

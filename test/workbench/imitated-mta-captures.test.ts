@@ -8,23 +8,13 @@ import { FrameDecoder } from '../../src/milter/frame-decoder.ts';
 import type { Policy, PolicyEvent, Verdict } from '../../src/milter/policy.ts';
 import { replyLines } from '../../src/workbench/client-reply.ts';
 import { ImitatedMta } from '../../src/workbench/imitated-mta.ts';
+import { EVERYTHING } from '../helpers/needs.ts';
 import { bytesFrom, readTranscript } from '../helpers/transcript.ts';
 
 /** A policy that wants everything and lets it go on, but for what the recorded filters refused. */
 function recordedPolicy(): Policy {
   return {
-    needs: {
-      connect: 'verdict',
-      helo: 'verdict',
-      mail: 'verdict',
-      rcpt: 'verdict',
-      data: 'verdict',
-      headers: 'verdict',
-      body: 'verdict',
-      unknown: 'verdict',
-      actions: 0,
-      symbols: [],
-    },
+    needs: { ...EVERYTHING, actions: 0 },
     handle(event: PolicyEvent): Verdict {
       return event.kind === 'rcpt' && event.address === 'refused@dest.test'
         ? { kind: 'reply', code: 550, lines: ['5.7.1 refused here'] }
