@@ -95,6 +95,12 @@ export const workCures: readonly SourceCure[] = [
     if (level === 0`,
   },
   {
+    // An error handler that fails is called again for its own error, two hundred times.
+    file: 'ldebug.js',
+    from: 'const luaG_errormsg = function(L) {\n',
+    to: 'const luaG_errormsg = function(L) {\n    luaS_work(L, 16384);\n',
+  },
+  {
     // luaL_argerror and luaL_traceback look for a function's name in all loaded modules, as a script has left them.
     file: 'lauxlib.js',
     from: '    while (lua_next(L, -2)) {  /* for each pair in table */',

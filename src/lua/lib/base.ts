@@ -4,6 +4,7 @@
 import { getHeapStatistics } from 'node:v8';
 import type { LuaState } from 'fengari';
 import { ascii, LONGEST_NUMERAL, latin1Of, lauxlib, lua } from '../engine.ts';
+import { hostOf } from '../host.ts';
 import { argumentError, pushInteger, raise } from './arguments.ts';
 import { ByteBuilder } from './budget.ts';
 import { writeConsole } from './console.ts';
@@ -37,6 +38,10 @@ function print(L: LuaState): number {
   return runSteps(L, printLine(L));
 }
 
+/** Values printed between two pauses, and what each costs in steps of Host.charge(). */
+const BATCH = 64;
+const STEPS_PER_VALUE = 100;
+
 function* printLine(L: LuaState): Steps {
   const count = lua.lua_gettop(L);
   const line = new ByteBuilder(L);
@@ -49,6 +54,9 @@ function* printLine(L: LuaState): Steps {
     if (arg > 1) line.addByte(TAB);
     line.addBytes(text);
     lua.lua_pop(L, 1);
+    if (arg % BATCH !== 0) continue;
+    hostOf(L).charge(L, BATCH * STEPS_PER_VALUE);
+    yield 'pause';
   }
   line.addByte(NEWLINE);
   yield* writeConsole(L, line.bytes());

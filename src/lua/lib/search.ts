@@ -8,6 +8,7 @@ import { raise } from './arguments.ts';
 import { pushCaptures } from './captures.ts';
 import { Matcher, PatternError, type Progress } from './matcher.ts';
 import { compilePattern, isCompiled, isPlain, type Pattern } from './pattern.ts';
+import { runSteps, type Steps } from './steps.ts';
 
 const ANCHOR = 0x5e;
 /** Steps of the matcher between two looks at the clock. */
@@ -63,6 +64,26 @@ function plainIndex(subject: LuaString, text: LuaString, from: number): number {
   return Buffer.prototype.indexOf.call(subject, text, from);
 }
 
+/** Looks for a very long text: for its beginning, and at each place for the rest of it. */
+function* findLong(L: LuaState, subject: LuaString, text: LuaString, from: number): Steps {
+  const beginning = text.subarray(0, LONGEST_PATTERN);
+  for (let start = from; ; start++) {
+    const found = plainIndex(subject, beginning, start);
+    hostOf(L).charge(L, (((found < 0 ? subject.length : found) - start) >> 3) + (text.length >> 6));
+    yield 'pause';
+    if (found < 0) {
+      lua.lua_pushnil(L);
+      return 1;
+    }
+    start = found;
+    const end = found + text.length;
+    if (Buffer.compare(subject.subarray(found, end), text) !== 0) continue;
+    lua.lua_pushinteger(L, found + 1);
+    lua.lua_pushinteger(L, end);
+    return 2;
+  }
+}
+
 interface Search {
   readonly matcher: Matcher;
   readonly from: number;
@@ -80,6 +101,7 @@ function search(L: LuaState, find: boolean): number {
   }
   hostOf(L).charge(L, pattern.length >> 2);
   if (find && (lua.lua_toboolean(L, 4) || isPlain(pattern))) {
+    if (pattern.length > LONGEST_PATTERN) return runSteps(L, findLong(L, subject, pattern, from));
     const found = pattern.length === 0 ? from : plainIndex(subject, pattern, from);
     hostOf(L).charge(L, ((found < 0 ? subject.length : found) - from) >> 3);
     if (found < 0) {
