@@ -2,7 +2,8 @@
  * One Lua state of one SMTP session, and the callbacks that run in it: to their end, to an error, until they wait, or
  * until they are over a budget.
  *
- * Every callback runs in a thread of its own, so that it can be left behind at any point. One callback at a time.
+ * Every callback runs in a thread that is not the main one, so that it can be left behind at any point; one that has
+ * ended well serves the next callback. One callback at a time.
  */
 import type { Continuation, LuaState } from 'fengari';
 import { type Account, accountOf, describeError, positionOf, tracebackOf } from './diagnosis.ts';
@@ -23,7 +24,7 @@ import {
   type Suspension,
 } from './host.ts';
 import { setPackagePath } from './lib/package.ts';
-import { type LineWatcher, setHooks } from './line-hook.ts';
+import { type CallWatcher, type LineWatcher, setHooks } from './line-hook.ts';
 import { DEADLINE, Meter, type Overrun } from './meter.ts';
 import type { Script } from './script.ts';
 import { CANNOT_WAIT, finishWait, Slice, Wait } from './suspension.ts';
@@ -43,7 +44,7 @@ export interface ContextOptions {
   /** Takes one line of the script's `print`, without line end. */
   readonly print?: (line: Uint8Array) => void;
   readonly allowExecute?: boolean;
-  /** Value of package.path, in latin1. */
+  /** Value of package.path, in latin1; without it that of the template. */
   readonly packagePath?: string;
   /** Id of the SMTP session, for log lines. */
   readonly sessionId?: string;
@@ -62,6 +63,9 @@ const CHARGE_STEPS = 10_000;
 /** CPU time for the __tostring of an error value. */
 const DESCRIBE_MS = 10;
 
+/** Slots of a thread's stack above which it is not kept for the next callback. */
+const SPARE_STACK = 200;
+
 const nothing = (): undefined => undefined;
 
 type Ended = Exclude<Outcome<never>, { kind: 'done' }>;
@@ -77,13 +81,15 @@ export class LuaContext implements Host {
   readonly belongings: Map<object, unknown> = new Map();
   writtenBytes = 0;
   readonly allowExecute: boolean;
-  readonly packagePath: string;
   readonly sessionId: string;
   readonly #print: (line: Uint8Array) => void;
   readonly #template: Template;
   readonly #meter: Meter;
   #main: LuaState | null;
   #thread: LuaState | null = null;
+  /** One that a callback has ended in well, for the next. */
+  #spare: LuaState | null = null;
+  readonly #lineWatcher: LineWatcher | undefined;
   #read: (L: LuaState, nresults: number) => unknown = nothing;
   #suspension: Wait | Slice | null = null;
   /** The wait or slice the callback is suspended in. */
@@ -100,7 +106,6 @@ export class LuaContext implements Host {
     this.script = options.script;
     this.limits = options.limits ?? defaultLimits;
     this.allowExecute = options.allowExecute ?? false;
-    this.packagePath = options.packagePath ?? '';
     this.sessionId = options.sessionId ?? '';
     this.#print = options.print ?? nothing;
     this.#template = options.template;
@@ -108,8 +113,9 @@ export class LuaContext implements Host {
     const L = options.template.clone();
     L.l_G.host = this;
     lua.lua_atnativeerror(L, nativeErrorHandler);
-    setHooks(L, countHook, HOOK_INSTRUCTIONS, options.lineWatcher);
-    if (options.packagePath !== undefined) setPackagePath(L);
+    this.#lineWatcher = options.lineWatcher;
+    setHooks(L, countHook, HOOK_INSTRUCTIONS, { line: options.lineWatcher });
+    if (options.packagePath !== undefined) setPackagePath(L, options.packagePath);
     this.#main = L;
   }
 
@@ -133,16 +139,29 @@ export class LuaContext implements Host {
     return this.#thread !== null;
   }
 
-  /** Executes the script's main chunk. */
-  run(options?: CallOptions): Outcome<void> | Promise<Outcome<void>> {
-    return this.call(
-      (L) => {
-        this.script.push(L);
-        return 0;
-      },
-      nothing,
-      options,
-    );
+  /**
+   * Executes the script's main chunk.
+   *
+   * @param called is told of the functions that are called and are not Lua
+   */
+  run(options?: CallOptions, called?: CallWatcher): Outcome<void> | Promise<Outcome<void>> {
+    const push = (L: LuaState): number => {
+      this.script.push(L);
+      return 0;
+    };
+    const main = this.#main;
+    if (called === undefined || main === null) return this.call(push, nothing, options);
+    const watch = (call: CallWatcher | undefined): void =>
+      setHooks(main, countHook, HOOK_INSTRUCTIONS, { line: this.#lineWatcher, call });
+    watch(called);
+    this.#spare = null;
+    const end = (outcome: Outcome<void>): Outcome<void> => {
+      watch(undefined);
+      this.#spare = null;
+      return outcome;
+    };
+    const outcome = this.call(push, nothing, options);
+    return outcome instanceof Promise ? outcome.then(end) : end(outcome);
   }
 
   /**
@@ -161,8 +180,8 @@ export class LuaContext implements Host {
     const main = this.#main;
     if (main === null || !this.usable) throw new Error('this Lua context is not usable any more');
     if (this.#thread !== null) throw new Error('a callback is running in this Lua context');
-    const thread = lua.lua_newthread(main);
-    lua.lua_pop(main, 1);
+    const thread = this.#spare ?? newThread(main);
+    this.#spare = null;
     this.#thread = thread;
     this.#read = read;
     this.#meter.begin(options?.deadlineMs);
@@ -202,6 +221,7 @@ export class LuaContext implements Host {
     this.openFiles.clear();
     this.dependents.clear();
     this.#main = null;
+    this.#spare = null;
   }
 
   print(line: Uint8Array): void {
@@ -311,6 +331,10 @@ export class LuaContext implements Host {
         const value = this.#read(thread, lua.lua_gettop(thread));
         this.#thread = null;
         this.#read = nothing;
+        if (thread.stack.length <= SPARE_STACK) {
+          lua.lua_settop(thread, 0);
+          this.#spare = thread;
+        }
         return { kind: 'done', value };
       }
       case lua.LUA_YIELD:
@@ -402,6 +426,12 @@ export class LuaContext implements Host {
       this.#finish({ kind: 'overBudget', what: 'deadline', ...accountOf(L, DEADLINE.message) });
     }, this.#meter.remainingMs());
   }
+}
+
+function newThread(main: LuaState): LuaState {
+  const thread = lua.lua_newthread(main);
+  lua.lua_pop(main, 1);
+  return thread;
 }
 
 /** Every context's count hook. */

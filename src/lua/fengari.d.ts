@@ -12,7 +12,7 @@ declare module 'fengari' {
   export interface LuaDebug {
     source: LuaString;
     short_src: LuaString;
-    /** LUA_HOOKLINE, LUA_HOOKCOUNT. */
+    /** LUA_HOOKLINE, LUA_HOOKCOUNT; else a call. */
     event: number;
     currentline: number;
     name: LuaString | null;
@@ -124,7 +124,10 @@ declare module 'fengari' {
     ltable: {
       luaH_new(L: LuaState): LuaTable;
       /** Without `fill` the table is empty (ours, see engine.ts). */
-      Table: new (L: LuaState, fill?: LuaTable['fill']) => LuaTable;
+      Table: new (
+        L: LuaState,
+        fill?: LuaTable['fill'],
+      ) => LuaTable;
       luaH_getint(table: LuaTable, key: number): TValue;
       /** The live value; a shared nil when there is none. */
       luaH_get(L: LuaState, table: LuaTable, key: TValue): TValue;
@@ -194,6 +197,8 @@ declare module 'fengari' {
     LUA_OPLT: number;
     LUA_MASKCOUNT: number;
     LUA_MASKLINE: number;
+    LUA_MASKCALL: number;
+    LUA_HOOKCOUNT: number;
     LUA_HOOKLINE: number;
     LUA_REGISTRYINDEX: number;
     LUA_RIDX_GLOBALS: number;

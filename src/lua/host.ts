@@ -56,8 +56,6 @@ export interface Host {
   print(line: Uint8Array): void;
   /** Whether os.execute and io.popen may run programs. */
   readonly allowExecute: boolean;
-  /** Value of package.path, as bytes in latin1. */
-  readonly packagePath: string;
   /**
    * Ends the running callback for good: no pcall of the script can catch it. `reason` goes to the log, after the
    * script's file and line. With `budget` the outcome is `overBudget` and the context is not used again; without it

@@ -1,11 +1,13 @@
 /**
  * Opens a policy for each SMTP session: a fresh Lua context in which the script, as it is now, has run.
  */
+import type { LuaFunction } from 'fengari';
 import type { Needs, Policy, PolicyFactory, SessionInfo } from '../milter/policy.ts';
 import { BrokenPolicy } from './broken-policy.ts';
 import { LuaContext, type Outcome } from './context.ts';
 import { definedNames } from './defined-names.ts';
 import type { Limits } from './host.ts';
+import { setPackagePath } from './lib/package.ts';
 import type { LineWatcher } from './line-hook.ts';
 import { accountOf, type CallWatcher, LuaPolicy, type PolicySettings } from './lua-policy.ts';
 import { needsOf } from './needs.ts';
@@ -13,7 +15,8 @@ import { compile, type Script, type ScriptFile } from './script.ts';
 import { type Choice, type Judgement, ScriptVersions, type Trial } from './script-versions.ts';
 import { symbolListsFor } from './smtp/macro.ts';
 import { CALLBACK_NAMES, type CallbackName, SmtpTable } from './smtp/table.ts';
-import type { Template } from './template.ts';
+import { repeatableFunctions } from './start-state.ts';
+import { Template } from './template.ts';
 
 export interface LuaPoliciesSettings extends PolicySettings {
   readonly template: Template;
@@ -47,15 +50,29 @@ export interface ScriptNotice {
   readonly serving: string | undefined;
 }
 
+/** How sessions of a script begin. */
+interface Start {
+  readonly script: Script;
+  /** Of the state that the main chunk leaves; undefined where each session must run it. */
+  readonly template?: Template;
+  readonly needs?: Needs;
+}
+
 export class LuaPolicies implements PolicyFactory {
   readonly #file: ScriptFile;
   readonly #settings: LuaPoliciesSettings;
+  /** The libraries, as the settings have them configured. */
+  readonly #template: Template;
+  readonly #repeatable: ReadonlySet<LuaFunction>;
+  #start: Start | undefined;
   readonly #versions: ScriptVersions;
   #lastNeeds: { readonly script: Script; readonly defined: string; readonly needs: Needs } | undefined;
 
   constructor(file: ScriptFile, settings: LuaPoliciesSettings) {
     this.#file = file;
     this.#settings = settings;
+    this.#template = withPackagePath(settings.template, settings.packagePath);
+    this.#repeatable = repeatableFunctions(this.#template);
     this.#versions = new ScriptVersions(file, {
       keepLastGood: settings.keepLastGood ?? false,
       tryOut: (script) => this.#tryOut(script),
@@ -77,11 +94,21 @@ export class LuaPolicies implements PolicyFactory {
     const { script, passed } = choice;
     if (!script) return new BrokenPolicy(this.#settings.onError);
     watcher?.began(script.hash);
+    const start = this.#start?.script === script ? this.#start : undefined;
+    if (start?.template && start.needs) {
+      const { context, table } = this.#prepare(script, session.id, start.template);
+      return new LuaPolicy(context, table, start.needs, session, this.#settings, watcher);
+    }
     const { context, table } = this.#prepare(script, session.id);
+    let repeatable = start === undefined && passed && this.#settings.lineWatcher === undefined;
     const opened = (outcome: Outcome<void>): Policy => {
       if (outcome.kind === 'done') {
         if (!passed) this.#versions.recovered(script, spellingsIn(table, this.#file.path));
         const needs = this.#needsOf(script, definedIn(table));
+        if (start === undefined && passed) {
+          this.#start = { script };
+          if (repeatable && !table.sessionSeen) this.#keepStart(script, needs);
+        }
         return new LuaPolicy(context, table, needs, session, this.#settings, watcher);
       }
       context.dispose();
@@ -91,8 +118,32 @@ export class LuaPolicies implements PolicyFactory {
       }
       return new BrokenPolicy(this.#settings.onError);
     };
-    const outcome = context.run({ deadlineMs: this.#settings.deadlineMs });
+    const called = (f: LuaFunction): void => {
+      if (!this.#repeatable.has(f)) repeatable = false;
+    };
+    const options = { deadlineMs: this.#settings.deadlineMs };
+    const outcome = context.run(options, repeatable ? called : undefined);
     return outcome instanceof Promise ? outcome.then(opened) : opened(outcome);
+  }
+
+  /** Runs a main chunk that does the same each time once more, and keeps what it leaves for the sessions to come. */
+  #keepStart(script: Script, needs: Needs): void {
+    const { context, table } = this.#prepare(script, '');
+    const keep = (outcome: Outcome<void>): void => {
+      table.forgetSession();
+      if (outcome.kind === 'done' && context.state !== null && this.#start?.script === script) {
+        try {
+          const template = new Template({ state: context.state, like: this.#template });
+          this.#start = { script, template, needs };
+        } catch {
+          // A coroutine, or too much: each session runs the chunk.
+        }
+      }
+      context.dispose();
+    };
+    const outcome = context.run({ deadlineMs: this.#settings.deadlineMs });
+    if (outcome instanceof Promise) void outcome.then(keep);
+    else keep(outcome);
   }
 
   /** What the MTA must send for these callbacks; nearly always the same as for the session before. */
@@ -160,8 +211,12 @@ export class LuaPolicies implements PolicyFactory {
     return `script does not run, ${action}`;
   }
 
-  #prepare(script: Script, sessionId: string): { context: LuaContext; table: SmtpTable } {
-    const { template, limits, allowExecute, packagePath, lineWatcher, log, observer } = this.#settings;
+  #prepare(
+    script: Script,
+    sessionId: string,
+    template = this.#template,
+  ): { context: LuaContext; table: SmtpTable } {
+    const { limits, allowExecute, lineWatcher, log, observer } = this.#settings;
     const print = (line: Uint8Array): void => {
       const text = Buffer.from(line.buffer, line.byteOffset, line.length).toString('latin1');
       if (observer?.printed) observer.printed(text);
@@ -172,7 +227,6 @@ export class LuaPolicies implements PolicyFactory {
       script,
       limits,
       allowExecute,
-      packagePath,
       sessionId,
       lineWatcher,
       print,
@@ -182,6 +236,12 @@ export class LuaPolicies implements PolicyFactory {
     table.setSession('id', sessionId);
     return { context, table };
   }
+}
+
+function withPackagePath(template: Template, path: string): Template {
+  const state = template.clone();
+  setPackagePath(state, path);
+  return new Template({ state, like: template });
 }
 
 function definedIn(table: SmtpTable): CallbackName[] {

@@ -60,6 +60,9 @@ type Description =
       readonly kind: 'table';
       readonly metatable: Blueprint | null;
       readonly flags: number;
+      /** What the engine keeps of a table's order, see engine-order.ts. */
+      readonly order: number;
+      readonly asize: number;
       readonly pairs: readonly Pair[];
       readonly contents: SharedContents | null;
     }
@@ -83,6 +86,11 @@ interface Blueprint {
 
 const ALONE = -1;
 
+/** Objects and entries of tables that a template describes one by one, some 20 ms of work. */
+const MOST_PIECES = 50_000;
+/** Entries of a table whose contents are shared: writing to it copies them, which takes up to 10 ms. */
+const MOST_SHARED = 50_000;
+
 export class Template {
   /** Shared by all contexts made from this template: whose turn it is when several work long. */
   readonly slices: SliceQueue;
@@ -93,7 +101,7 @@ export class Template {
   /**
    * @param from libraries to open in a new state; or a state in which nothing runs, to which nothing may happen any more,
    * and the template it was made from
-   * @throws Error when a library cannot be opened or the state holds what cannot be copied (a coroutine)
+   * @throws Error when a library cannot be opened or the state holds what cannot be copied (a coroutine) or too much
    */
   constructor(from: readonly Library[] | { readonly state: LuaState; readonly like: Template }) {
     const { state, slices } =
@@ -139,6 +147,7 @@ class Survey {
   /** How many objects are referred to from more than one place. */
   places = 0;
   readonly #known = new Map<unknown, Blueprint>();
+  #pieces = 0;
   readonly #L: LuaState;
 
   constructor(L: LuaState) {
@@ -155,6 +164,7 @@ class Survey {
       if (known.place === ALONE) known.place = this.places++;
       return known;
     }
+    this.#count(1);
     // Known before it is described: objects refer to each other in circles.
     const blueprint: Blueprint = { place: ALONE, is: { kind: 'main thread' } };
     this.#known.set(object, blueprint);
@@ -164,13 +174,7 @@ class Survey {
 
   #slot(value: TValue): Slot {
     const { type } = value;
-    const copied =
-      type === LUA_TTABLE ||
-      type === LUA_TCCL ||
-      type === LUA_TLCL ||
-      type === LUA_TUSERDATA ||
-      type === LUA_TTHREAD;
-    if (copied) return { type, shared: null, object: this.blueprint(type, value.value) };
+    if (isObject(value)) return { type, shared: null, object: this.blueprint(type, value.value) };
     // A string's table key is worked out once here instead of in every copy.
     if ((type & 0x0f) === lua.LUA_TSTRING) internals.lstring.luaS_hashlongstr(value.value as TString);
     return { type, shared: value.value, object: null };
@@ -209,8 +213,13 @@ class Survey {
 
   #table(table: LuaTable): Description {
     const strong = table.strong ?? table.fill?.() ?? new Map();
+    const { flags, order, asize } = table;
+    const is = { kind: 'table', metatable: this.#metatable(table), flags, order, asize } as const;
+    const contents = sharedContents(table, strong);
+    if (contents !== null) return { ...is, pairs: [], contents };
     const hashes = new Map<TableEntry, unknown>();
     for (const [hash, entry] of strong) hashes.set(entry, hash);
+    this.#count(strong.size);
     const pairs: Pair[] = [];
     for (let entry = table.f; entry !== undefined; entry = entry.n) {
       // fengari does not keep an entry's Map key in the entry, and it need not be the key's value.
@@ -219,28 +228,35 @@ class Survey {
       const sharedKey = key.object === null ? entry.key : null;
       pairs.push({ hash, key, sharedKey, value: this.#slot(entry.value) });
     }
-    const contents = sharedContents(pairs);
-    return { kind: 'table', metatable: this.#metatable(table), flags: table.flags, pairs, contents };
+    return { ...is, pairs, contents: null };
+  }
+
+  #count(pieces: number): void {
+    this.#pieces += pieces;
+    if (this.#pieces > MOST_PIECES) throw new Error('too much for a template');
   }
 }
 
-/** The contents for all copies; null where each must have objects of its own. Map and list are in the same order. */
-function sharedContents(pairs: readonly Pair[]): SharedContents | null {
-  const strong = new Map<unknown, TableEntry>();
-  let last: TableEntry | undefined;
-  for (const { hash, sharedKey, value } of pairs) {
-    if (sharedKey === null || value.object !== null) return null;
-    const entry: TableEntry = {
-      key: sharedKey,
-      value: new lobject.TValue(value.type, value.shared),
-      p: last,
-      n: undefined,
-    };
-    if (last !== undefined) last.n = entry;
-    strong.set(hash, entry);
-    last = entry;
+function isObject({ type }: TValue): boolean {
+  return (
+    type === LUA_TTABLE ||
+    type === LUA_TCCL ||
+    type === LUA_TLCL ||
+    type === LUA_TUSERDATA ||
+    type === LUA_TTHREAD
+  );
+}
+
+/** The contents for all copies; null where each must have objects of its own, or entries that will be put in order. */
+function sharedContents(table: LuaTable, strong: Map<unknown, TableEntry>): SharedContents | null {
+  if ((table.order & 3) !== 0 || strong.size > MOST_SHARED) return null;
+  // Both Map and list must tell the order, for copyContents().
+  let next = table.f;
+  for (const entry of strong.values()) {
+    if (entry !== next || isObject(entry.key) || isObject(entry.value)) return null;
+    next = entry.n;
   }
-  return { strong, first: strong.values().next().value, last };
+  return { strong, first: table.f, last: table.l };
 }
 
 /** One copy of a template: each object is made when something that refers to it is. */
@@ -352,7 +368,7 @@ class Copy {
   }
 
   #table(is: Extract<Description, { kind: 'table' }>): LuaTable {
-    const { pairs, contents, flags } = is;
+    const { pairs, contents } = is;
     let table: LuaTable;
     if (contents === null) {
       table = new Table(this.#L, () => this.#fill(table, pairs));
@@ -362,7 +378,9 @@ class Copy {
       table.f = contents.first;
       table.l = contents.last;
     }
-    table.flags = flags;
+    table.flags = is.flags;
+    table.order = is.order;
+    table.asize = is.asize;
     return table;
   }
 

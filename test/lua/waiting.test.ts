@@ -204,7 +204,7 @@ describe('a script sees', () => {
   it('an error when it resumes the callback itself', async () => {
     const source = `local main = coroutine.running()
       return coroutine.wrap(function() return coroutine.resume(main) end)()`;
-    assert.equal(await run(source), 'false cannot resume non-suspended coroutine');
+    assert.equal(await run(source), 'false cannot resume dead coroutine'); // As C Lua says when `wrap` has no argument.
   });
 });
 

@@ -116,8 +116,8 @@ export const luaopen_package: LuaFunction = (L) => {
   return 1;
 };
 
-/** Sets package.path of a new state to what its host says. */
-export function setPackagePath(L: LuaState): void {
+/** Sets package.path of a state; `path` is latin1. */
+export function setPackagePath(L: LuaState, path: string): void {
   const library = tableOf(fieldOf(L, globalsOf(L), 'package'));
-  if (library) setField(L, library, 'path', textValue(L, hostOf(L).packagePath));
+  if (library) setField(L, library, 'path', textValue(L, path));
 }

@@ -1,0 +1,54 @@
+/**
+ * What a script's main chunk leaves, copied for each session in its place.
+ *
+ * Most main chunks only set variables and define functions. To run such a chunk for each session comes to the same as to
+ * copy what it has left, and costs more the longer the script is. It may be left out where it does nothing that can be
+ * seen outside of its own state and where nothing that it is told can differ from one session to the next: where every
+ * function that it calls, and that is not written in Lua, is one of those listed here.
+ */
+import type { CClosure, LuaFunction, TValue } from 'fengari';
+import { LuaContext } from './context.ts';
+import { internals } from './engine.ts';
+import { compile } from './script.ts';
+import type { Template } from './template.ts';
+import { fieldOf, globalsOf, tableOf } from './values.ts';
+
+/** By library; `_G` are the globals. What is random, waits, prints, reads, or asks for time or memory is not among them. */
+const REPEATABLE: Readonly<Record<string, string>> = {
+  _G: `assert error getmetatable ipairs load must next pairs pcall rawequal rawget rawlen rawset select setmetatable
+    tonumber tostring type xpcall`,
+  coroutine: 'create isyieldable resume running status wrap yield',
+  math: `abs acos asin atan ceil cos deg exp floor fmod log max min modf rad sin sqrt tan tointeger type ult`,
+  string: `byte char find format gmatch gsub len lower match pack packsize rep reverse sub unpack upper`,
+  table: 'concat insert move pack remove sort unpack',
+  utf8: 'char codepoint codes len offset',
+};
+
+/** Iterators and the like, which have no names. */
+const NAMELESS = `return ipairs({}), string.gmatch('', ''), utf8.codes(''), coroutine.wrap(function() end)`;
+
+/** The functions of a template's libraries that do the same in every session and leave no trace outside of its state. */
+export function repeatableFunctions(template: Template): ReadonlySet<LuaFunction> {
+  const functions = new Set<LuaFunction>();
+  const add = ({ type, value }: TValue): void => {
+    if (type === internals.tags.LUA_TLCF) functions.add(value as LuaFunction);
+    else if (type === internals.tags.LUA_TCCL) functions.add((value as CClosure).f);
+  };
+  const context = new LuaContext({ template, script: compile(Buffer.from(NAMELESS), 'nameless') });
+  context.call(
+    (L) => {
+      context.script.push(L);
+      return 0;
+    },
+    (L) => {
+      for (const value of L.stack) if (value !== undefined) add(value);
+      const globals = globalsOf(L);
+      for (const [library, names] of Object.entries(REPEATABLE)) {
+        const table = library === '_G' ? globals : tableOf(fieldOf(L, globals, library));
+        if (table) for (const name of names.split(/\s+/)) add(fieldOf(L, table, name));
+      }
+    },
+  );
+  context.dispose();
+  return functions;
+}
