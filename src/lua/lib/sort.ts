@@ -177,7 +177,7 @@ class Sort {
       return;
     }
     lua.lua_pushinteger(L, i);
-    if (beginGet(L, 1)) yield GET;
+    yield beginGet(L, 1) ? GET : 'pause';
   }
 
   /** Sets element i to the value on top of the stack and j to the one below. */
@@ -190,7 +190,7 @@ class Sort {
       }
       lua.lua_pushinteger(L, index);
       lua.lua_insert(L, -2);
-      if (beginSet(L, 1)) yield SET;
+      yield beginSet(L, 1) ? SET : 'pause';
     }
   }
 }

@@ -59,14 +59,14 @@ function* move(L: LuaState, job: Move): Generator<Request, void, void> {
 /** Pushes element i of the table at `table`, by way of its metamethods. */
 function* get(L: LuaState, table: number, i: number): Generator<Request, void, void> {
   pushInteger(L, i);
-  if (beginGet(L, table)) yield GET;
+  yield beginGet(L, table) ? GET : 'pause';
 }
 
 /** Sets element i to the value on top of the stack, which it takes, by way of metamethods. */
 function* set(L: LuaState, table: number, i: number): Generator<Request, void, void> {
   pushInteger(L, i);
   lua.lua_insert(L, -2);
-  if (beginSet(L, table)) yield SET;
+  yield beginSet(L, table) ? SET : 'pause';
 }
 
 function* lengthOf(L: LuaState, table: number): Generator<Request, number, void> {
