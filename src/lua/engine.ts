@@ -310,6 +310,7 @@ export const internals: Internals = {
   lobject: require('fengari/src/lobject.js'),
   ltable: require('fengari/src/ltable.js'),
   lstate: require('fengari/src/lstate.js'),
+  lopcodes: require('fengari/src/lopcodes.js'),
   ldo: require('fengari/src/ldo.js'),
   lfunc: require('fengari/src/lfunc.js'),
   tags: require('fengari/src/defs.js').constant_types,

@@ -76,6 +76,13 @@ declare module 'fengari' {
     realstring: LuaString;
   }
 
+  export interface Instruction {
+    opcode: number;
+    A: number;
+    B: number;
+    C: number;
+  }
+
   /** A compiled function. Nothing in it is written after compiling (see engine.ts for `cache`). */
   export interface Proto {
     /** Constants. */
@@ -83,12 +90,14 @@ declare module 'fengari' {
     /** Functions defined inside. */
     p: Proto[];
     /** Instructions, and the source line of each. */
-    code: readonly unknown[];
+    code: readonly Instruction[];
     lineinfo: readonly number[];
     /** Line of its `function`; 0 for a main chunk. */
     linedefined: number;
     cache: unknown;
-    upvalues: unknown[];
+    upvalues: readonly { readonly instack: boolean; readonly idx: number }[];
+    numparams: number;
+    is_vararg: boolean;
     source: TString | null;
   }
 
@@ -137,6 +146,22 @@ declare module 'fengari' {
       luaH_getn(table: LuaTable): number;
     };
     lstate: { lua_newstate(): LuaState; luaE_extendCI(L: LuaState): CallInfo };
+    lopcodes: {
+      /** By name, as OP_MOVE. */
+      OpCodesI: Readonly<
+        Record<'OP_SETTABUP' | 'OP_JMP' | 'OP_EQ' | 'OP_LT' | 'OP_LE' | 'OP_EXTRAARG' | 'OP_RETURN', number>
+      >;
+      /** Kinds of operands: a register, or a register or constant. */
+      OpArgR: number;
+      OpArgK: number;
+      /** The format with operands A, B, C. */
+      iABC: number;
+      /** The bit of an operand that is a constant. */
+      BITRK: number;
+      getBMode(opcode: number): number;
+      getCMode(opcode: number): number;
+      getOpMode(opcode: number): number;
+    };
     ldo: { luaD_throw(L: LuaState, status: number): never };
     lfunc: { Proto: { prototype: object } };
     lstring: {

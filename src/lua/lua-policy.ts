@@ -7,22 +7,15 @@ import type { LuaState } from 'fengari';
 import type { Needs, Policy, PolicyEvent, SessionInfo, Verdict } from '../milter/policy.ts';
 import type { Modification } from '../milter/reply.ts';
 import type { LuaContext, Outcome } from './context.ts';
-import { bytesOf, lua } from './engine.ts';
+import { lua } from './engine.ts';
 import { bindSession } from './smtp/edit-link.ts';
 import { Edits } from './smtp/edits.ts';
 import { bindMacros } from './smtp/macro.ts';
+import { Head, pushLines } from './smtp/message-head.ts';
 import { setAuth, setConnectFields, setTls } from './smtp/session-fields.ts';
 import { type CallbackName, parametersOf, type SmtpTable } from './smtp/table.ts';
 import { CONTINUE as GO_ON, type Reading, readVerdict } from './smtp/verdict.ts';
-import {
-  bytesValue,
-  newTable,
-  pushLatin1,
-  pushOwnedBytes,
-  pushValue,
-  setIndex,
-  tableValue,
-} from './values.ts';
+import { pushLatin1, pushOwnedBytes, pushValue, tableValue } from './values.ts';
 
 /** What is done about mail when the script fails. */
 export type OnError = 'continue' | 'tempfail' | 'reject' | 'accept';
@@ -96,6 +89,7 @@ export interface CallWatcher {
 type EventOf<Kind extends PolicyEvent['kind']> = Extract<PolicyEvent, { kind: Kind }>;
 
 const CONTINUE: Verdict = { kind: 'continue' };
+const REPLACED = 'none was made: smtp.do_dot was replaced while the message came in';
 const NOWHERE = (): string => '';
 
 export function onErrorVerdict(onError: OnError): Verdict {
@@ -126,6 +120,8 @@ export class LuaPolicy implements Policy {
   #queueId: string | undefined;
   /** Of the message as far as it has been seen. */
   #messageBytes = 0;
+  /** Whether smtp.do_dot is called at its end: the body has been asked for. */
+  #hasBody = false;
   #file: MessageStore | undefined;
   #edits: Edits | undefined;
   /** The script has accepted the message before its end, after edits that can be sent only there. */
@@ -253,6 +249,7 @@ export class LuaPolicy implements Policy {
     this.#transactions += 1;
     this.#transactionId = `${this.#session.id}.${this.#transactions}`;
     this.#messageBytes = 0;
+    this.#hasBody = false;
     this.#edits = new Edits();
     this.#accepted = false;
     const declared = params
@@ -292,13 +289,16 @@ export class LuaPolicy implements Policy {
 
   #headers(event: EventOf<'headers'>): Verdict | Promise<Verdict> {
     const { lines } = event;
-    const head = bytesOf(lines.length > 0 ? `${lines.join('\r\n')}\r\n\r\n` : '\r\n');
+    const head = new Head(lines);
     this.#messageBytes += head.length;
-    if (this.needs.body !== 'none' && this.#table.spellings('dot').length > 0) {
+    // Nobody will look into a file of which the script does not take the name.
+    this.#hasBody = this.needs.body !== 'none';
+    if (this.#hasBody && this.#table.seesArgument('dot')) {
       this.#file = this.#settings.createMessageFile();
-      this.#file.append(Buffer.from(head.buffer, head.byteOffset, head.length));
+      const { buffer, byteOffset, length } = head.bytes;
+      this.#file.append(Buffer.from(buffer, byteOffset, length));
     }
-    return this.#call('headers', event, (L) => pushLines(L, lines, head));
+    return this.#call('headers', event, (L) => pushLines(L, head));
   }
 
   #chunk(event: EventOf<'chunk'>): Verdict | Promise<Verdict> {
@@ -319,14 +319,15 @@ export class LuaPolicy implements Policy {
   }
 
   #endOfMessage(event: EventOf<'endOfMessage'>): Verdict | Promise<Verdict> {
-    const file = this.#file;
-    if (!file) return CONTINUE;
+    if (!this.#hasBody) return CONTINUE;
     this.#table.setTransaction('size', this.#messageBytes);
-    const failed = (error: unknown): Verdict => {
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#settings.log.error(`${this.#ids()}: message file: ${reason}`);
-      return onErrorVerdict(this.#settings.onError);
-    };
+    const file = this.#file;
+    if (!file) {
+      if (this.#table.seesArgument('dot')) return this.#fileFailed(REPLACED);
+      return this.#call('dot', event, () => 0);
+    }
+    const failed = (error: unknown): Verdict =>
+      this.#fileFailed(error instanceof Error ? error.message : String(error));
     const callDot = () =>
       then(
         this.#call('dot', event, (L) => pushText(L, file.path)),
@@ -341,6 +342,11 @@ export class LuaPolicy implements Policy {
     } catch (error) {
       return failed(error);
     }
+  }
+
+  #fileFailed(reason: string): Verdict {
+    this.#settings.log.error(`${this.#ids()}: message file: ${reason}`);
+    return onErrorVerdict(this.#settings.onError);
   }
 
   /** Runs a callback, if the script defines it; `push` puts the arguments on the stack and returns their number. */
@@ -467,18 +473,4 @@ function pushEnvelope(L: LuaState, { address, params }: EventOf<'mail' | 'rcpt'>
   pushLatin1(L, address);
   pushValue(L, tableValue(parametersOf(L, params)));
   return 2;
-}
-
-/** An array of the lines, which are views of `head`: each is followed by CR LF there. */
-function pushLines(L: LuaState, lines: readonly string[], head: Uint8Array): number {
-  const table = newTable(L);
-  let start = 0;
-  let length = 0;
-  for (const line of lines) {
-    length += 1;
-    setIndex(table, length, bytesValue(L, new Uint8Array(head.buffer, head.byteOffset + start, line.length)));
-    start += line.length + 2;
-  }
-  pushValue(L, tableValue(table));
-  return 1;
 }

@@ -4,6 +4,7 @@
  */
 import type { LuaState, LuaTable, TValue } from 'fengari';
 import { ascii, latin1Of, lua } from '../engine.ts';
+import { seesFirstArgument } from '../first-argument.ts';
 import {
   append,
   fieldKey,
@@ -269,6 +270,11 @@ export class SmtpTable {
       return shown;
     }
     return undefined;
+  }
+
+  /** Whether the callback, when the script defines it, can see its first argument. */
+  seesArgument(callback: CallbackName): boolean {
+    return this.findCallback(callback) !== undefined && seesFirstArgument(this.#found);
   }
 
   /** Puts the function last found on top of the stack of L, a thread of the same state. */
