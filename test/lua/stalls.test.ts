@@ -35,8 +35,9 @@ const suspended: Record<string, string> = {
   'a reader function of load': 'load(function() while true do end end)',
   'a chain of metatables':
     'local t = {} for i = 1, 1900 do t = setmetatable({}, { __index = t }) end while true do table.unpack(t, 1, 1000) end',
-  'removed entries of a table':
-    'local t = {} for i = 1, 3e5 do t[i] = i end for i = 1, 3e5 do t[i] = nil end while true do next(t, 1) end',
+  'calls that hand on many values': `local t = {} for i = 1, 9e4 do t[i] = i end
+    local function f(n) if n == 0 then return table.unpack(t) end return select(1, f(n - 1)) end
+    while true do f(100) end`,
   'a string of padding to pack': 'local f = ("x"):rep(2e6 // 1 | 0) while true do string.pack(f) end',
   'a format that unpacks nothing': 'local f = ("x"):rep(2e6 // 1 | 0) while true do string.unpack(f, f) end',
   'a long format of string.packsize':
@@ -66,6 +67,10 @@ const held: Record<string, string> = {
   'an error handler with a coroutine':
     'xpcall(error, function() coroutine.wrap(function() while true do end end)() end)',
   'error handlers that fail': 'local function h() error("x") end while true do xpcall(error, h) end',
+  'tracebacks of a deep stack':
+    'local function f(n) if n == 0 then while true do debug.traceback() end end return 1 + f(n - 1) end f(12000)',
+  'functions that are looked for in loaded modules':
+    'local m = {} for i = 1, 1e5 do m["k" .. i] = i end package.loaded.m = m local rep = string.rep string.rep = nil while true do pcall(rep) end',
   'an __eq that table.move asks': `local mt = { __eq = function() while true do end end }
     table.move(setmetatable({}, mt), 1, 2, 1, setmetatable({}, mt))`,
   'an __index that os.time calls':
@@ -117,8 +122,8 @@ interface Run {
   readonly longest: number;
 }
 
-async function run(source: string): Promise<Run> {
-  const context = contextOf(source, { cpuMs: CPU_MS });
+async function run(source: string, cpuMs = CPU_MS): Promise<Run> {
+  const context = contextOf(source, { cpuMs });
   let longest = 0;
   let time = performance.now();
   let used = processorTime();
@@ -151,6 +156,14 @@ describe('others have their turn during', () => {
       assert.ok(longest < LONGEST_TURN_MS, `${longest} ms`);
     });
   }
+});
+
+it('others have their turn while a traversal passes removed entries', async () => {
+  const source =
+    'local t = {} for i = 1, 4e5 do t[i] = i end for i = 1, 4e5 do t[i] = nil end while true do next(t, 1) end';
+  const { outcome, longest } = await run(source, 2000);
+  assert.equal(outcome.kind, 'overBudget', JSON.stringify(outcome));
+  assert.ok(longest < LONGEST_TURN_MS, `${longest} ms`);
 });
 
 describe('others have their turn soon after', () => {
