@@ -16,6 +16,14 @@ export const luaChapter: Chapter = {
       '`--cpu-ms` (CPU time of one callback, and of the main chunk), `--memory-mb`, `--write-mb`, and the deadlines `--deadline` and `--eom-deadline`. What is beyond ends the callback: no `pcall` catches it, the `--on-error` action is taken, and the script runs no more in that session. Ordinary errors are a string beyond `--string-mb` (“not enough memory”) and a file beyond `--max-files` (`nil, "Too many open files"`).',
     ),
     note(
+      'Turns',
+      'a callback that works long is put aside every 5 ms, so that other sessions are answered. It cannot be put aside in an error handler (of `xpcall`) and in the few functions that a library function calls and waits for (metamethods of what `require`, `os.time` and the `==` of `table.move` look at): what takes more than 18 ms of CPU time there ends the callback, as a budget does.',
+    ),
+    note(
+      'Sizes',
+      'have limits, so that no single call keeps others waiting: the stack has 100,000 slots (recursion some 15,000 calls deep, or as many results of `table.unpack` or `string.byte`), a pattern and `package.path` 64 KiB, a numeral 1 KiB.',
+    ),
+    note(
       'Waiting',
       'functions that wait hold up their own session only, within `pcall`, iterators, metamethods and coroutines too. Where Lua cannot wait, an error says so.',
     ),
@@ -31,7 +39,10 @@ export const luaChapter: Chapter = {
       '`require`',
       'looks for Lua files by `package.path`, which `--package-path` sets: the script’s directory, then `/etc/mail`. There are no C modules (`package.loadlib` refuses, `package.cpath` is empty). `require "js"` needs `--allow-js`.',
     ),
-    note('`load`, `loadfile`, `dofile`, `string.dump`', 'take Lua text only; precompiled code is refused.'),
+    note(
+      '`load`, `loadfile`, `dofile`, `string.dump`',
+      'take Lua text only; precompiled code is refused. A text or the pieces of a reader function may have 64 KiB, a file 1 MiB: a file is compiled once for all sessions.',
+    ),
     note(
       '`debug`',
       'looks: `traceback`, `getinfo`, `getlocal`, `getupvalue`, `upvalueid`, `getmetatable`, `getuservalue`. What could switch off a budget or change what is not the script’s raises an error: `sethook`, `setlocal`, `setupvalue`, `setmetatable` and others.',
