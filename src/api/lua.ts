@@ -21,7 +21,7 @@ export const luaChapter: Chapter = {
     ),
     note(
       'Sizes',
-      'have limits, so that no single call keeps others waiting: the stack has 100,000 slots (recursion some 15,000 calls deep, or as many results of `table.unpack` or `string.byte`), a pattern and `package.path` 64 KiB, a numeral 1 KiB.',
+      'have limits, so that no single call keeps others waiting: the stack has 100,000 slots (recursion tens of thousands of calls deep, or so many results of `table.unpack` or `string.byte`), a pattern and `package.path` 64 KiB, a numeral 1 KiB.',
     ),
     note(
       'Waiting',
