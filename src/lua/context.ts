@@ -313,6 +313,7 @@ export class LuaContext implements Host {
 
   #check(L: LuaState, holds = true): void {
     if (this.#end !== null) throwUncatchable(L);
+    if (this.#thread === null) return; // Work to set the state up.
     const overrun = this.#meter.check(holds);
     if (overrun !== null) this.#overrun(L, overrun);
   }

@@ -116,7 +116,9 @@ class Compiling {
 
   engineWorked(L: LuaState, steps: number): void {
     this.#work += steps;
-    if (this.#work > MAX_WORK) lauxlib.luaL_error(L, ascii('function has too many jumps or labels'));
+    if (this.#work <= MAX_WORK) return;
+    this.#work = 0; // To raise an error is work too.
+    lauxlib.luaL_error(L, ascii('function has too many jumps or labels'));
   }
 
   stringMade(): void {}

@@ -144,7 +144,7 @@ describe('load, loadfile and dofile', () => {
       await run('return pcall(dofile, "/absent.lua")'),
       'false cannot open /absent.lua: No such file or directory',
     );
-    assert.equal(await run(`return loadfile("${folder}")`), `nil cannot read ${folder}: Not a regular file`);
+    assert.equal(await run(`return loadfile("${folder}")`), `nil cannot read ${folder}: Is a directory`);
     assert.match(await run('return loadfile()'), /^nil cannot read stdin/);
     // Root would wait there for the kernel to say something.
     assert.match(await run('return loadfile("/proc/kmsg")'), /^nil cannot open \/proc\/kmsg: /);
