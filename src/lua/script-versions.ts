@@ -89,6 +89,9 @@ export class ScriptVersions {
   /** Another process has tried a version with this hash: it can run. */
   trust(hash: string, source: Uint8Array | undefined): void {
     this.#trusted = hash;
+    // This process knows that version too, then: when the file goes missing again, that is news here as well.
+    const now = this.#file.current();
+    if (now.script?.hash === hash && now !== this.#judgement?.current) this.#judge(now);
     if (source === undefined || this.#judgement?.current.script?.hash === hash) return;
     this.#lastGood = source;
     const { current, trial, choice } = this.#judgement ?? {};

@@ -1,6 +1,6 @@
 /** Worker processes: they share the work, are replaced when they end or hang, and end with their supervisor. */
 import assert from 'node:assert/strict';
-import { existsSync, lstatSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { Mta } from '../helpers/mta.ts';
@@ -145,7 +145,7 @@ describe('two workers', { concurrency: 2 }, () => {
   });
 
   test('the message file of one that is killed is removed by its successor', async (t) => {
-    const milter = await startMilter(t, 'function smtp.do_dot() end', ['--workers', '1']);
+    const milter = await startMilter(t, 'function smtp.do_dot(path) last = path end', ['--workers', '1']);
     const messages = () => readdirSync(milter.spool).filter((name) => name.endsWith('.eml'));
     const mta = await milter.connect();
     await mta.connect('192.0.2.7');
@@ -225,6 +225,30 @@ describe('the supervisor', { concurrency: 2 }, () => {
       assert.equal(count(milter.running.stderr, /logging to stderr/), 1);
     },
   );
+
+  test('logs that the script is missing each time it is, whichever worker finds out', async (t) => {
+    const milter = await startMilter(t, NAMES_ITSELF, ['--workers', '2', '--worker-timeout', '60']);
+    const { running, script } = milter;
+    const first = await pidOf(milter, 1);
+    const missing = () => count(running.stderr, /error .*cannot read .*policy\.lua/);
+    const mailToSecond = async (): Promise<void> => {
+      process.kill(first, 'SIGSTOP');
+      await mailReply(milter);
+      process.kill(first, 'SIGCONT');
+    };
+    rmSync(script);
+    await mailToSecond();
+    await until(() => missing() === 1);
+    milter.edit(`${NAMES_ITSELF} -- again`);
+    // It is the first worker that looks.
+    running.child.kill('SIGHUP');
+    await running.until('stderr', /SIGHUP: script .*callbacks: do_mail/);
+    // In step with the second.
+    await statusOf(milter);
+    rmSync(script);
+    await mailToSecond();
+    await until(() => missing() === 2);
+  });
 
   test('gives up the rights of root, and so do its workers', needsRoot, async (t: TestContext) => {
     const running = start(t, [
