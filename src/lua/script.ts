@@ -176,6 +176,8 @@ const YOUNG_NS = 100_000_000n;
 export class ScriptFile {
   readonly path: string;
   #version = '';
+  /** What the version was made of. */
+  #stats: BigIntStats | undefined;
   #young = false;
   #source: Uint8Array | undefined;
   #current: CurrentScript | undefined;
@@ -207,8 +209,10 @@ export class ScriptFile {
       if (stats.size > this.#maxBytes) {
         throw new ScriptError(`cannot read ${this.path}: longer than ${this.#maxBytes / 1048576} MiB`);
       }
-      const version = versionOf(stats, this.path);
-      if (this.#current !== undefined && version === this.#version && !this.#young) return this.#current;
+      if (this.#current !== undefined && !this.#young && this.#stats && isSame(stats, this.#stats)) {
+        return this.#current;
+      }
+      requireFile(stats, this.path);
       return this.#read();
     } catch (error) {
       return this.#unreadable(error);
@@ -226,6 +230,7 @@ export class ScriptFile {
       closeSync(descriptor);
     }
     const version = versionOf(stats, this.path);
+    this.#stats = stats;
     const now = BigInt(Date.now()) * 1_000_000n;
     this.#young = now - stats.mtimeNs < YOUNG_NS && now >= stats.mtimeNs - YOUNG_NS;
     const same =
@@ -242,6 +247,7 @@ export class ScriptFile {
       error instanceof ScriptError ? error.message : `cannot read ${this.path}: ${errorText(errnoOf(error))}`;
     if (this.#current?.failure?.message === reason) return this.#current;
     this.#version = reason;
+    this.#stats = undefined;
     this.#source = undefined;
     this.#young = false;
     this.#current = { failure: { message: reason, version: reason } };
@@ -258,7 +264,22 @@ function compiled(source: Uint8Array, path: string, version: string): CurrentScr
   }
 }
 
-function versionOf(stats: BigIntStats, path: string): string {
+function isSame(a: BigIntStats, b: BigIntStats): boolean {
+  return (
+    a.mtimeNs === b.mtimeNs &&
+    a.ctimeNs === b.ctimeNs &&
+    a.size === b.size &&
+    a.ino === b.ino &&
+    a.dev === b.dev &&
+    a.mode === b.mode
+  );
+}
+
+function requireFile(stats: BigIntStats, path: string): void {
   if (!stats.isFile()) throw new ScriptError(`cannot read ${path}: not a regular file`);
+}
+
+function versionOf(stats: BigIntStats, path: string): string {
+  requireFile(stats, path);
   return `${stats.dev}-${stats.ino}-${stats.size}-${stats.mtimeNs}-${stats.ctimeNs}`;
 }

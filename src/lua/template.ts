@@ -322,7 +322,7 @@ class Copy {
       }
       case 'userdata': {
         const userdata = new lobject.Udata(L, is.from.len);
-        Object.assign(userdata.data, is.from.data);
+        userdata.data = Object.create(is.from.data);
         this.#leave(is, userdata);
         return userdata;
       }

@@ -18,9 +18,9 @@ export interface NegotiateCommand {
 export interface MacroCommand {
   readonly kind: 'macro';
   readonly stage: number;
-  /** Name, value, name, value ...; names as the MTA wrote them, with or without braces. */
-  readonly pairs: readonly string[];
-  /** Set when a value is missing: what belongs to what cannot be told, so `pairs` is empty and the packet is ignored. */
+  /** As on the wire, name NUL value NUL name NUL value; most are never looked at. See macroPairs(). */
+  readonly text: string;
+  /** Set when a value is missing: what belongs to what cannot be told, so `text` is empty and the packet is ignored. */
   readonly malformed?: true;
 }
 

@@ -64,9 +64,15 @@ export function decodeCommand(frame: Frame): Command {
 
 /** version:u32be actions:u32be protocol:u32be; what follows is a filter's business (symbol lists) and is ignored. */
 function decodeNegotiate(payload: Buffer): NegotiateCommand {
+  if (lastOffer?.payload.equals(payload)) return lastOffer.command;
   const [version = 0, actions = 0, protocol = 0] = new ByteReader('negotiate', payload).fixed('>III');
-  return { kind: 'negotiate', version, actions, protocol };
+  const command: NegotiateCommand = { kind: 'negotiate', version, actions, protocol };
+  lastOffer = { payload: Buffer.from(payload), command };
+  return command;
 }
+
+/** An MTA offers the same each time. */
+let lastOffer: { readonly payload: Buffer; readonly command: NegotiateCommand } | undefined;
 
 /**
  * stage:u8, then name NUL value NUL ... No pairs at all is normal: Postfix sends such a packet before each command for
@@ -75,10 +81,12 @@ function decodeNegotiate(payload: Buffer): NegotiateCommand {
 function decodeMacro(payload: Buffer): MacroCommand {
   const stage = payload[0];
   if (stage === undefined) throw new ProtocolError('macro: payload of 0 bytes');
-  if (payload.length === 1) return { kind: 'macro', stage, pairs: NO_STRINGS };
-  const pairs = readStrings('macro', payload, 1).split('\0');
-  if (pairs.length % 2 !== 0) return { kind: 'macro', stage, pairs: NO_STRINGS, malformed: true };
-  return { kind: 'macro', stage, pairs };
+  if (payload.length === 1) return { kind: 'macro', stage, text: '' };
+  const text = readStrings('macro', payload, 1);
+  let nuls = 0;
+  for (let at = text.indexOf('\0'); at >= 0; at = text.indexOf('\0', at + 1)) nuls += 1;
+  if (nuls % 2 === 0) return { kind: 'macro', stage, text: '', malformed: true };
+  return { kind: 'macro', stage, text };
 }
 
 /**

@@ -32,12 +32,28 @@ function emptyPacket(command: number): Buffer {
 }
 
 /**
- * The packet for `reply`. Replies without data share one Buffer each: never write into it.
+ * The packet for `reply`, the same Buffer for the same reply: never write into it.
  *
  * @throws RangeError when text holds a NUL or a character above 0xFF, a number is no unsigned 32-bit integer, a stage
  * has two symbol lists, or the payload is over 65535 bytes.
  */
 export function encodeReply(reply: Reply): Buffer {
+  if (reply.kind !== 'replyCode' && reply.kind !== 'negotiate') return encodePlain(reply);
+  let packet = packets.get(reply);
+  if (packet === undefined) {
+    packet =
+      reply.kind === 'negotiate'
+        ? encodeNegotiate(reply)
+        : new ByteWriter('replyCode', SMFIR.REPLYCODE).cString(reply.text).packet();
+    packets.set(reply, packet);
+  }
+  return packet;
+}
+
+/** Of replies that are given more than once. */
+const packets = new WeakMap<Reply, Buffer>();
+
+function encodePlain(reply: Exclude<Reply, { readonly kind: 'replyCode' | 'negotiate' }>): Buffer {
   switch (reply.kind) {
     case 'continue':
       return CONTINUE;
@@ -53,10 +69,6 @@ export function encodeReply(reply: Reply): Buffer {
       return SKIP;
     case 'progress':
       return PROGRESS;
-    case 'replyCode':
-      return new ByteWriter('replyCode', SMFIR.REPLYCODE).cString(reply.text).packet();
-    case 'negotiate':
-      return encodeNegotiate(reply);
   }
   return reply satisfies never;
 }

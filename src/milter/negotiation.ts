@@ -10,8 +10,9 @@ import type { Interest, Needs } from './policy.ts';
 import { ProtocolError } from './protocol-error.ts';
 import type { SymbolList } from './reply.ts';
 
-/** What holds for the rest of the milter connection. `actions` are SMFIF_ bits, `protocol` SMFIP_ bits. */
+/** What holds for the rest of the milter connection, and the reply that says so. `actions` are SMFIF_ bits, `protocol` SMFIP_ bits. */
 export interface Agreement {
+  readonly kind: 'negotiate';
   readonly version: number;
   readonly actions: number;
   readonly protocol: number;
@@ -32,10 +33,23 @@ export function hasDataEvent(agreement: Agreement): boolean {
   return agreement.version >= FIRST_VERSION_WITH_DATA;
 }
 
+/** The last one, which nearly always is the next one too. */
+let last:
+  | { readonly offer: NegotiateCommand; readonly needs: Needs; readonly agreement: Agreement }
+  | undefined;
+
 /**
+ * The same object for the same offer and needs as the time before.
  * @throws ProtocolError when the MTA's version is older than any MTA alive speaks.
  */
 export function negotiate(offer: NegotiateCommand, needs: Needs): Agreement {
+  if (last?.offer === offer && last.needs === needs) return last.agreement;
+  const agreement = agree(offer, needs);
+  last = { offer, needs, agreement };
+  return agreement;
+}
+
+function agree(offer: NegotiateCommand, needs: Needs): Agreement {
   if (offer.version < OLDEST_VERSION) {
     throw new ProtocolError(`negotiate: milter protocol version ${offer.version}`);
   }
@@ -47,7 +61,8 @@ export function negotiate(offer: NegotiateCommand, needs: Needs): Agreement {
   let actions = needs.actions & offeredActions & ~SMFIF.SETSYMLIST;
   if (symbols.length > 0) actions |= SMFIF.SETSYMLIST;
 
-  return { version, actions, protocol: wishes(needs, version, offeredProtocol) & offeredProtocol, symbols };
+  const protocol = wishes(needs, version, offeredProtocol) & offeredProtocol;
+  return { kind: 'negotiate', version, actions, protocol, symbols };
 }
 
 /** The protocol bits we would set had the MTA offered everything. */

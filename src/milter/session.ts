@@ -112,7 +112,7 @@ export class Session {
 
     switch (command.kind) {
       case 'macro':
-        if (command.malformed !== true) this.macros.replace(command.stage, command.pairs);
+        if (command.malformed !== true) this.macros.replace(command.stage, command.text);
         return NOTHING;
       case 'connect':
         return this.#connect(command);
@@ -171,7 +171,7 @@ export class Session {
     const agreement = negotiate(offer, this.#needs);
     this.#agreement = agreement;
     this.#open = true;
-    return [{ kind: 'send', reply: { kind: 'negotiate', ...agreement } }];
+    return [{ kind: 'send', reply: agreement }];
   }
 
   /** What a command ends merely by coming. */

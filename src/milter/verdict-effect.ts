@@ -57,13 +57,31 @@ export function replyTo(verdict: Verdict, stage: Stage, mayEndBody: boolean): Ef
     case 'reject':
     case 'tempfail':
       return { reply: { kind: verdict.kind }, warnings: [] };
-    case 'reply': {
-      const { text, warnings } = formatReply(verdict.code, verdict.lines, verdict.enhanced);
-      return { reply: { kind: 'replyCode', text }, warnings };
-    }
+    case 'reply':
+      return formatted(verdict);
     default:
       return verdict satisfies never;
   }
+}
+
+/** A policy has a few texts that it uses again and again. */
+const known = new Map<string, EffectiveReply>();
+const MOST_KNOWN = 200;
+const LONGEST_KNOWN = 500;
+
+function formatted(verdict: Extract<Verdict, { kind: 'reply' }>): EffectiveReply {
+  const { code, lines, enhanced } = verdict;
+  const key = `${code} ${enhanced} ${lines.length === 1 ? lines[0] : lines.join('\n')}`;
+  let effective = known.get(key);
+  if (effective === undefined) {
+    const { text, warnings } = formatReply(code, lines, enhanced);
+    effective = { reply: { kind: 'replyCode', text }, warnings };
+    if (key.length <= LONGEST_KNOWN) {
+      if (known.size >= MOST_KNOWN) known.clear();
+      known.set(key, effective);
+    }
+  }
+  return effective;
 }
 
 /** Source: milter-protocol tables of Sendmail's and Postfix's effect of each reply at each event. */

@@ -46,7 +46,7 @@ export class FilterLink {
   async macros(stage: number, list: MacroStage, facts: MacroFacts): Promise<void> {
     const pairs = this.#macros.pairs(list, facts);
     const always = this.#kind === 'postfix' || list === 'helo';
-    if (pairs.length > 0 || always) await this.send({ kind: 'macro', stage, pairs });
+    if (pairs.length > 0 || always) await this.send({ kind: 'macro', stage, text: pairs.join('\0') });
   }
 
   /** Headers, body and end of a message; the first answer that decides it, or the last. */

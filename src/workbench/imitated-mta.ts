@@ -290,7 +290,7 @@ export class ImitatedMta {
     const refused = this.#refusedForSession('unknown');
     if (refused) return refused;
     const shown = this.kind === 'postfix' ? (line.split(' ')[0] ?? '') : line;
-    if (this.kind === 'postfix') await this.#filter.send({ kind: 'macro', stage: SMFIC.UNKNOWN, pairs: [] });
+    if (this.kind === 'postfix') await this.#filter.send({ kind: 'macro', stage: SMFIC.UNKNOWN, text: '' });
     const { reply } = await this.#filter.tell({ kind: 'unknown', line: shown });
     const refusal = refusalOf(this.kind, 'unknown', reply, '');
     return refusal ? this.#conclude(refusal) : this.#say.unknownCommand(line);

@@ -7,6 +7,7 @@ import type { Command } from '../../src/milter/command.ts';
 import { decodeCommand } from '../../src/milter/decode-command.ts';
 import { encodeReply } from '../../src/milter/encode-reply.ts';
 import { FrameDecoder } from '../../src/milter/frame-decoder.ts';
+import { macroPairs } from '../../src/milter/macros.ts';
 import type { Reply } from '../../src/milter/reply.ts';
 import { bytesFrom, parseTranscript, readTranscripts, type TranscriptPacket } from '../helpers/transcript.ts';
 
@@ -45,7 +46,7 @@ function commandsOf(chunks: Iterable<Buffer>): Command[] {
 function stringsOf(command: Command): readonly string[] {
   switch (command.kind) {
     case 'macro':
-      return command.pairs;
+      return macroPairs(command.text);
     case 'helo':
       return [command.name];
     case 'mail':

@@ -45,12 +45,12 @@ const VECTORS: readonly (readonly [dump: string, command: Command])[] = [
   ],
   [
     '00 00 00 20 44 43 6A 00 6D 78 2E 65 78 61 6D 70 6C 65 00 7B 64 61 65 6D 6F 6E 5F 6E 61 6D 65 7D 00 6D 78 00',
-    { kind: 'macro', stage: 0x43, pairs: ['j', 'mx.example', '{daemon_name}', 'mx'] },
+    { kind: 'macro', stage: 0x43, text: 'j\0mx.example\0{daemon_name}\0mx' },
   ],
-  ['00 00 00 02 44 48', { kind: 'macro', stage: 0x48, pairs: [] }],
-  ['00 00 00 05 44 4D 69 00 00', { kind: 'macro', stage: 0x4d, pairs: ['i', ''] }],
-  ['00 00 00 04 44 4D 69 00', { kind: 'macro', stage: 0x4d, pairs: [], malformed: true }],
-  ['00 00 00 03 44 4D 00', { kind: 'macro', stage: 0x4d, pairs: [], malformed: true }],
+  ['00 00 00 02 44 48', { kind: 'macro', stage: 0x48, text: '' }],
+  ['00 00 00 05 44 4D 69 00 00', { kind: 'macro', stage: 0x4d, text: 'i\0' }],
+  ['00 00 00 04 44 4D 69 00', { kind: 'macro', stage: 0x4d, text: '', malformed: true }],
+  ['00 00 00 03 44 4D 00', { kind: 'macro', stage: 0x4d, text: '', malformed: true }],
   [
     '00 00 00 1A 43 5B 31 39 32 2E 30 2E 32 2E 37 5D 00 34 CB 84 31 39 32 2E 30 2E 32 2E 37 00',
     {
@@ -128,7 +128,7 @@ test('byte E9 comes through every text', () => {
     mta.unknown(e9),
   ]);
   assert.deepEqual(commandsOf([stream]), [
-    { kind: 'macro', stage: 0x43, pairs: [e9, e9] },
+    { kind: 'macro', stage: 0x43, text: `${e9}\0${e9}` },
     { kind: 'connect', hostname: e9, client: { family: 'unix', path: e9 } },
     { kind: 'connect', hostname: e9, client: { family: 'unknown' } },
     { kind: 'helo', name: e9 },
@@ -232,7 +232,7 @@ const commandAndPacket: fc.Arbitrary<readonly [Command, Buffer]> = fc.oneof(
     .map(
       ([letter, pairs]) =>
         [
-          { kind: 'macro', stage: letter.charCodeAt(0), pairs: pairs.flat() },
+          { kind: 'macro', stage: letter.charCodeAt(0), text: pairs.flat().join('\0') },
           mta.macro(letter, ...pairs.flat()),
         ] as const,
     ),

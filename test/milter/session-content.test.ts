@@ -172,7 +172,7 @@ describe('macros', () => {
 
   test('a malformed packet changes nothing', () => {
     const { session } = play('O DC1');
-    session.receive({ kind: 'macro', stage: 0x43, pairs: [], malformed: true });
+    session.receive({ kind: 'macro', stage: 0x43, text: '', malformed: true });
     assert.equal(session.macros.get('i'), 'Q1');
   });
 });

@@ -54,7 +54,7 @@ export function commandOf(word: string, offer: Offer = FULL): Command {
     case 'O':
       return { kind: 'negotiate', ...offer };
     case 'D':
-      return { kind: 'macro', stage: mark.charCodeAt(0), pairs: ['i', `Q${mark.slice(1)}`] };
+      return { kind: 'macro', stage: mark.charCodeAt(0), text: `i\0Q${mark.slice(1)}` };
     case 'C':
       return {
         kind: 'connect',

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import type { Command } from '../../src/milter/command.ts';
 import { decodeCommand } from '../../src/milter/decode-command.ts';
 import { FrameDecoder } from '../../src/milter/frame-decoder.ts';
+import { macroPairs } from '../../src/milter/macros.ts';
 import type { Policy, PolicyEvent, Verdict } from '../../src/milter/policy.ts';
 import { replyLines } from '../../src/workbench/client-reply.ts';
 import { ImitatedMta } from '../../src/workbench/imitated-mta.ts';
@@ -105,9 +106,10 @@ const MACROS_OF_THE_SITE = new Set(['{mail_host}', '{mail_mailer}', '{rcpt_host}
 function stable(command: Command): unknown {
   switch (command.kind) {
     case 'macro': {
-      const pairs = command.pairs.flatMap((name, index) => {
+      const texts = macroPairs(command.text);
+      const pairs = texts.flatMap((name, index) => {
         if (index % 2 === 1 || MACROS_OF_THE_SITE.has(name)) return [];
-        return [[name, name === 'i' ? 'ID' : withoutIds(command.pairs[index + 1] ?? '')]];
+        return [[name, name === 'i' ? 'ID' : withoutIds(texts[index + 1] ?? '')]];
       });
       return ['macro', String.fromCharCode(command.stage), ...pairs];
     }

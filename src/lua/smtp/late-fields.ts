@@ -6,7 +6,8 @@ import type { LuaState, LuaTable, TableEntry, TValue } from 'fengari';
 import { NIL, numberValue, setField, textValue } from '../values.ts';
 
 /** What may be put into a field: text is latin1, undefined is nil. A function is called when the field is looked at. */
-export type FieldValue = string | number | undefined | (() => TValue);
+export type FieldValue = Plain | (() => Plain | TValue);
+type Plain = string | number | undefined;
 
 export class LateFields {
   readonly #L: LuaState;
@@ -65,12 +66,14 @@ export class LateFields {
     return table.strong ?? table.fill?.() ?? new Map();
   }
 
-  #valueOf(value: FieldValue): TValue {
+  #valueOf(value: FieldValue | TValue): TValue {
     switch (typeof value) {
       case 'undefined':
         return NIL;
+      case 'object':
+        return value;
       case 'function':
-        return value();
+        return this.#valueOf(value());
       case 'string':
         return textValue(this.#L, value);
       case 'number':

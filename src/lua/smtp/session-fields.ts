@@ -15,11 +15,13 @@ const FAMILIES = { unknown: 'unknown', unix: 'unix', inet4: 'inet', inet6: 'inet
 export function setConnectFields(table: SmtpTable, client: ClientEndpoint, macros: MacroReader): void {
   table.setSession('family', FAMILIES[client.family]);
   table.setSession('port', 'port' in client && client.port !== 0 ? client.port : undefined);
-  table.setSession('daemon', macros.get('daemon_name'));
-  table.setSession('host', macros.get('j'));
+  // These macros stay what they are until the next CONNECT.
+  table.setSession('daemon', () => macros.get('daemon_name'));
+  table.setSession('host', () => macros.get('j'));
   // Postfix: {daemon_addr}. Sendmail: {if_addr}, absent on loopback.
-  const local = macros.get('daemon_addr') ?? macros.get('if_addr');
-  table.setSession('local_ip', local?.replace(/^IPv6:/i, ''));
+  table.setSession('local_ip', () =>
+    (macros.get('daemon_addr') ?? macros.get('if_addr'))?.replace(/^IPv6:/i, ''),
+  );
 }
 
 /** At HELO and MAIL: smtp.sess.tls, nil on a plain connection. */
