@@ -199,8 +199,8 @@ const add = function(`,
   { file: 'ltable.js', from: '        p: prev = t.l,', to: '        p: prev,' },
   {
     file: 'ltable.js',
-    from: 'strongOf(table); entry = table.f;',
-    to: 'strongOf(table); entry = (table.order & 3) === 0 ? table.f : luaH_first(L, table);',
+    from: 'wholeOf(table); entry = table.f;',
+    to: 'wholeOf(table); entry = (table.order & 3) === 0 ? table.f : luaH_first(L, table);',
   },
   {
     file: 'ltable.js',

@@ -232,6 +232,7 @@ const sourceCures: SourceCure[] = [
     from: 'class Table {',
     to: `const strongOf = (t) => t.strong === null ? t.fill() : t.strong;
 const ownOf = (t) => t.fill === void 0 ? t.strong : t.fill();
+const wholeOf = (t) => t.base === void 0 ? strongOf(t) : t.fill();
 
 class Table {`,
   },
@@ -241,13 +242,19 @@ class Table {`,
     to: 'let e = ownOf(t).get(hash);',
     times: 3,
   },
-  { file: 'ltable.js', from: /\b(t|table)\.strong\./g, to: 'strongOf($1).', times: 5 },
-  { file: 'ltable.js', from: 'entry = table.f;', to: 'strongOf(table); entry = table.f;' },
+  { file: 'ltable.js', from: 'entry = table.strong.get(hash);', to: 'entry = wholeOf(table).get(hash);' },
+  { file: 'ltable.js', from: /\b(t|table)\.strong\./g, to: 'strongOf($1).', times: 4 },
+  { file: 'ltable.js', from: 'entry = table.f;', to: 'wholeOf(table); entry = table.f;' },
+  {
+    file: 'ltable.js',
+    from: 'return v ? v.value : lobject.luaO_nilobject;',
+    to: 'return v ? v.value : t.base === void 0 ? lobject.luaO_nilobject : t.base.value(t, hash);',
+  },
   { file: 'ltable.js', from: 'constructor(L) {', to: 'constructor(L, fill) {' },
   {
     file: 'ltable.js',
     from: 'this.strong = new Map();',
-    to: 'this.strong = fill === void 0 ? new Map() : null; this.fill = fill;',
+    to: 'this.strong = fill === void 0 ? new Map() : null; this.fill = fill; this.base = void 0;',
   },
   // Time: for the addresses of light userdata, which hardly any state writes, every state had a WeakMap.
   { file: 'lstate.js', from: 'this.ids = new WeakMap();', to: 'this.ids = null;' },

@@ -37,6 +37,8 @@ declare module 'fengari' {
     strong: Map<unknown, TableEntry> | null;
     /** Makes the contents, or a copy of contents that are shared; undefined once they are the table's own. */
     fill: ((this: LuaTable) => Map<unknown, TableEntry>) | undefined;
+    /** What `strong` lacks before fill() has been called; undefined when that is nothing. */
+    base: { value(table: LuaTable, hash: unknown): TValue } | undefined;
     /** Removed keys, for a traversal under way; undefined when there are none (ours, see engine.ts). */
     dead_strong: Map<unknown, TableEntry> | undefined;
     f: TableEntry | undefined;

@@ -33,6 +33,8 @@ const { LUA_TLCL, LUA_TCCL } = internals.tags;
 const { LUA_TTABLE, LUA_TUSERDATA, LUA_TTHREAD } = lua;
 const { lobject } = internals;
 const { Table } = internals.ltable;
+/** Never written to. */
+const NIL = new lobject.TValue(lua.LUA_TNIL, null);
 
 /** A value of the template: as it is, or the object that a copy has in its place. */
 type Slot =
@@ -46,6 +48,8 @@ interface Pair {
   /** The key itself, for all copies, when it is no such object; see the cure for ltable.js. */
   readonly sharedKey: TValue | null;
   readonly value: Slot;
+  /** The same for the value. */
+  readonly sharedValue: TValue | null;
 }
 
 /** Contents without an object among them: the same for all copies that do not write to the table. */
@@ -65,6 +69,8 @@ type Description =
       readonly asize: number;
       readonly pairs: readonly Pair[];
       readonly contents: SharedContents | null;
+      /** The pairs, where none has an object as a key. */
+      readonly byHash: ReadonlyMap<unknown, Pair> | null;
     }
   | { readonly kind: 'function'; readonly from: CClosure; readonly upvalues: readonly Slot[] }
   | { readonly kind: 'closure'; readonly from: LClosure; readonly upvalues: readonly Blueprint[] }
@@ -212,11 +218,11 @@ class Survey {
   }
 
   #table(table: LuaTable): Description {
-    const strong = table.strong ?? table.fill?.() ?? new Map();
+    const strong = (table.base ? table.fill?.() : null) ?? table.strong ?? table.fill?.() ?? new Map();
     const { flags, order, asize } = table;
     const is = { kind: 'table', metatable: this.#metatable(table), flags, order, asize } as const;
     const contents = sharedContents(table, strong);
-    if (contents !== null) return { ...is, pairs: [], contents };
+    if (contents !== null) return { ...is, pairs: [], contents, byHash: null };
     const hashes = new Map<TableEntry, unknown>();
     for (const [hash, entry] of strong) hashes.set(entry, hash);
     this.#count(strong.size);
@@ -226,9 +232,13 @@ class Survey {
       const hash = hashes.get(entry);
       const key = this.#slot(entry.key);
       const sharedKey = key.object === null ? entry.key : null;
-      pairs.push({ hash, key, sharedKey, value: this.#slot(entry.value) });
+      const value = this.#slot(entry.value);
+      const sharedValue = value.object === null ? new lobject.TValue(value.type, value.shared) : null;
+      pairs.push({ hash, key, sharedKey, value, sharedValue });
     }
-    return { ...is, pairs, contents: null };
+    const byHash = new Map<unknown, Pair>();
+    for (const pair of pairs) if (pair.sharedKey !== null) byHash.set(pair.hash, pair);
+    return { ...is, pairs, contents: null, byHash: byHash.size === pairs.length ? byHash : null };
   }
 
   #count(pieces: number): void {
@@ -343,7 +353,7 @@ class Copy {
         return;
       case 'function': {
         const { upvalue } = object as CClosure;
-        for (let i = 0; i < is.upvalues.length; i++) upvalue[i] = this.#value(is.upvalues[i]);
+        for (let i = 0; i < is.upvalues.length; i++) upvalue[i] = this.value(is.upvalues[i]);
         return;
       }
       case 'closure': {
@@ -360,7 +370,7 @@ class Copy {
       case 'userdata': {
         const userdata = object as Udata;
         if (is.metatable !== null) userdata.metatable = this.object(is.metatable) as LuaTable;
-        userdata.uservalue = this.#value(is.value);
+        userdata.uservalue = this.value(is.value);
         return;
       }
       case 'main thread':
@@ -372,6 +382,10 @@ class Copy {
     let table: LuaTable;
     if (contents === null) {
       table = new Table(this.#L, () => this.#fill(table, pairs));
+      if (is.byHash !== null) {
+        table.strong = new Map();
+        table.base = new Rest(this, is.byHash);
+      }
     } else {
       table = new Table(this.#L, copyContents);
       table.strong = contents.strong;
@@ -384,7 +398,7 @@ class Copy {
     return table;
   }
 
-  #value(slot: Slot | undefined): TValue {
+  value(slot: Slot | undefined): TValue {
     if (slot === undefined) return new lobject.TValue(lua.LUA_TNIL, null);
     return new lobject.TValue(slot.type, slot.object === null ? slot.shared : this.object(slot.object));
   }
@@ -392,12 +406,15 @@ class Copy {
   /** As ltable.js add() leaves a table: a Map of entries that also form a list in order of insertion. */
   #fill(table: LuaTable, pairs: readonly Pair[]): Map<unknown, TableEntry> {
     const strong = new Map<unknown, TableEntry>();
+    // Those that have been made already.
+    const some = table.base === undefined ? undefined : table.strong;
     let last: TableEntry | undefined;
     for (let i = 0; i < pairs.length; i++) {
       const pair = pairs[i];
       if (pair === undefined) continue;
-      const key = pair.sharedKey ?? this.#value(pair.key);
-      const entry: TableEntry = { key, value: this.#value(pair.value), p: last, n: undefined };
+      const key = pair.sharedKey ?? this.value(pair.key);
+      const value = some?.get(pair.hash)?.value ?? this.value(pair.value);
+      const entry: TableEntry = { key, value, p: last, n: undefined };
       if (last === undefined) table.f = entry;
       else last.n = entry;
       last = entry;
@@ -407,7 +424,29 @@ class Copy {
     table.l = last;
     table.strong = strong;
     table.fill = undefined;
+    table.base = undefined;
     return strong;
+  }
+}
+
+/** What has not been made yet of a table's contents: a value is made when it is asked for. */
+class Rest {
+  readonly #copy: Copy;
+  readonly #pairs: ReadonlyMap<unknown, Pair>;
+
+  constructor(copy: Copy, pairs: ReadonlyMap<unknown, Pair>) {
+    this.#copy = copy;
+    this.#pairs = pairs;
+  }
+
+  value(table: LuaTable, hash: unknown): TValue {
+    const pair = this.#pairs.get(hash);
+    if (pair === undefined) return NIL;
+    // Nobody writes to what is found in a table: setting goes by fill().
+    if (pair.sharedValue !== null) return pair.sharedValue;
+    const value = this.#copy.value(pair.value);
+    table.strong?.set(hash, { key: pair.sharedKey ?? NIL, value, p: undefined, n: undefined });
+    return value;
   }
 }
 

@@ -87,7 +87,7 @@ describe('cures of fengari', () => {
       const { state } = contextOf('');
       assert.ok(state);
       const library = (name: string) => fieldOf(state, globalsOf(state), name).value as LuaTable;
-      assert.equal(library('io').strong, null, 'it has file handles, which each copy must make');
+      assert.ok(library('io').base, 'it has file handles, which each copy must make');
       assert.ok(library('math').fill, 'not copied yet');
       assert.equal(await resultOf(`arg_like = package.searchers return ${expression}`), expected, expression);
     }
