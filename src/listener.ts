@@ -23,7 +23,10 @@ export class Listener {
     this.#close = close;
     server.on('connection', (socket: Socket) => {
       if (this.#serve) begin(socket, this.#serve);
-      else this.#early.push(socket);
+      else {
+        socket.on('error', ignore);
+        this.#early.push(socket);
+      }
     });
   }
 
@@ -32,7 +35,10 @@ export class Listener {
     this.#serve = connected;
     this.#server.removeAllListeners('error');
     this.#server.on('error', failed);
-    for (const socket of this.#early.splice(0)) begin(socket, connected);
+    for (const socket of this.#early.splice(0)) {
+      begin(socket, connected);
+      socket.off('error', ignore);
+    }
   }
 
   /**
@@ -46,12 +52,15 @@ export class Listener {
   }
 }
 
-/** Sockets are paused when they come, so that nothing happens on one before it is served. */
+/** What comes on a socket before it is served stays in its buffer; a broken connection is noticed when it is. */
 function begin(socket: Socket, serve: Serve): void {
   const begun = serve(socket);
-  if (begun === undefined) socket.resume();
-  else begun.then(() => socket.resume());
+  if (begun === undefined) return;
+  socket.on('error', ignore);
+  begun.then(() => socket.off('error', ignore));
 }
+
+function ignore(): void {}
 
 /**
  * Binds all addresses, or none, and listens.
@@ -92,7 +101,6 @@ function listen(where: ListenOptions | { readonly fd: number }): Promise<Server>
     noDelay: true,
     keepAlive: true,
     keepAliveInitialDelay: 60_000,
-    pauseOnConnect: true,
   });
   return new Promise((resolve, reject) => {
     server.once('error', reject);

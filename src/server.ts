@@ -94,6 +94,11 @@ export class Server {
   }
 
   #serve(socket: Socket): void {
+    if (socket.destroyed) {
+      // The MTA has gone while it waited to be admitted.
+      this.#settings.admission?.free();
+      return;
+    }
     const connection = this.#settings.serve(socket);
     const slot = this.#freeSlots.pop() ?? this.#slots.length;
     this.#slots[slot] = connection;
