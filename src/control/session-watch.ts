@@ -192,7 +192,7 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
         if (message) message.bytes += event.bytes.length;
         break;
       case 'endOfMessage':
-        this.#noteQueueId();
+        if (this.#keeper.recording) this.#noteQueueId();
         break;
       case 'reset':
         this.#conclude();
@@ -264,7 +264,7 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
   #conclude(): void {
     const message = this.#message;
     if (!message) return;
-    this.#noteQueueId();
+    if (this.#keeper.recording) this.#noteQueueId();
     const ruling = message.ruling ?? this.#rulingWithoutWord(message);
     this.#keeper.decided(ruling.verdict, false);
     if (this.#keeper.recording) this.#keeper.record(this, this.#decision(ruling, message));

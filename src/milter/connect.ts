@@ -64,6 +64,7 @@ function endpoint(family: number, text: string, port: number): ClientEndpoint {
 
 /** Sendmail: `IPv6:2001:db8:0:0:0:0:0:1`. Postfix: `2001:db8::1`. Either may stand in brackets. */
 function bareAddress(text: string): string {
+  if (isIPv4(text) || isIPv6(text)) return text;
   return text.replace(/^\[?(?:IPv6:\[?)?(.*?)\]?$/i, '$1');
 }
 
