@@ -152,7 +152,7 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
     this.#keeper.scriptFailed();
   }
 
-  called(call: Call): void {
+  called(call: Call, event: PolicyEvent): void {
     this.#call = call;
     const message = this.#message;
     if (message) {
@@ -160,7 +160,7 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
       message.lastCall = call;
     }
     this.#keeper.called(call);
-    if (this.#keeper.tracing) this.#keeper.traced(this, this.#traceOf(call));
+    if (this.#keeper.tracing) this.#keeper.traced(this, this.#traceOf(call, event));
   }
 
   #note(event: PolicyEvent): void {
@@ -307,7 +307,7 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
     };
   }
 
-  #traceOf({ name, event, verdict, where, failure, milliseconds }: Call): TraceRecord {
+  #traceOf({ name, verdict, where, failure, milliseconds }: Call, event: PolicyEvent): TraceRecord {
     const position = where();
     return {
       kind: 'call',

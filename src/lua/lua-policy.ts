@@ -72,7 +72,7 @@ export interface PolicyObserver {
 }
 
 /** A callback of the session as it went, without what is costly to find out. */
-export interface Call extends Pick<CallRecord, 'name' | 'event' | 'verdict' | 'failure' | 'milliseconds'> {
+export interface Call extends Pick<CallRecord, 'name' | 'verdict' | 'failure' | 'milliseconds'> {
   /** `file:line` it returned from; '' when that is not in the script's own file. */
   where(): string;
 }
@@ -81,7 +81,8 @@ export interface Call extends Pick<CallRecord, 'name' | 'event' | 'verdict' | 'f
 export interface CallWatcher {
   /** Callbacks of the script with this hash will follow. */
   began(hash: string): void;
-  called(call: Call): void;
+  /** `event` may hold much of the mail: who keeps the call should not keep it. */
+  called(call: Call, event: PolicyEvent): void;
   /** The main chunk could not be run in this session. */
   failed(): void;
 }
@@ -378,12 +379,13 @@ export class LuaPolicy implements Policy {
     const conclude = (settled: Outcome<Reading>): Verdict => {
       const { verdict, failure } = this.#judge(settled);
       const milliseconds = watched ? performance.now() - began : 0;
-      const call = { name, where, event, verdict, failure, milliseconds };
+      const call = { name, where, verdict, failure, milliseconds };
       if (failure !== undefined) this.#logFailure(call);
-      watcher?.called(call);
+      watcher?.called(call, event);
       if (observer) {
         observer.called({
           ...call,
+          event,
           where: where(),
           edits: this.#edits?.compile() ?? [],
           ids: this.#ids(),
