@@ -8,7 +8,7 @@ import { javaScriptInstaller } from './lua/javascript.ts';
 import { libraries } from './lua/lib/libraries.ts';
 import type { LineWatcher } from './lua/line-hook.ts';
 import { LuaPolicies, type ScriptNotice } from './lua/lua-policies.ts';
-import type { PolicyObserver } from './lua/lua-policy.ts';
+import type { PolicyObserver } from './lua/policy-settings.ts';
 import { ScriptFile } from './lua/script.ts';
 import { openActions } from './lua/smtp/actions.ts';
 import { openBody } from './lua/smtp/body-library.ts';

@@ -1,5 +1,5 @@
 /** What `smtpf-milter try --json` prints: docs/try.md describes it. Text is latin1, one character for each byte. */
-import type { CallRecord } from '../lua/lua-policy.ts';
+import type { CallRecord } from '../lua/policy-settings.ts';
 import type { PolicyEvent } from '../milter/policy.ts';
 import type { Modification } from '../milter/reply.ts';
 import type { ScriptReport } from '../policy-source.ts';

@@ -1,6 +1,6 @@
 /** `smtpf-milter try --repeat`: each message in a session of its own, and what became of all of them. */
 
-import type { CallRecord } from '../lua/lua-policy.ts';
+import type { CallRecord } from '../lua/policy-settings.ts';
 import type { Action, MessageOutcome } from '../workbench/smtp-dialogue.ts';
 import { type Colour, type Paint, visible } from './paint.ts';
 import type { TryBench } from './try-bench.ts';

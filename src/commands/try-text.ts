@@ -1,5 +1,5 @@
 /** What `smtpf-milter try` prints for a person. All text is latin1, to be written as bytes. */
-import type { CallRecord } from '../lua/lua-policy.ts';
+import type { CallRecord } from '../lua/policy-settings.ts';
 import type { PolicyEvent } from '../milter/policy.ts';
 import type { Modification } from '../milter/reply.ts';
 import type { ScriptReport } from '../policy-source.ts';

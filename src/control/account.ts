@@ -1,6 +1,6 @@
 /** What one process knows of its sessions: counts, the log's decision lines, and live sight for those who trace. */
 import type { Logger } from '../log.ts';
-import type { Call } from '../lua/lua-policy.ts';
+import type { Call } from '../lua/policy-settings.ts';
 import type { SessionInfo } from '../milter/policy.ts';
 import { type Counts, countCall, noCounts, type VerdictName } from './counts.ts';
 import { type Decision, decisionLine } from './decision.ts';

@@ -3,7 +3,7 @@
  *
  * A message is decided when its transaction ends; what decided it is found here from the verdicts given on the way.
  */
-import type { Call, CallWatcher } from '../lua/lua-policy.ts';
+import type { Call, CallWatcher } from '../lua/policy-settings.ts';
 import type { Needs, Policy, PolicyEvent, SessionInfo, Verdict } from '../milter/policy.ts';
 import type { Reply } from '../milter/reply.ts';
 import type { VerdictName } from './counts.ts';

@@ -1,7 +1,7 @@
 /** The policy in place of a script that cannot run: all callbacks are skipped, and the configured action is taken. */
 import type { Needs, Policy, PolicyEvent, Verdict } from '../milter/policy.ts';
-import { type OnError, onErrorVerdict } from './lua-policy.ts';
 import { needsOf } from './needs.ts';
+import { type OnError, onErrorVerdict } from './policy-settings.ts';
 
 export class BrokenPolicy implements Policy {
   readonly needs: Needs;

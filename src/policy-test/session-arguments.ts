@@ -2,7 +2,7 @@
 import type { LuaState } from 'fengari';
 import { ascii, lua } from '../lua/engine.ts';
 import { argumentError } from '../lua/lib/arguments.ts';
-import type { OnError } from '../lua/lua-policy.ts';
+import type { OnError } from '../lua/policy-settings.ts';
 import { readArray, readLatin1, readNumber } from '../lua/values.ts';
 import type { MtaKind } from '../workbench/client-reply.ts';
 import type { SessionSpec } from './bench.ts';

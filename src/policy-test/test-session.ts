@@ -2,7 +2,7 @@
  * One SMTP session of a test: what the client says goes through the imitated MTA to the policy, and everything that the
  * policy did meanwhile is kept.
  */
-import type { CallRecord } from '../lua/lua-policy.ts';
+import type { CallRecord } from '../lua/policy-settings.ts';
 import type { PolicyFactory } from '../milter/policy.ts';
 import type { Modification } from '../milter/reply.ts';
 import type { LogSink } from '../syslog/log-sink.ts';

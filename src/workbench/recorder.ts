@@ -2,7 +2,7 @@
  * Keeps what a policy does while it is tried: its callbacks in order, and in each what it looked up and what it logged.
  */
 import type { Answer, RecordSource, Records, RecordType } from '../dns/records.ts';
-import type { CallRecord, PolicyObserver } from '../lua/lua-policy.ts';
+import type { CallRecord, PolicyObserver } from '../lua/policy-settings.ts';
 import type { Policy, PolicyFactory } from '../milter/policy.ts';
 import type { LogSink } from '../syslog/log-sink.ts';
 import type { LogRecord } from '../syslog/message.ts';

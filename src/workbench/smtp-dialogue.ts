@@ -2,7 +2,7 @@
  * An SMTP session with an imitated MTA, command by command: what was said and answered, what the policy did meanwhile,
  * and what became of each message.
  */
-import type { CallRecord } from '../lua/lua-policy.ts';
+import type { CallRecord } from '../lua/policy-settings.ts';
 import { mailboxOf } from '../milter/envelope-address.ts';
 import type { Modification } from '../milter/reply.ts';
 import type { ClientReply } from './client-reply.ts';
