@@ -96,7 +96,8 @@ export function decisionLine(decision: Decision): string {
 /** Why there is a decision that no callback has made. */
 export function reasonWithoutCallback({ verdict, script }: Decision): string {
   if (verdict === 'abandoned') return 'given up by the client or the MTA';
-  return script === undefined ? 'the script does not run' : 'no callback was called';
+  if (script === undefined) return 'the script does not run';
+  return verdict === 'accept' ? 'no callback objected' : 'no callback was called';
 }
 
 function* detailsOf(decision: Decision): Generator<string> {

@@ -239,7 +239,8 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
         message.ruling ??= ruling;
         break;
       case 'endOfMessage':
-        message.ruling ??= ruling ?? this.#ruling('accept', verdict);
+        // Without a callback here nobody has said so: those before have only not objected.
+        message.ruling ??= ruling ?? { verdict: 'accept', given: verdict, call: this.#call };
         if (message.ruling.verdict === 'accept' && holds(verdict)) {
           message.ruling = { ...message.ruling, verdict: 'quarantine' };
         }

@@ -416,12 +416,20 @@ describe('the decision line', () => {
     );
   });
 
-  test('of messages on which no callback was called', async (t) => {
+  test('of messages that no callback decided', async (t) => {
     const anyOne = async (milter: Milter): Promise<void> => {
       await send(milter, { from: 'a@b.example', to: ['c@d.example'] });
     };
     const line = await decided(t, 'function smtp.do_unknown() end', anyOne);
-    assert.match(line, /\.1: accept: no callback was called \(script /);
+    assert.match(line, /\.1: accept: no callback objected \(script /);
+    const one = 'function smtp.do_rcpt(to) if to:find("^no@") then return 550, "no" end end';
+    const rest = await decided(t, one, async (milter) => {
+      await send(milter, { from: 'a@b.example', to: ['c@d.example', 'no@d.example'] });
+    });
+    assert.match(
+      rest,
+      /\.1: accept: no callback objected \(script .* to=<c@d\.example>,<no@d\.example> \(550 no at /,
+    );
     const broken = await startMilter(t, 'smtp.do_mail = ', ['--workers', '0', '--on-error', 'tempfail']);
     await (await broken.connect()).mail('<a@b.example>');
     await broken.running.until('stderr', /\.1: defer: the script does not run \(script none\), /);
