@@ -109,7 +109,7 @@ export const CALLBACKS: readonly Callback[] = [
         doc: 'a file with the headers, an empty line and the body, as received, with CRLF; gone after the callback',
       },
     ],
-    doc: 'The message is complete. The file is written only if this callback is defined.',
+    doc: 'The message is complete. The file is written only for a function that makes use of `path`: one that never mentions its parameter, or has none, costs no disk.',
   },
   {
     kind: 'callback',
