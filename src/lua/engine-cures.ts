@@ -81,6 +81,23 @@ export const sourceCures: SourceCure[] = [
         else if (status > LUA_YIELD) {`,
   },
   {
+    // A message handler that fails is called with its own error, again and again until the stack of C calls is full: all
+    // of it in one stretch in which others cannot have their turn. C Lua gives up after some 200 calls, this after 30.
+    file: 'ldebug.js',
+    from: '        ldo.luaD_callnoyield(L, L.top - 2, 1);\n    }\n\n    ldo.luaD_throw(L, LUA_ERRRUN);',
+    to: `        if (L.handling === 30) ldo.luaD_throw(L, 6); /* LUA_ERRERR */
+        L.handling++;
+        try {
+            ldo.luaD_callnoyield(L, L.top - 2, 1);
+        } finally {
+            L.handling--;
+        }
+    }
+
+    ldo.luaD_throw(L, LUA_ERRRUN);`,
+  },
+  { file: 'lstate.js', from: 'this.errfunc = 0;', to: 'this.errfunc = this.handling = 0;' },
+  {
     // The items of a table constructor were set from the last to the first, and pairs visits entries as they came: a
     // loop over {"a", "b"} ran backwards.
     file: 'lvm.js',

@@ -9,8 +9,11 @@ import type { Budget, Limits } from './host.ts';
 const SLICE_MS = 5;
 /** How much longer it may go on where it cannot be suspended. */
 const HOLD_MS = 13;
-/** What counts of the time between two looks there: a pause of the garbage collector is not the callback's doing. */
-const HOLD_STEP_MS = 3;
+/**
+ * What counts of the time between two looks there, some 0.1 ms: the collector at work and code that is compiled for the
+ * first time are not the callback's doing.
+ */
+const HOLD_STEP_MS = 1;
 /** Looking at the heap costs 0.2 µs, so only at every tenth check. */
 const CHECKS_PER_HEAP_LOOK = 10;
 /** New strings are looked at sooner: a few can be a gigabyte. */

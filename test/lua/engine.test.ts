@@ -101,6 +101,15 @@ describe('cures of fengari', () => {
     );
   });
 
+  it('does not call a message handler that fails for as long as there is room', async () => {
+    assert.equal(
+      await resultOf(
+        'local n = 0 local a, b = xpcall(error, function() n = n + 1 error() end) return a, b, n',
+      ),
+      'false error in error handling 30',
+    );
+  });
+
   it('shares the names of metamethods between states', () => {
     assert.equal(lauxlib.luaL_newstate().l_G.tmname, lauxlib.luaL_newstate().l_G.tmname);
   });
