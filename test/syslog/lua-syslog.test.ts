@@ -32,8 +32,9 @@ function newState(sink: LogSink, stderr: LogSink, sessionId = 'S1'): LuaState {
 }
 
 function setSession(L: LuaState, sessionId: string): void {
-  // All that is needed of a host: among it, the engine asks for leave to make a long string.
-  L.l_G.host = { sessionId, belongings: new Map(), stringMade() {} } as unknown as Host;
+  // All that is needed of a host: among it, the engine asks for leave to make a long string and to work long.
+  const host = { sessionId, belongings: new Map(), stringMade() {}, engineWorked() {} };
+  L.l_G.host = host as unknown as Host;
 }
 
 /** Runs latin1 source; returns its error message, or ''. */
