@@ -22,8 +22,23 @@ const WARM_UP_RUNS = 4;
 const IDLE_SESSIONS = 1000;
 const SCRIPT = new URL('side-by-side.lua', import.meta.url).pathname;
 
+const HELP = `npm run bench -- [options]
+
+Measures this server beside a libmilter filter in C that does the same, and how its cost grows.
+
+  --parts LIST         of ${PARTS.join(', ')}; all by default
+  --profiles LIST      of ${PROFILES.join(', ')}; all by default
+  --connections N      at a time, side by side; 10 by default
+  --runs N             of each, of which the median counts; 7 by default
+  --seconds N          for each run; 1 by default
+  --json               the numbers as one JSON object on standard output
+
+  npm run bench -- --parts side-by-side --profiles small,bulk --runs 9 --seconds 2
+`;
+
 const { values: options } = parseArgs({
   options: {
+    help: { type: 'boolean', default: false },
     parts: { type: 'string', default: PARTS.join() },
     profiles: { type: 'string', default: PROFILES.join() },
     connections: { type: 'string', default: '10' },
@@ -32,6 +47,10 @@ const { values: options } = parseArgs({
     json: { type: 'boolean', default: false },
   },
 });
+if (options.help) {
+  process.stdout.write(HELP);
+  process.exit(0);
+}
 const runs = Number(options.runs);
 const seconds = Number(options.seconds);
 const parts = listOf(options.parts, PARTS, '--parts');
