@@ -41,7 +41,7 @@ export const luaChapter: Chapter = {
     ),
     note(
       '`load`, `loadfile`, `dofile`, `string.dump`',
-      'take Lua text only; precompiled code is refused. A text or the pieces of a reader function may have 64 KiB, a file 1 MiB: a file is compiled once for all sessions.',
+      'take Lua text only; precompiled code is refused. A text or the pieces of a reader function may have 96 KiB, a file 1 MiB: a file is compiled once for all sessions.',
     ),
     note(
       '`debug`',

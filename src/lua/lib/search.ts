@@ -48,7 +48,7 @@ const STEPS_PER_PATTERN_BYTE = 20;
 
 /** The compiled form of a pattern; without its first byte, which is an anchor, when `anchored`. */
 export function usePattern(L: LuaState, pattern: LuaString, anchored: boolean): Pattern {
-  if (pattern.length > LONGEST_PATTERN) return raise(L, 'pattern too long');
+  if (pattern.length > LONGEST_PATTERN) return raise(L, 'pattern too complex');
   if (!isCompiled(pattern, anchored)) hostOf(L).charge(L, pattern.length * STEPS_PER_PATTERN_BYTE);
   return compilePattern(pattern, anchored);
 }
