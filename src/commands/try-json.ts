@@ -1,5 +1,7 @@
 /** What `smtpf-milter try --json` prints: docs/try.md describes it. Text is latin1, one character for each byte. */
+
 import type { CallRecord } from '../lua/policy-settings.ts';
+import { addressOf, verifiedNameOf } from '../milter/connect.ts';
 import type { PolicyEvent } from '../milter/policy.ts';
 import type { Modification } from '../milter/reply.ts';
 import type { ScriptReport } from '../policy-source.ts';
@@ -117,8 +119,8 @@ function argumentsJson(event: PolicyEvent): unknown[] {
   switch (event.kind) {
     case 'connect': {
       const { client, hostname } = event;
-      const ip = client.family === 'unknown' ? '' : client.family === 'unix' ? client.path : client.address;
-      return [ip, hostname.startsWith('[') ? '' : hostname];
+      const ip = addressOf(client);
+      return [ip, verifiedNameOf(hostname)];
     }
     case 'helo':
       return [event.name];

@@ -1,5 +1,7 @@
 /** What `smtpf-milter try` prints for a person. All text is latin1, to be written as bytes. */
+
 import type { CallRecord } from '../lua/policy-settings.ts';
+import { addressOf, verifiedNameOf } from '../milter/connect.ts';
 import type { PolicyEvent } from '../milter/policy.ts';
 import type { Modification } from '../milter/reply.ts';
 import type { ScriptReport } from '../policy-source.ts';
@@ -169,8 +171,8 @@ function argumentsText(event: PolicyEvent): string {
   switch (event.kind) {
     case 'connect': {
       const { client, hostname } = event;
-      const ip = client.family === 'unknown' ? '' : client.family === 'unix' ? client.path : client.address;
-      return `${quoted(ip)}, ${quoted(hostname.startsWith('[') ? '' : hostname)}`;
+      const ip = addressOf(client);
+      return `${quoted(ip)}, ${quoted(verifiedNameOf(hostname))}`;
     }
     case 'helo':
       return quoted(event.name);

@@ -3,7 +3,10 @@
  *
  * A message is decided when its transaction ends; what decided it is found here from the verdicts given on the way.
  */
+
 import type { Call, CallWatcher } from '../lua/policy-settings.ts';
+import { addressOf, verifiedNameOf } from '../milter/connect.ts';
+import { declaredSize } from '../milter/declared-size.ts';
 import type { Needs, Policy, PolicyEvent, SessionInfo, Verdict } from '../milter/policy.ts';
 import type { Reply } from '../milter/reply.ts';
 import type { VerdictName } from './counts.ts';
@@ -70,9 +73,7 @@ class Message {
   constructor(id: string, sender: string, params: readonly string[]) {
     this.id = id;
     this.sender = sender;
-    let size: string | undefined;
-    for (const param of params) size ??= /^SIZE=(\d{1,15})$/i.exec(param)?.[1];
-    this.declaredSize = size === undefined ? undefined : Number(size);
+    this.declaredSize = declaredSize(params);
   }
 }
 
@@ -168,8 +169,8 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
     switch (event.kind) {
       case 'connect': {
         const { client, hostname } = event;
-        this.#ip = client.family === 'unknown' ? '' : client.family === 'unix' ? client.path : client.address;
-        this.#ptr = hostname.startsWith('[') ? '' : hostname;
+        this.#ip = addressOf(client);
+        this.#ptr = verifiedNameOf(hostname);
         break;
       }
       case 'helo':

@@ -1,5 +1,7 @@
 /** Live sight of sessions: which of them an observer wants, and what of them is told. Plain data; texts are latin1. */
+
 import { BlockList, isIP } from 'node:net';
+import { addressOf, verifiedNameOf } from '../milter/connect.ts';
 import type { PolicyEvent, Verdict } from '../milter/policy.ts';
 import { bounded, type Decision } from './decision.ts';
 
@@ -122,8 +124,8 @@ export function argumentsOf(event: PolicyEvent): string[] {
   switch (event.kind) {
     case 'connect': {
       const { client, hostname } = event;
-      const ip = client.family === 'unknown' ? '' : client.family === 'unix' ? client.path : client.address;
-      return [ip, hostname.startsWith('[') ? '' : hostname].map(quoted);
+      const ip = addressOf(client);
+      return [ip, verifiedNameOf(hostname)].map(quoted);
     }
     case 'helo':
       return [quoted(event.name)];

@@ -241,19 +241,19 @@ export class LuaContext implements Host {
   }
 
   charge(L: LuaState, steps: number): void {
-    this.#steps += steps;
-    if (this.#steps < CHARGE_STEPS) return;
-    this.#steps = 0;
-    this.#check(L);
-    if (this.#meter.sliceOver) L.hookcount = 1; // Others have their turn at the next instruction.
+    this.#charge(L, steps, true);
   }
 
   chargeBounded(L: LuaState, steps: number): void {
+    this.#charge(L, steps, false);
+  }
+
+  #charge(L: LuaState, steps: number, holds: boolean): void {
     this.#steps += steps;
     if (this.#steps < CHARGE_STEPS) return;
     this.#steps = 0;
-    this.#check(L, false);
-    if (this.#meter.sliceOver) L.hookcount = 1;
+    this.#check(L, holds);
+    if (this.#meter.sliceOver) L.hookcount = 1; // Others have their turn at the next instruction.
   }
 
   engineWorked(L: LuaState, steps: number): void {

@@ -95,7 +95,7 @@ export const workCures: readonly SourceCure[] = [
     if (level === 0`,
   },
   {
-    // An error handler that fails is called again for its own error, two hundred times.
+    // An error handler that fails is called again for its own error, as often as engine-cures.ts lets it.
     file: 'ldebug.js',
     from: 'const luaG_errormsg = function(L) {\n',
     to: 'const luaG_errormsg = function(L) {\n    luaS_work(L, 16384);\n',

@@ -4,6 +4,8 @@
  * One object, and one Lua context, serves one SMTP session.
  */
 import type { LuaState } from 'fengari';
+import { addressOf, verifiedNameOf } from '../milter/connect.ts';
+import { declaredSize } from '../milter/declared-size.ts';
 import type { Needs, Policy, PolicyEvent, SessionInfo, Verdict } from '../milter/policy.ts';
 import type { LuaContext, Outcome } from './context.ts';
 import { lua } from './engine.ts';
@@ -28,18 +30,6 @@ type EventOf<Kind extends PolicyEvent['kind']> = Extract<PolicyEvent, { kind: Ki
 const CONTINUE: Verdict = { kind: 'continue' };
 const REPLACED = 'none was made: smtp.do_dot was replaced while the message came in';
 const NOWHERE = (): string => '';
-
-/** One address in plain text; the empty string where the MTA knows none. */
-function addressOf(client: EventOf<'connect'>['client']): string {
-  switch (client.family) {
-    case 'unknown':
-      return '';
-    case 'unix':
-      return client.path;
-    default:
-      return client.address;
-  }
-}
 
 export class LuaPolicy implements Policy {
   readonly needs: Needs;
@@ -171,7 +161,7 @@ export class LuaPolicy implements Policy {
 
   #connect(event: EventOf<'connect'>): Verdict | Promise<Verdict> {
     const ip = addressOf(event.client);
-    const ptr = event.hostname.startsWith('[') ? '' : event.hostname;
+    const ptr = verifiedNameOf(event.hostname);
     this.#table.setSession('ip', ip);
     this.#table.setSession('ptr', ptr);
     setConnectFields(this.#table, event.client, this.#session.macros);
@@ -185,11 +175,7 @@ export class LuaPolicy implements Policy {
     this.#hasBody = false;
     this.#edits = new Edits();
     this.#accepted = false;
-    const declared = params
-      .map((param) => /^SIZE=(\d{1,15})$/i.exec(param)?.[1])
-      .find((size) => size !== undefined);
-    const size = declared === undefined ? undefined : Number(declared);
-    this.#table.beginTransaction(this.#transactionId, sender, size, params);
+    this.#table.beginTransaction(this.#transactionId, sender, declaredSize(params), params);
     const { macros } = this.#session;
     setTls(this.#table, macros); // Postfix sends these macros at MAIL too.
     setAuth(this.#table, macros);

@@ -25,6 +25,23 @@ export interface ConnectCommand {
   readonly client: ClientEndpoint;
 }
 
+/** The client's address in plain text; the empty string where the MTA knows none. */
+export function addressOf(client: ClientEndpoint): string {
+  switch (client.family) {
+    case 'unknown':
+      return '';
+    case 'unix':
+      return client.path;
+    default:
+      return client.address;
+  }
+}
+
+/** The client's verified name; the empty string where there is only its address in brackets. */
+export function verifiedNameOf(hostname: string): string {
+  return hostname.startsWith('[') ? '' : hostname;
+}
+
 /**
  * @throws ProtocolError when the payload is cut short or too long, the family is none of the four, or the address does
  * not parse.

@@ -260,8 +260,7 @@ export class SmtpTable {
    */
   findCallback(callback: CallbackName): string | undefined {
     const L = this.#L;
-    // The script may have put another table in the place of the global.
-    const smtp = tableOf(valueAt(L, globalsOf(L), SMTP));
+    const smtp = this.#global();
     if (!smtp) return undefined;
     for (const { key, shown } of SPELLINGS.get(callback) ?? []) {
       const value = valueAt(L, smtp, key);
@@ -282,9 +281,14 @@ export class SmtpTable {
     pushValue(L, this.#found);
   }
 
-  /** smtp[name]; the script may have put another table in the place of the global. */
+  /** The table that is `smtp` now: the script may have put another in its place, or something else. */
+  #global(): LuaTable | undefined {
+    return tableOf(valueAt(this.#L, globalsOf(this.#L), SMTP));
+  }
+
+  /** smtp[name] */
   #callback(name: string): TValue {
-    const smtp = tableOf(fieldOf(this.#L, globalsOf(this.#L), 'smtp'));
+    const smtp = this.#global();
     return smtp ? fieldOf(this.#L, smtp, name) : NIL;
   }
 }
