@@ -78,7 +78,7 @@ export async function bindEach<S extends BoundSocket>(
       );
     } catch (error) {
       for (const binding of bindings) binding.close();
-      const reason = error instanceof OperatorError ? error.message : systemReason(error);
+      const reason = systemReason(error);
       throw new OperatorError(`--listen ${address.written}: ${reason}`, EXIT.config);
     }
   }

@@ -15,10 +15,10 @@ import { join } from 'node:path';
 const MEMORY_BYTES = 128 * 1024;
 /** Unwritten bytes above which `append` asks its caller to wait. */
 const BACKLOG_BYTES = 1024 * 1024;
-const NAME = /^smtpf-(\d+)-(\d+)-\d+\.eml$/;
+const NAME = /^smtpf-(\d+)-(\d+)-\d+\.(eml|sock)$/;
 
-/** Whether a file in the spool directory has the name of a message file of this program. */
-export function isMessageFile(name: string): boolean {
+/** Whether a file in the spool directory has the name of one of this program's. */
+export function isSpoolFile(name: string): boolean {
   return NAME.test(name);
 }
 
@@ -33,7 +33,7 @@ export class Spool {
 
   /**
    * Removes the files of processes that are gone.
-   * @returns how many there were.
+   * @returns how many messages were among them.
    * @throws when the directory cannot be read.
    */
   sweep(): number {
@@ -42,14 +42,23 @@ export class Spool {
       const match = NAME.exec(name);
       if (!match || isOwnerAlive(Number(match[1]), Number(match[2]))) continue;
       rmSync(join(this.#directory, name), { force: true });
-      removed += 1;
+      if (match[3] === 'eml') removed += 1;
     }
     return removed;
   }
 
   create(): MessageFile {
+    return new MessageFile(this.#path('eml'));
+  }
+
+  /** Path for a socket that this process alone uses. */
+  socketPath(): string {
+    return this.#path('sock');
+  }
+
+  #path(extension: 'eml' | 'sock'): string {
     this.#count += 1;
-    return new MessageFile(join(this.#directory, `smtpf-${this.#owner}-${this.#count}.eml`));
+    return join(this.#directory, `smtpf-${this.#owner}-${this.#count}.${extension}`);
   }
 }
 

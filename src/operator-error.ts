@@ -14,8 +14,9 @@ export class OperatorError extends Error {
   }
 }
 
-/** Why a system call failed, in an operator's words: the code is left out where the words say all. */
+/** Why something failed, in an operator's words; of a system call the code is left out where the words say all. */
 export function systemReason(error: unknown): string {
+  if (error instanceof OperatorError) return error.message;
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   switch (code) {
     case 'ENOENT':

@@ -339,6 +339,13 @@ export const OPTION_TABLE = {
     seconds(1, 3600),
     'Seconds after which a worker process that does not answer is replaced',
   ),
+  warmUpSessions: value(
+    'Program:',
+    'warm-up',
+    '2000',
+    wholeNumber(0, 1_000_000),
+    'Sessions of its own that each process serves itself after its start, while it is idle, so that those of the MTA are fast from the first. 0: none',
+  ),
   control: optional(
     'Program:',
     'control',

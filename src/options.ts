@@ -202,6 +202,7 @@ function readAll(
     logFormat: of(table.logFormat),
     workers: of(table.workers),
     workerTimeoutMs: of(table.workerTimeoutMs),
+    warmUpSessions: of(table.warmUpSessions),
     control: of(table.control),
     journal: of(table.journal),
     journalBytes: of(table.journalBytes),

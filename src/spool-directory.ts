@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { isMessageFile } from './message-file.ts';
+import { isSpoolFile } from './message-file.ts';
 import { EXIT, OperatorError, systemReason } from './operator-error.ts';
 
 export interface SpoolOwner {
@@ -85,7 +85,7 @@ function objection(path: string, status: Stats, owner: SpoolOwner): string | und
     if (process.getuid?.() === 0 && status.uid === 0 && readdirSync(path).length === 0) return undefined;
     return `belongs to uid ${status.uid}, and the milter runs as uid ${owner.uid}`;
   }
-  if ((status.mode & 0o077) !== 0 && !readdirSync(path).every(isMessageFile)) {
+  if ((status.mode & 0o077) !== 0 && !readdirSync(path).every(isSpoolFile)) {
     return 'is open to other users and holds other files: name a directory of its own';
   }
   return undefined;

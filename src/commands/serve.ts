@@ -249,7 +249,7 @@ async function bindControl(
   try {
     return { listener: await listenUnix(path, { mode: 0o600, uid: identity?.uid, gid: identity?.gid }) };
   } catch (error) {
-    const reason = error instanceof OperatorError ? error.message : systemReason(error);
+    const reason = systemReason(error);
     if (options.control !== undefined) throw new OperatorError(`--control ${path}: ${reason}`, EXIT.config);
     return { problem: `no control socket at ${path}: ${reason} (--control names another place)` };
   }

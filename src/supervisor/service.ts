@@ -1,17 +1,20 @@
 /** What serves connections in one process: its log, the policies, and the server; see worker.ts and serve.ts. */
-import { Connection, type ConnectionTimeouts } from '../connection.ts';
+import { Connection, type ConnectionSettings, type ConnectionTimeouts } from '../connection.ts';
 import { Account } from '../control/account.ts';
 import type { Decision } from '../control/decision.ts';
 import type { Listener } from '../listener.ts';
 import { Logger } from '../log.ts';
 import type { ScriptNotice } from '../lua/lua-policies.ts';
-import { EXIT } from '../operator-error.ts';
+import { Spool } from '../message-file.ts';
+import type { PolicyFactory } from '../milter/policy.ts';
+import { EXIT, systemReason } from '../operator-error.ts';
 import type { Options } from '../option-table.ts';
 import { messageLimitsOf } from '../options.ts';
 import { openPolicySource, type PolicySource } from '../policy-source.ts';
 import { type Admission, Server } from '../server.ts';
 import type { LogSink } from '../syslog/log-sink.ts';
 import { openSink } from '../syslog/open-sink.ts';
+import { warmUp } from '../warm-up/warm-up.ts';
 import type { ProcessStatus } from './messages.ts';
 
 /** Both MTAs negotiate at once and write packets whole: what takes longer is no MTA. */
@@ -44,6 +47,7 @@ export class Service {
   readonly policies: PolicySource;
   readonly #settings: ServiceSettings;
   readonly #startedAt = Date.now();
+  readonly #stopping = new AbortController();
   #server: Server | undefined;
 
   /** Reads no script yet and listens nowhere. */
@@ -69,24 +73,50 @@ export class Service {
   }
 
   serve(listeners: readonly Listener[]): void {
-    const { options, admission, instance } = this.#settings;
-    const settings = {
-      policies: this.policies,
-      log: this.log,
-      timeouts: { ...TIMEOUTS, idleMs: options.idleTimeoutMs },
-      limits: messageLimitsOf(options),
-      nextSessionId: sessionIds(instance),
-    };
+    const { options, admission } = this.#settings;
+    const settings = this.#connectionSettings(this.policies, this.log);
     this.#server = new Server(listeners, {
       maxConnections: options.maxConnections,
       admission,
       serve: (socket) => new Connection(socket, settings),
       warn: (message) => this.log.warning(message),
     });
+    if (options.warmUpSessions > 0) void this.#warmUp();
+  }
+
+  #connectionSettings(policies: PolicyFactory, log: Logger): ConnectionSettings {
+    const { options, instance } = this.#settings;
+    return {
+      policies,
+      log,
+      timeouts: { ...TIMEOUTS, idleMs: options.idleTimeoutMs },
+      limits: messageLimitsOf(options),
+      nextSessionId: sessionIds(instance),
+    };
+  }
+
+  async #warmUp(): Promise<void> {
+    const { options, spool } = this.#settings;
+    const { signal } = this.#stopping;
+    const began = performance.now();
+    try {
+      await warmUp({
+        path: new Spool(spool).socketPath(),
+        options,
+        settingsOf: (policies, log) => this.#connectionSettings(policies, log),
+        idle: () => this.connections === 0,
+        stop: signal,
+      });
+      const milliseconds = Math.round(performance.now() - began);
+      this.log.debug(`warm after ${options.warmUpSessions} sessions of its own in ${milliseconds} ms`);
+    } catch (error) {
+      if (!signal.aborted) this.log.debug(`no warm-up: ${systemReason(error)}`);
+    }
   }
 
   /** Stops listening at once; connections may go on until `graceMs` are over or `hurry` fires. @returns how many were cut off. */
   async stop(graceMs: number, hurry: AbortSignal): Promise<number> {
+    this.#stopping.abort();
     return (await this.#server?.shutdown(graceMs, hurry)) ?? 0;
   }
 

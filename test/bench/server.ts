@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { freePort } from '../helpers/loopback.ts';
 
 const MAIN = new URL('../../dist/main.js', import.meta.url).pathname;
+const REST_MS = 300;
 const TICKS_PER_SECOND = 100; // USER_HZ of Linux on every architecture that Node.js supports.
 
 /** Server and generator each have a core of their own, where there are two and the means to say so. */
@@ -27,13 +28,15 @@ export class ServerUnderTest {
   }
 
   /** Our server, built, with a script. */
-  static ours(script: string, folder: string): Promise<ServerUnderTest> {
-    return ServerUnderTest.#start((port) => [
+  static async ours(script: string, folder: string): Promise<ServerUnderTest> {
+    const server = await ServerUnderTest.#start((port) => [
       process.execPath,
       MAIN,
       ...['--listen', `inet:${port}@127.0.0.1`, '--script', script, '--workers', '1', '--syslog', 'none'],
       ...['--spool', join(folder, `spool-${port}`)],
     ]);
+    await server.#rest();
+    return server;
   }
 
   static libmilter(filter: string): Promise<ServerUnderTest> {
@@ -53,6 +56,14 @@ export class ServerUnderTest {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     return new ServerUnderTest(child, port);
+  }
+
+  /** Waits until it has warmed up: nothing keeps it at work any more. */
+  async #rest(): Promise<void> {
+    for (let before = -1; this.cpuMs() !== before; ) {
+      before = this.cpuMs();
+      await new Promise((resolve) => setTimeout(resolve, REST_MS));
+    }
   }
 
   /** CPU time of the process and those it has begun, in milliseconds. */

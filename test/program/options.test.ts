@@ -366,6 +366,7 @@ describe('precedence', () => {
         logFormat: 'text',
         workers: availableParallelism(),
         workerTimeoutMs: 10_000,
+        warmUpSessions: 2_000,
         control: undefined,
         journal: undefined,
         journalBytes: 16 * 1024 * 1024,

@@ -1,0 +1,96 @@
+/** What an MTA says in the sessions that warm a process up: bytes, cut where it waits for a reply. */
+import { ByteWriter } from '../milter/byte-writer.ts';
+import { SMFIC } from '../milter/constants.ts';
+
+const ALL_ACTIONS = 0x1ff;
+const ALL_EVENTS = 0x1fffff;
+
+/** To be sent one after another, each after the reply to the one before; the last gets none. */
+export type Turns = readonly Buffer[];
+
+function packet(command: number, ...strings: readonly string[]): Buffer {
+  return strings.reduce((writer, text) => writer.cString(text), new ByteWriter('warm-up', command)).packet();
+}
+
+/** A macro packet for the command of `stage`, and that command. */
+function withMacros(stage: number, macros: readonly string[], ...command: readonly Buffer[]): Buffer {
+  const text = new ByteWriter('warm-up', SMFIC.MACRO).bytes(Buffer.of(stage));
+  return Buffer.concat([macros.reduce((writer, part) => writer.cString(part), text).packet(), ...command]);
+}
+
+const NEGOTIATION = new ByteWriter('warm-up', SMFIC.OPTNEG)
+  .fixed('>III', [6, ALL_ACTIONS, ALL_EVENTS])
+  .packet();
+
+const CONNECT = new ByteWriter('warm-up', SMFIC.CONNECT)
+  .cString('mx.example.net')
+  .bytes(Buffer.from('4'))
+  .fixed('>H', [25_000])
+  .cString('203.0.113.25')
+  .packet();
+
+const GREETING: Turns = [
+  NEGOTIATION,
+  withMacros(SMFIC.CONNECT, ['j', 'mail.example.org', '{daemon_name}', 'smtpd', 'v', 'Postfix 3.7'], CONNECT),
+  withMacros(SMFIC.HELO, [], packet(SMFIC.HELO, 'mx.example.net')),
+];
+const QUIT = packet(SMFIC.QUIT);
+const ABORT = packet(SMFIC.ABORT);
+
+function mail(sender: string): Buffer {
+  const macros = ['{mail_addr}', sender, '{mail_host}', 'example.org', '{mail_mailer}', 'smtp'];
+  return withMacros(SMFIC.MAIL, macros, packet(SMFIC.MAIL, `<${sender}>`, 'SIZE=2048'));
+}
+
+function rcpt(recipient: string): Buffer {
+  const macros = ['{rcpt_addr}', recipient, '{rcpt_host}', 'example.org', '{rcpt_mailer}', 'local'];
+  return withMacros(SMFIC.RCPT, macros, packet(SMFIC.RCPT, `<${recipient}>`));
+}
+
+/** Headers and body take no reply. */
+function content(bodyBytes: number): Buffer {
+  const headers = Array.from({ length: 10 }, (_, index) =>
+    packet(
+      SMFIC.HEADER,
+      index === 4 ? 'Subject' : `X-Header-${index}`,
+      index === 7 ? ' folded,\n\tand on' : ` value ${index}`,
+    ),
+  );
+  const chunks: Buffer[] = [];
+  for (let at = 0; at < bodyBytes; at += 65_535) {
+    const chunk = Buffer.alloc(Math.min(65_535, bodyBytes - at), 'some words, and the end of a line\r\n');
+    chunks.push(new ByteWriter('warm-up', SMFIC.BODY).bytes(chunk).packet());
+  }
+  const all = [...headers, packet(SMFIC.EOH), ...chunks, packet(SMFIC.BODYEOB)];
+  return withMacros(SMFIC.EOH, ['i', '4XyZ123abc'], ...all);
+}
+
+function message(bodyBytes: number): Turns {
+  return [mail('somebody@Example.ORG'), rcpt('user@example.net'), content(bodyBytes)];
+}
+
+function session(...messages: readonly Turns[]): Turns {
+  return [...GREETING, ...messages.flat(), QUIT];
+}
+
+const SMALL = session(message(2_048));
+const ABORTED = message(2_048).map((turn, index) => (index === 0 ? Buffer.concat([ABORT, turn]) : turn));
+const SEVERAL = session(message(2_048), ABORTED, ABORTED);
+const REFUSED = session([
+  mail('other@example.com'),
+  ...Array.from({ length: 5 }, () => rcpt('nobody@example.net')),
+]);
+const LONG = session(message(500_000));
+const SHORT: Turns = [NEGOTIATION, CONNECT, QUIT];
+
+/** The sessions, of which most are of one short message. */
+export const WARM_UP_SESSIONS: readonly Turns[] = [
+  SMALL,
+  SEVERAL,
+  SMALL,
+  REFUSED,
+  SMALL,
+  SEVERAL,
+  SHORT,
+  LONG,
+];

@@ -1,0 +1,114 @@
+/**
+ * Makes a new process fast before mail comes.
+ *
+ * V8 compiles what runs often, while it runs: the first sessions of a process cost ten times as much as later ones, and
+ * two seconds of CPU time go by before the rest is reached. So a process that has nothing to do serves itself: an MTA's
+ * side in this file, over a socket in the spool directory, and on the other end all that serves real connections, with a
+ * policy of its own. Whatever comes from an MTA goes first.
+ */
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Connection, type ConnectionSettings } from '../connection.ts';
+import { Account } from '../control/account.ts';
+import { type BoundAddress, type ListenAddress, parseListenAddress } from '../listen-address.ts';
+import { bindAll, type Listener, listenUnix } from '../listener.ts';
+import { Logger } from '../log.ts';
+import { compile } from '../lua/script.ts';
+import type { PolicyFactory } from '../milter/policy.ts';
+import type { Options } from '../option-table.ts';
+import { openPolicySource, type PolicySource } from '../policy-source.ts';
+import { Server } from '../server.ts';
+import type { LogSink } from '../syslog/log-sink.ts';
+import { type Turns, WARM_UP_SESSIONS } from './mta-side.ts';
+import { WARM_UP_POLICY } from './policy.ts';
+
+export interface WarmUpSettings {
+  /** Where a unix socket can be made for it. */
+  readonly path: string;
+  readonly options: Options;
+  /** What real connections have, but for policies and log. */
+  readonly settingsOf: (policies: PolicyFactory, log: Logger) => ConnectionSettings;
+  /** Whether this process has nothing else to do. */
+  readonly idle: () => boolean;
+  readonly stop: AbortSignal;
+}
+
+const BUSY_LOOK_MS = 100;
+
+const LOOPBACK: ListenAddress = parseListenAddress('inet:0@127.0.0.1');
+
+const NOWHERE: LogSink = { write: () => {}, close: async () => {}, dropped: 0 };
+
+/** As after an edit: how a script begins to serve is code too. */
+const SESSIONS_OF_A_SCRIPT = 250;
+
+/**
+ * Ends when `options.warmUpSessions` are over or `stop` fires.
+ * @throws what the system says where there can be no such sockets, and the reason of `stop`.
+ */
+export async function warmUp(settings: WarmUpSettings): Promise<void> {
+  const { options, settingsOf, idle, stop } = settings;
+  const listeners = await listen(settings);
+  const log = new Logger(NOWHERE, options.logLevel);
+  let policies = quietPolicies(options, log);
+  const connection = settingsOf({ open: (session) => policies.open(session) }, log);
+  const server = new Server(listeners, {
+    maxConnections: 0,
+    serve: (socket) => new Connection(socket, connection),
+    warn: () => {},
+  });
+  try {
+    for (let count = 0; count < options.warmUpSessions; count++) {
+      while (!idle()) await pause(BUSY_LOOK_MS, undefined, { signal: stop });
+      if (count % SESSIONS_OF_A_SCRIPT === 0) policies = quietPolicies(options, log);
+      const turns = WARM_UP_SESSIONS[count % WARM_UP_SESSIONS.length];
+      for (const { address } of listeners) await play(connectTo(address), turns ?? [], stop);
+    }
+  } finally {
+    await server.shutdown(0, stop);
+  }
+}
+
+/** Sockets of the kinds that real connections come on, which are different code in Node.js. */
+async function listen({ path, options }: WarmUpSettings): Promise<Listener[]> {
+  const access = { mode: 0o600, uid: undefined, gid: undefined };
+  const isOnUnix = options.listen.some(({ kind }) => kind === 'unix');
+  const isOnTcp = options.listen.some(({ kind }) => kind !== 'unix');
+  const onUnix = isOnUnix ? [await listenUnix(path, access)] : [];
+  return isOnTcp ? [...onUnix, ...(await bindAll([LOOPBACK], access))] : onUnix;
+}
+
+function connectTo(address: BoundAddress): Socket {
+  return address.kind === 'unix'
+    ? connect(address.path)
+    : connect({ host: address.address, port: address.port, noDelay: true });
+}
+
+/** The policy of policy.ts, with which nothing is told to anybody. */
+function quietPolicies(options: Options, log: Logger): PolicySource {
+  const source = Buffer.from(WARM_UP_POLICY);
+  const script = compile(source, 'warm-up');
+  const current = { script };
+  return openPolicySource({
+    options: { ...options, script: script.path, allowJs: false, allowExecute: false },
+    log,
+    sink: NOWHERE,
+    spool: '',
+    account: new Account(log),
+    file: { path: script.path, version: script.hash, source, current: () => current },
+  });
+}
+
+/** Says the turns of a session, each after the reply to the one before. */
+async function play(socket: Socket, turns: Turns, stop: AbortSignal): Promise<void> {
+  let next = 0;
+  const say = (): void => {
+    const turn = turns[next];
+    next += 1;
+    if (turn) socket.write(turn);
+  };
+  socket.on('data', say);
+  say();
+  await once(socket, 'close', { signal: stop });
+}
