@@ -71,6 +71,8 @@ export class Connection {
   /** No more commands are taken, the socket is about to close. */
   #closing = false;
   #gone = false;
+  /** How many have come. */
+  #packets = 0;
   /** Read since the last time that no whole packet was left. */
   #readAheadBytes = 0;
   #output: Buffer[] = [];
@@ -126,6 +128,7 @@ export class Connection {
           this.#readAheadBytes = 0;
           break;
         }
+        this.#packets += 1;
         const command = decodeCommand(frame);
         if (this.#session) this.#take(this.#session.receive(command));
         else this.#begin(command);
@@ -302,17 +305,19 @@ export class Connection {
 
   /** A packet that has begun must end soon; between packets an MTA may be silent for long. */
   #watchPacket(): void {
-    if (!this.#session) return;
-    if (this.#closing || !this.#decoder.midFrame || this.#waiting) {
-      clearTimeout(this.#packetTimer);
+    if (this.#packetTimer || !this.#session || !this.#isMidPacket()) return;
+    const { packetMs } = this.#settings.timeouts;
+    const begun = this.#packets;
+    this.#packetTimer = setTimeout(() => {
       this.#packetTimer = undefined;
-    } else {
-      const { packetMs } = this.#settings.timeouts;
-      this.#packetTimer ??= setTimeout(
-        () => this.#fail(`a packet not complete after ${packetMs / 1000} s`),
-        packetMs,
-      );
-    }
+      // Packets may follow one another without a pause between them in which this would be seen.
+      if (this.#packets !== begun || !this.#isMidPacket()) this.#watchPacket();
+      else this.#fail(`a packet not complete after ${packetMs / 1000} s`);
+    }, packetMs);
+  }
+
+  #isMidPacket(): boolean {
+    return this.#decoder.midFrame && !this.#waiting && !this.#closing;
   }
 
   #broken(error: unknown): void {

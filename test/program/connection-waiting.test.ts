@@ -267,6 +267,21 @@ describe('time limits', () => {
     for (const line of server.log) assert.match(line, /closed: a packet not complete after 0\.1 s$/);
   });
 
+  test('not packets that follow one another without a moment between them', async () => {
+    const server = await serve({ timeouts: { packetMs: 60 } });
+    const peer = await server.connect();
+    await peer.send(Buffer.concat([OPTNEG, mta.mail('<a@b.example>'), mta.rcpt('<c@d.example>')]));
+    const packet = mta.header('Received', ' x');
+    await peer.send(packet.subarray(0, 7));
+    for (let i = 0; i < 20; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 15));
+      await peer.send(Buffer.concat([packet.subarray(7), packet.subarray(0, 7)]));
+    }
+    await peer.send(Buffer.concat([packet.subarray(7), mta.eoh(), mta.eom()]));
+    assert.match(await peer.letters(4), /^Occ/);
+    assert.deepEqual(server.log, []);
+  });
+
   test('a packet in many pieces has the time of one packet', async () => {
     const server = await serve({ timeouts: { packetMs: 50 } });
     const peer = await server.connect();
