@@ -100,10 +100,12 @@ export class MessageFile {
   }
 
   /** Takes bytes of the message, which must not change afterwards. A promise means: wait, the disk is behind. */
-  append(bytes: Buffer): void | Promise<void> {
+  append(...pieces: readonly Buffer[]): void | Promise<void> {
     if (this.#failure !== undefined || this.#removed) return;
-    this.#waiting.push(bytes);
-    this.#waitingBytes += bytes.length;
+    for (const bytes of pieces) {
+      this.#waiting.push(bytes);
+      this.#waitingBytes += bytes.length;
+    }
     if (this.#waitingBytes <= MEMORY_BYTES && !this.#made) return;
     this.#writing ??= this.#write().finally(() => {
       this.#writing = undefined;

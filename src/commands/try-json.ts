@@ -1,6 +1,7 @@
 /** What `smtpf-milter try --json` prints: docs/try.md describes it. Text is latin1, one character for each byte. */
 
 import type { CallRecord } from '../lua/policy-settings.ts';
+import { wholeOf } from '../milter/body-bytes.ts';
 import { addressOf, verifiedNameOf } from '../milter/connect.ts';
 import type { PolicyEvent } from '../milter/policy.ts';
 import type { Modification } from '../milter/reply.ts';
@@ -130,7 +131,7 @@ function argumentsJson(event: PolicyEvent): unknown[] {
     case 'headers':
       return [event.lines];
     case 'chunk':
-      return [event.bytes.toString('latin1', 0, CHUNK_SHOWN), event.bytes.length];
+      return [wholeOf(event.bytes).toString('latin1', 0, CHUNK_SHOWN), event.bytes.length];
     case 'unknown':
       return [event.line];
     case 'endOfMessage':

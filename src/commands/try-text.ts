@@ -1,6 +1,7 @@
 /** What `smtpf-milter try` prints for a person. All text is latin1, to be written as bytes. */
 
 import type { CallRecord } from '../lua/policy-settings.ts';
+import { wholeOf } from '../milter/body-bytes.ts';
 import { addressOf, verifiedNameOf } from '../milter/connect.ts';
 import type { PolicyEvent } from '../milter/policy.ts';
 import type { Modification } from '../milter/reply.ts';
@@ -182,7 +183,7 @@ function argumentsText(event: PolicyEvent): string {
     case 'headers':
       return listText(event.lines);
     case 'chunk':
-      return `${quoted(event.bytes.toString('latin1', 0, 61), 40)}, ${event.bytes.length}`;
+      return `${quoted(wholeOf(event.bytes).toString('latin1', 0, 61), 40)}, ${event.bytes.length}`;
     case 'endOfMessage':
       return 'file';
     case 'unknown':

@@ -4,6 +4,7 @@
  * One object, and one Lua context, serves one SMTP session.
  */
 import type { LuaState } from 'fengari';
+import { piecesOf, wholeOf } from '../milter/body-bytes.ts';
 import { addressOf, verifiedNameOf } from '../milter/connect.ts';
 import { declaredSize } from '../milter/declared-size.ts';
 import type { Needs, Policy, PolicyEvent, SessionInfo, Verdict } from '../milter/policy.ts';
@@ -29,6 +30,8 @@ type EventOf<Kind extends PolicyEvent['kind']> = Extract<PolicyEvent, { kind: Ki
 
 const CONTINUE: Verdict = { kind: 'continue' };
 const REPLACED = 'none was made: smtp.do_dot was replaced while the message came in';
+/** In the place of bytes at which the script does not look. */
+const UNSEEN = new Uint8Array(0);
 const NOWHERE = (): string => '';
 
 export class LuaPolicy implements Policy {
@@ -223,7 +226,7 @@ export class LuaPolicy implements Policy {
   #chunk(event: EventOf<'chunk'>): Verdict | Promise<Verdict> {
     const { bytes } = event;
     this.#messageBytes += bytes.length;
-    const written = this.#file?.append(bytes);
+    const written = this.#file?.append(...piecesOf(bytes));
     if (written) return written.then(() => this.#callChunk(event));
     return this.#callChunk(event);
   }
@@ -231,7 +234,8 @@ export class LuaPolicy implements Policy {
   #callChunk(event: EventOf<'chunk'>): Verdict | Promise<Verdict> {
     const { bytes } = event;
     return this.#call('chunk', event, (L) => {
-      pushOwnedBytes(L, bytes); // Nobody writes to what was read from the network.
+      // Nobody writes to what was read from the network.
+      pushOwnedBytes(L, this.#table.seesArgument('chunk') ? wholeOf(bytes) : UNSEEN);
       lua.lua_pushinteger(L, bytes.length);
       return 2;
     });

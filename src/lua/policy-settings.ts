@@ -16,7 +16,7 @@ export interface PolicyLog {
 /** A message on disk, for do_dot; see message-file.ts. */
 export interface MessageStore {
   readonly path: string;
-  append(bytes: Buffer): void | Promise<void>;
+  append(...pieces: readonly Buffer[]): void | Promise<void>;
   finish(): void | Promise<void>;
   remove(): void;
 }

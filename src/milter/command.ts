@@ -4,6 +4,7 @@
  * Text is latin1: one character per wire byte. Body bytes are Buffers that may be views of a network buffer:
  * whoever keeps them beyond the handling of the command copies them.
  */
+import type { BodyBytes } from './body-bytes.ts';
 import type { ConnectCommand } from './connect.ts';
 
 /** SMFIC_OPTNEG: what the MTA can do. `actions` are SMFIF_ bits, `protocol` SMFIP_ bits, both unsigned. */
@@ -41,9 +42,9 @@ export type Command =
   /** `value` has its folds as the MTA sent them: LF and white space. */
   | { readonly kind: 'header'; readonly name: string; readonly value: string }
   | { readonly kind: 'endOfHeaders' }
-  | { readonly kind: 'body'; readonly bytes: Buffer }
+  | { readonly kind: 'body'; readonly bytes: BodyBytes }
   /** `bytes` is empty with every MTA seen, but the protocol allows a last chunk of the body here. */
-  | { readonly kind: 'endOfMessage'; readonly bytes: Buffer }
+  | { readonly kind: 'endOfMessage'; readonly bytes: BodyBytes }
   /** SMFIC_UNKNOWN: an SMTP command line that the MTA does not know (Postfix: its first word). */
   | { readonly kind: 'unknown'; readonly line: string }
   | { readonly kind: 'abort' }

@@ -4,6 +4,7 @@
  * Sources: libmilter/engine.c for what a filter must accept; Postfix src/milter/milter8.c and sendmail/milter.c for what
  * MTAs send. SMFIC_CONNECT is in connect.ts.
  */
+import { wholeOf } from './body-bytes.ts';
 import { ByteReader, readStrings } from './byte-reader.ts';
 import type { Command, EnvelopeCommand, MacroCommand, NegotiateCommand } from './command.ts';
 import { decodeConnect } from './connect.ts';
@@ -25,14 +26,15 @@ const QUIT_NEW_CONNECTION: Command = Object.freeze({ kind: 'quitNewConnection' }
  * @throws ProtocolError when the command byte is unknown or the payload is not laid out as its command requires.
  */
 export function decodeCommand(frame: Frame): Command {
-  const { command, payload } = frame;
+  const { command } = frame;
+  if (command === SMFIC.BODY) return { kind: 'body', bytes: frame.payload };
+  if (command === SMFIC.BODYEOB) return { kind: 'endOfMessage', bytes: frame.payload };
+  const payload = wholeOf(frame.payload);
   switch (command) {
     case SMFIC.MACRO:
       return decodeMacro(payload);
     case SMFIC.HEADER:
       return decodeHeader(payload);
-    case SMFIC.BODY:
-      return { kind: 'body', bytes: payload };
     case SMFIC.RCPT:
       return decodeEnvelope('rcpt', payload);
     case SMFIC.MAIL:
@@ -45,8 +47,6 @@ export function decodeCommand(frame: Frame): Command {
       return DATA;
     case SMFIC.EOH:
       return END_OF_HEADERS;
-    case SMFIC.BODYEOB:
-      return { kind: 'endOfMessage', bytes: payload };
     case SMFIC.ABORT:
       return ABORT;
     case SMFIC.QUIT:

@@ -6,20 +6,25 @@
  * The length is judged before anything is buffered on its word: a TLS hello reads as 369 MB, `GET ` as 1.2 GB. A frame
  * that lies within one chunk is a view of it; one in pieces is gathered in a buffer that grows with the bytes received,
  * at most to four times their number, so that neither a huge announcement nor a sender of single bytes costs anything.
+ * Of a body the pieces themselves are kept, the small ones joined.
  */
-import { MILTER_LEN_BYTES, MILTER_MAX_DATA_SIZE } from './constants.ts';
+import { type BodyBytes, PiecedBytes } from './body-bytes.ts';
+import { MILTER_LEN_BYTES, MILTER_MAX_DATA_SIZE, SMFIC } from './constants.ts';
 import { ProtocolError } from './protocol-error.ts';
 
 /** `payload` may be a view of a network buffer. */
 export interface Frame {
   /** The command byte. */
   readonly command: number;
-  readonly payload: Buffer;
+  /** In pieces only where the command is SMFIC_BODY or SMFIC_BODYEOB. */
+  readonly payload: BodyBytes;
 }
 
 const EMPTY = Buffer.alloc(0);
-/** How much more room is made than there are bytes: then a body chunk that comes in two pieces mostly needs no other. */
+/** How much more room is made than there are bytes. */
 const GROWTH = 4;
+/** Pieces of a body shorter than this are joined. */
+const SMALL_PIECE_BYTES = 2048;
 /** Length and command byte: what a payload comes after. */
 const HEAD_BYTES = MILTER_LEN_BYTES + 1;
 /** Bytes of a foreign protocol that an error message shows. */
@@ -37,6 +42,8 @@ export class FrameDecoder {
   #queue: Buffer[] = [];
   /** The beginning of a frame whose end has not come: #held bytes of it, from its length field on. */
   #partial: Buffer = EMPTY;
+  /** What comes after its head, where it is of a body. */
+  #pieces: Buffer[] = [];
   #held = 0;
 
   /** `maxPayloadBytes` is the largest payload accepted, the command byte not counted. */
@@ -83,7 +90,8 @@ export class FrameDecoder {
   /** Whether a frame with this command byte waits whole or in part among what was pushed. Walks all of it. */
   hasQueued(command: number): boolean {
     const bytes = Buffer.concat([
-      this.#partial.subarray(0, this.#held),
+      this.#partial.subarray(0, this.#pieces.length > 0 ? HEAD_BYTES : this.#held),
+      ...this.#pieces,
       this.#chunk.subarray(this.#offset),
       ...this.#queue,
     ]);
@@ -115,16 +123,37 @@ export class FrameDecoder {
       if (this.#held < MILTER_LEN_BYTES) return undefined;
     }
     const size = MILTER_LEN_BYTES + this.#lengthAt(this.#partial, 0);
-    this.#gather(size);
+    if (this.#held < HEAD_BYTES) this.#gather(HEAD_BYTES);
+    if (this.#held < HEAD_BYTES) return undefined;
+    const command = this.#partial.readUInt8(MILTER_LEN_BYTES);
+    if (command === SMFIC.BODY || command === SMFIC.BODYEOB) this.#collect(size);
+    else this.#gather(size);
     if (this.#held < size) return undefined;
 
-    const frame = {
-      command: this.#partial.readUInt8(MILTER_LEN_BYTES),
-      payload: this.#partial.subarray(HEAD_BYTES, size),
-    };
+    const pieces = this.#pieces;
+    const payload =
+      pieces.length > 0
+        ? new PiecedBytes(pieces, size - HEAD_BYTES)
+        : this.#partial.subarray(HEAD_BYTES, size);
     this.#partial = EMPTY;
+    this.#pieces = [];
     this.#held = 0;
-    return frame;
+    return { command, payload };
+  }
+
+  /** Keeps bytes of the chunk as a piece of the partial frame until that has `size` bytes or the chunk is used up. */
+  #collect(size: number): void {
+    const end = Math.min(this.#chunk.length, this.#offset + size - this.#held);
+    if (end === this.#offset) return;
+    const piece = this.#chunk.subarray(this.#offset, end);
+    const last = this.#pieces.at(-1);
+    if (last && last.length + piece.length <= SMALL_PIECE_BYTES) {
+      this.#pieces[this.#pieces.length - 1] = Buffer.concat([last, piece]);
+    } else {
+      this.#pieces.push(piece);
+    }
+    this.#held += piece.length;
+    this.#offset = end;
   }
 
   /** Moves bytes from the chunk to the partial frame until it has `size` bytes or the chunk is used up. */

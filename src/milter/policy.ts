@@ -4,6 +4,7 @@
  * The session turns commands into events; a policy answers an event with a verdict, at once or by a promise. One
  * policy object serves one SMTP session. Nothing here knows of bytes on a socket, or of Lua.
  */
+import type { BodyBytes } from './body-bytes.ts';
 import type { ClientEndpoint } from './connect.ts';
 import type { Modification, Reply, SymbolList } from './reply.ts';
 
@@ -21,8 +22,7 @@ export type PolicyEvent =
   | { readonly kind: 'data' }
   /** Whole header lines in message order, without final line end, folds as CRLF and white space. */
   | { readonly kind: 'headers'; readonly lines: readonly string[] }
-  /** `bytes` may be a view of a network buffer, to which nobody writes any more: it may be kept. */
-  | { readonly kind: 'chunk'; readonly bytes: Buffer }
+  | { readonly kind: 'chunk'; readonly bytes: BodyBytes }
   | { readonly kind: 'endOfMessage' }
   | { readonly kind: 'unknown'; readonly line: string }
   /** The transaction has ended, whatever ended it. The verdict is ignored. */

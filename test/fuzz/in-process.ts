@@ -1,9 +1,10 @@
 /** One input through decoder, command decoder and session: what must hold whatever the bytes are. */
 import assert from 'node:assert/strict';
+import { wholeOf } from '../../src/milter/body-bytes.ts';
 import { decodeCommand } from '../../src/milter/decode-command.ts';
 import { encodeReply } from '../../src/milter/encode-reply.ts';
 import { FrameDecoder } from '../../src/milter/frame-decoder.ts';
-import type { Interest, Needs } from '../../src/milter/policy.ts';
+import type { Interest, Needs, PolicyEvent } from '../../src/milter/policy.ts';
 import { ProtocolError } from '../../src/milter/protocol-error.ts';
 import { Session, type Step } from '../../src/milter/session.ts';
 import { VERDICT } from '../milter/session-driver.ts';
@@ -62,7 +63,7 @@ function traceOf(chunks: readonly Buffer[], seed: number): string[] {
           open = 1;
           assert.equal(i, steps.length - 1);
           assert.equal(replies, 0);
-          trace.push(`${JSON.stringify(step.event)}?`);
+          trace.push(`${JSON.stringify(whole(step.event))}?`);
           steps = session.answer(VERDICT[random.pick(LETTERS)] ?? { kind: 'continue' });
           i = -1;
           break;
@@ -99,6 +100,11 @@ function traceOf(chunks: readonly Buffer[], seed: number): string[] {
   assert.equal(open, 0, 'the policy was told of the end');
   assert.deepEqual(session.end(), []);
   return trace;
+}
+
+/** An event as it is seen by those who do not care in how many pieces it came. */
+function whole(event: PolicyEvent): PolicyEvent {
+  return event.kind === 'chunk' ? { ...event, bytes: wholeOf(event.bytes) } : event;
 }
 
 const LIMITS = { headerBytes: 1000, recipients: 5, bodyBytes: 100_000 };

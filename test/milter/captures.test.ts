@@ -3,13 +3,13 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { wholeOf } from '../../src/milter/body-bytes.ts';
 import type { Command } from '../../src/milter/command.ts';
-import { decodeCommand } from '../../src/milter/decode-command.ts';
 import { encodeReply } from '../../src/milter/encode-reply.ts';
-import { FrameDecoder } from '../../src/milter/frame-decoder.ts';
 import { macroPairs } from '../../src/milter/macros.ts';
 import type { Reply } from '../../src/milter/reply.ts';
 import { bytesFrom, parseTranscript, readTranscripts, type TranscriptPacket } from '../helpers/transcript.ts';
+import { commandsOf } from './commands-of.ts';
 
 const TRANSCRIPTS = readTranscripts();
 
@@ -31,17 +31,6 @@ const KIND: Readonly<Record<string, Command['kind']>> = {
   QUIT: 'quit',
 };
 
-function commandsOf(chunks: Iterable<Buffer>): Command[] {
-  const decoder = new FrameDecoder();
-  const commands: Command[] = [];
-  for (const chunk of chunks) {
-    decoder.push(chunk);
-    for (let frame = decoder.next(); frame; frame = decoder.next()) commands.push(decodeCommand(frame));
-  }
-  assert.equal(decoder.midFrame, false);
-  return commands;
-}
-
 /** The strings of a command in the order of the wire, as the remarks show them. */
 function stringsOf(command: Command): readonly string[] {
   switch (command.kind) {
@@ -57,7 +46,7 @@ function stringsOf(command: Command): readonly string[] {
     case 'unknown':
       return [command.line];
     case 'body':
-      return [command.bytes.toString('latin1')];
+      return [wholeOf(command.bytes).toString('latin1')];
     default:
       return [];
   }

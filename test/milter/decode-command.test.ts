@@ -1,22 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { wholeOf } from '../../src/milter/body-bytes.ts';
 import type { Command } from '../../src/milter/command.ts';
 import { decodeCommand } from '../../src/milter/decode-command.ts';
-import { FrameDecoder } from '../../src/milter/frame-decoder.ts';
 import { ProtocolError } from '../../src/milter/protocol-error.ts';
 import { everyCut, hex, mta, packet } from '../helpers/packet-builder.ts';
-
-function commandsOf(chunks: Iterable<Buffer>): Command[] {
-  const decoder = new FrameDecoder();
-  const commands: Command[] = [];
-  for (const chunk of chunks) {
-    decoder.push(chunk);
-    for (let frame = decoder.next(); frame; frame = decoder.next()) commands.push(decodeCommand(frame));
-  }
-  assert.equal(decoder.midFrame, false);
-  return commands;
-}
+import { commandsOf } from './commands-of.ts';
 
 function errorOf(bytes: Buffer): string {
   try {
@@ -205,7 +195,7 @@ test('every other command byte is refused', () => {
 test('body bytes are a view of the chunk', () => {
   const chunk = mta.body('abc');
   const [command] = commandsOf([chunk]);
-  assert.equal(command?.kind === 'body' && command.bytes.buffer, chunk.buffer);
+  assert.equal(command?.kind === 'body' && wholeOf(command.bytes).buffer, chunk.buffer);
 });
 
 const wireText = fc.string({

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { type BodyBytes, PiecedBytes, wholeOf } from '../../src/milter/body-bytes.ts';
 import { type Frame, FrameDecoder } from '../../src/milter/frame-decoder.ts';
 import { ProtocolError } from '../../src/milter/protocol-error.ts';
 import { everyCut, hex, mta, packet, u32 } from '../helpers/packet-builder.ts';
@@ -13,7 +14,7 @@ function framesOf(chunks: Iterable<Buffer>, maxPayloadBytes?: number) {
     for (const chunk of chunks) {
       decoder.push(chunk);
       for (let frame = decoder.next(); frame; frame = decoder.next()) {
-        frames.push([frame.command, frame.payload.toString('latin1')]);
+        frames.push([frame.command, wholeOf(frame.payload).toString('latin1')]);
       }
     }
   } catch (error) {
@@ -103,7 +104,40 @@ test('a frame within one chunk is a view of it', () => {
   const chunk = mta.body('abc');
   const decoder = new FrameDecoder();
   decoder.push(chunk);
-  assert.equal(decoder.next()?.payload.buffer, chunk.buffer);
+  const frame = decoder.next();
+  assert.equal(frame && wholeOf(frame.payload).buffer, chunk.buffer);
+});
+
+test('a body chunk that came in pieces is views of them until it is wanted whole', () => {
+  const packet = mta.body('x'.repeat(3_000) + 'y'.repeat(5_000));
+  const cuts = [packet.subarray(0, 4), packet.subarray(4, 3_005), packet.subarray(3_005)].map((cut) =>
+    Buffer.from(cut),
+  );
+  const decoder = new FrameDecoder();
+  for (const cut of cuts) decoder.push(cut);
+  const payload = decoder.next()?.payload;
+  assert.ok(payload instanceof PiecedBytes);
+  assert.deepEqual(
+    payload.pieces.map(({ buffer, length }) => [buffer, length]),
+    [
+      [cuts[1]?.buffer, 3_000],
+      [cuts[2]?.buffer, 5_000],
+    ],
+  );
+  assert.equal(payload.length, 8_000);
+  assert.equal(payload.whole().toString(), 'x'.repeat(3_000) + 'y'.repeat(5_000));
+  assert.equal(payload.whole(), payload.whole());
+});
+
+test('small pieces of a body are joined', () => {
+  const decoder = new FrameDecoder();
+  let payload: BodyBytes | undefined;
+  for (const byte of mta.body('z'.repeat(60_000))) {
+    decoder.push(Buffer.from([byte]));
+    payload = decoder.next()?.payload;
+  }
+  assert.ok(payload instanceof PiecedBytes && payload.pieces.length < 40);
+  assert.equal(payload.whole().toString(), 'z'.repeat(60_000));
 });
 
 test('a frame that came in pieces keeps its bytes when later ones arrive', () => {
@@ -115,7 +149,7 @@ test('a frame that came in pieces keeps its bytes when later ones arrive', () =>
     if (frame) frames.push(frame);
   }
   assert.deepEqual(
-    frames.map(({ payload }) => payload.toString()),
+    frames.map(({ payload }) => wholeOf(payload).toString()),
     ['first', 'other'],
   );
 });

@@ -9,6 +9,7 @@
  *     c a r t y d s O                     the reply's letter in the protocol
  *     X        ProtocolError: the rest of the commands is not sent, the MTA is gone
  */
+import { wholeOf } from '../../src/milter/body-bytes.ts';
 import type { Command } from '../../src/milter/command.ts';
 import type { Needs, PolicyEvent, Verdict } from '../../src/milter/policy.ts';
 import { ProtocolError } from '../../src/milter/protocol-error.ts';
@@ -121,7 +122,7 @@ export function play(commands: string, { needs = EVERYTHING, offer = FULL, ...mo
 
   const give = (event: PolicyEvent): Verdict => {
     // Body bytes are only lent.
-    events.push(event.kind === 'chunk' ? { ...event, bytes: Buffer.from(event.bytes) } : event);
+    events.push(event.kind === 'chunk' ? { ...event, bytes: Buffer.from(wholeOf(event.bytes)) } : event);
     more.onEvent?.(event, session);
     const letters = more.verdicts?.[event.kind] ?? 'c';
     const time = times.get(event.kind) ?? 0;

@@ -1,8 +1,10 @@
 /** A real listening socket whose connections are served by Connection, with a policy of the test, and an MTA for it. */
+
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { Connection, type ConnectionTimeouts } from '../../src/connection.ts';
 import { Logger } from '../../src/log.ts';
+import { wholeOf } from '../../src/milter/body-bytes.ts';
 import type { Needs, Policy, PolicyEvent, SessionInfo, Verdict } from '../../src/milter/policy.ts';
 import { DEFAULT_MESSAGE_LIMITS, type MessageLimits } from '../../src/milter/transaction.ts';
 import type { LogRecord } from '../../src/syslog/message.ts';
@@ -29,7 +31,7 @@ export class TestPolicy implements Policy {
 
   handle(event: PolicyEvent): Verdict | Promise<Verdict> {
     if (this.disposed > 0) throw new Error(`${event.kind} after dispose`);
-    this.events.push(event.kind === 'chunk' ? { ...event, bytes: Buffer.from(event.bytes) } : event);
+    this.events.push(event.kind === 'chunk' ? { ...event, bytes: Buffer.from(wholeOf(event.bytes)) } : event);
     return this.#decide(event, this);
   }
 

@@ -1,4 +1,5 @@
 /** The policy of filter.c for our server: marks in the text of an event say what is answered. */
+import { wholeOf } from '../../src/milter/body-bytes.ts';
 import type { PolicyEvent, Verdict } from '../../src/milter/policy.ts';
 import type { Modification } from '../../src/milter/reply.ts';
 import type { Decide, TestPolicy } from '../program/connection-server.ts';
@@ -51,7 +52,7 @@ export const marksPolicy: Decide = (event: PolicyEvent, policy): Verdict => {
     case 'headers':
       return mark(event.lines.join('\n'), 'say');
     case 'chunk':
-      return mark(event.bytes.toString('latin1'), 'say');
+      return mark(wholeOf(event.bytes).toString('latin1'), 'say');
     case 'endOfMessage': {
       const verdict = mark(senderOf(policy), 'eom');
       const mayChange = verdict.kind === 'continue' || verdict.kind === 'accept';

@@ -2,15 +2,15 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { wholeOf } from '../../src/milter/body-bytes.ts';
 import type { Command } from '../../src/milter/command.ts';
-import { decodeCommand } from '../../src/milter/decode-command.ts';
-import { FrameDecoder } from '../../src/milter/frame-decoder.ts';
 import { macroPairs } from '../../src/milter/macros.ts';
 import type { Policy, PolicyEvent, Verdict } from '../../src/milter/policy.ts';
 import { replyLines } from '../../src/workbench/client-reply.ts';
 import { ImitatedMta } from '../../src/workbench/imitated-mta.ts';
 import { EVERYTHING } from '../helpers/needs.ts';
 import { bytesFrom, readTranscript } from '../helpers/transcript.ts';
+import { commandsOf } from '../milter/commands-of.ts';
 
 /** A policy that wants everything and lets it go on, but for what the recorded filters refused. */
 function recordedPolicy(): Policy {
@@ -118,7 +118,7 @@ function stable(command: Command): unknown {
     case 'header':
       return ['header', command.name, withoutIds(command.value)];
     case 'body':
-      return ['body', command.bytes.toString('latin1')];
+      return ['body', wholeOf(command.bytes).toString('latin1')];
     case 'endOfMessage':
       return 'endOfMessage';
     case 'rcpt':
@@ -132,14 +132,6 @@ function withoutIds(value: string): string {
   return value
     .replace(/<\d{12,14}\.\w+@mta\.test>/, '<DATE.ID@mta.test>')
     .replace(/^ \w{3}, \d\d \w{3} 2\d{3} [\d:]{8} (?=\+0000 \(UTC\))/, ' DATE ');
-}
-
-function commandsIn(bytes: Buffer): Command[] {
-  const decoder = new FrameDecoder();
-  decoder.push(bytes);
-  const commands: Command[] = [];
-  for (let frame = decoder.next(); frame; frame = decoder.next()) commands.push(decodeCommand(frame));
-  return commands;
 }
 
 for (const kind of ['postfix', 'sendmail'] as const) {
@@ -175,7 +167,7 @@ for (const kind of ['postfix', 'sendmail'] as const) {
       });
       const dropped = session === 'drop-in-data';
       await play(mta, dialogueOf(name), dropped);
-      const recorded = commandsIn(bytesFrom('MTA', readTranscript(name)));
+      const recorded = commandsOf([bytesFrom('MTA', readTranscript(name))]);
       assert.deepEqual(heard.map(stable), recorded.map(stable));
     });
   }
