@@ -49,6 +49,9 @@ const CHUNK_OVERHEAD_BYTES = 512;
 /** Replies are gathered up to this and written together, when the MTA does not wait for each. */
 const WRITE_BYTES = 16 * 1024;
 
+/** Silence after which the kernel asks whether the MTA is still there. */
+const KEEP_ALIVE_MS = 60_000;
+
 const NO_STEPS: readonly Step[] = [];
 const PROGRESS: Reply = { kind: 'progress' };
 /** Events on which the policy may be at work while the MTA waits for the answer to the end of the message. */
@@ -106,6 +109,10 @@ export class Connection {
   /** Ends the connection now, whatever is in progress. */
   destroy(): void {
     this.#socket.destroy();
+  }
+
+  keepAlive(): void {
+    this.#socket.setKeepAlive(true, KEEP_ALIVE_MS);
   }
 
   #receive(chunk: Buffer): void {

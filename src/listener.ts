@@ -97,11 +97,7 @@ function listenerOf(binding: Binding<Server>): Listener {
 /** The socket is bound when this returns, before the promise settles. */
 function listen(where: ListenOptions | { readonly fd: number }): Promise<Server> {
   // MTAs pipeline small packets: without noDelay each costs 40 ms.
-  const server = createServer({
-    noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: 60_000,
-  });
+  const server = createServer({ noDelay: true });
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen({ ...where, backlog: BACKLOG }, () => resolve(server));

@@ -8,6 +8,8 @@ export interface Served {
   readonly closed: Promise<void>;
   /** Ends it now, whatever is in progress. */
   destroy(): void;
+  /** Has the kernel look from time to time whether the other side is still there. Harmless when repeated. */
+  keepAlive(): void;
 }
 
 /** Bounds the connections at a time, of this process together with others, and says so where one is refused. */
@@ -24,10 +26,15 @@ export interface ServerSettings {
   readonly admission?: Admission | undefined;
   readonly serve: (socket: Socket) => Served;
   readonly warn: (message: string) => void;
+  /** Between two looks for connections that last. */
+  readonly lookMs?: number;
 }
 
 /** Between two log lines on the same trouble. */
 const WARNING_INTERVAL_MS = 10_000;
+
+/** Most connections are over by then, and were spared the system calls. */
+const LOOK_MS = 30_000;
 
 /** How long ended connections have to clean up. */
 const CLEAN_UP_MS = 2_000;
@@ -44,6 +51,7 @@ export class Server {
   readonly #freeSlots: number[] = [];
   readonly #refusals: Throttle;
   readonly #failures: Throttle;
+  readonly #looking: NodeJS.Timeout;
   #emptied: (() => void) | undefined;
 
   constructor(listeners: readonly Listener[], settings: ServerSettings) {
@@ -51,6 +59,9 @@ export class Server {
     this.#settings = settings;
     this.#refusals = new Throttle(settings.warn);
     this.#failures = new Throttle(settings.warn);
+    this.#looking = setInterval(() => {
+      for (const connection of this.#slots) connection?.keepAlive();
+    }, settings.lookMs ?? LOOK_MS).unref();
     for (const listener of listeners) {
       listener.serve(
         (socket) => this.#connected(socket),
@@ -77,6 +88,7 @@ export class Server {
     const rest = this.#slots.filter((connection) => connection !== undefined);
     for (const connection of rest) connection.destroy();
     await this.#whenEmpty(CLEAN_UP_MS, undefined);
+    clearInterval(this.#looking);
     return rest.length;
   }
 
