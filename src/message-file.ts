@@ -15,7 +15,7 @@ import { join } from 'node:path';
 const MEMORY_BYTES = 128 * 1024;
 /** Unwritten bytes above which `append` asks its caller to wait. */
 const BACKLOG_BYTES = 1024 * 1024;
-const NAME = /^smtpf-(\d+)-(\d+)-\d+\.(eml|sock)$/;
+const NAME = /^smtpf-(\d+)-(\d+)-\d+\.(eml|sock|lua)$/;
 
 /** Whether a file in the spool directory has the name of one of this program's. */
 export function isSpoolFile(name: string): boolean {
@@ -48,15 +48,11 @@ export class Spool {
   }
 
   create(): MessageFile {
-    return new MessageFile(this.#path('eml'));
+    return new MessageFile(this.path('eml'));
   }
 
-  /** Path for a socket that this process alone uses. */
-  socketPath(): string {
-    return this.#path('sock');
-  }
-
-  #path(extension: 'eml' | 'sock'): string {
+  /** Path for a socket or a script that this process alone uses. */
+  path(extension: 'eml' | 'sock' | 'lua'): string {
     this.#count += 1;
     return join(this.#directory, `smtpf-${this.#owner}-${this.#count}.${extension}`);
   }

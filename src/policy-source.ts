@@ -9,7 +9,7 @@ import { libraries } from './lua/lib/libraries.ts';
 import type { LineWatcher } from './lua/line-hook.ts';
 import { LuaPolicies, type ScriptNotice } from './lua/lua-policies.ts';
 import type { PolicyObserver } from './lua/policy-settings.ts';
-import { ScriptFile, type ScriptSource } from './lua/script.ts';
+import { ScriptFile } from './lua/script.ts';
 import { openActions } from './lua/smtp/actions.ts';
 import { openBody } from './lua/smtp/body-library.ts';
 import { openHeader } from './lua/smtp/header-library.ts';
@@ -72,8 +72,8 @@ export interface PolicySourceSettings {
   readonly announce?: (notice: ScriptNotice) => void;
   /** Source of the last version that could run, for --on-bad-script last-good. */
   readonly lastGood?: Uint8Array | undefined;
-  /** What serves in the place of the file at `options.script`: the same, compiled once for several sources, or another. */
-  readonly file?: ScriptSource;
+  /** The script at `options.script` where several sources share it, compiled once. */
+  readonly file?: ScriptFile;
 }
 
 /** SMFIF_ bits by the names that --actions knows. */

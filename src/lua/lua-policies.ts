@@ -12,7 +12,7 @@ import type { LineWatcher } from './line-hook.ts';
 import { accountOf, LuaPolicy } from './lua-policy.ts';
 import { needsOf } from './needs.ts';
 import type { CallWatcher, PolicySettings } from './policy-settings.ts';
-import { compile, type Script, type ScriptSource } from './script.ts';
+import { compile, type Script, type ScriptFile } from './script.ts';
 import { type Choice, type Judgement, ScriptVersions, type Trial } from './script-versions.ts';
 import { symbolListsFor } from './smtp/macro.ts';
 import { CALLBACK_NAMES, type CallbackName, SmtpTable } from './smtp/table.ts';
@@ -60,7 +60,7 @@ interface Start {
 }
 
 export class LuaPolicies implements PolicyFactory {
-  readonly #file: ScriptSource;
+  readonly #file: ScriptFile;
   readonly #settings: LuaPoliciesSettings;
   /** The libraries, as the settings have them configured. */
   readonly #template: Template;
@@ -69,7 +69,7 @@ export class LuaPolicies implements PolicyFactory {
   readonly #versions: ScriptVersions;
   #lastNeeds: { readonly script: Script; readonly defined: string; readonly needs: Needs } | undefined;
 
-  constructor(file: ScriptSource, settings: LuaPoliciesSettings) {
+  constructor(file: ScriptFile, settings: LuaPoliciesSettings) {
     this.#file = file;
     this.#settings = settings;
     this.#template = withPackagePath(settings.template, settings.packagePath);

@@ -4,7 +4,7 @@
  * Each version is tried once, in a scratch context, before it serves. One that cannot run is served all the same, as the
  * smtpf API has it (each session finds out anew, and its callbacks are skipped), or the last one that could goes on.
  */
-import type { CurrentScript, Script, ScriptSource } from './script.ts';
+import type { CurrentScript, Script, ScriptFile } from './script.ts';
 
 /** What came of running a version's main chunk in a scratch context. All texts are latin1. */
 export interface Trial {
@@ -48,7 +48,7 @@ export interface ScriptVersionsSettings {
 const RETRIAL_MS = 5_000;
 
 export class ScriptVersions {
-  readonly #file: ScriptSource;
+  readonly #file: ScriptFile;
   readonly #settings: ScriptVersionsSettings;
   /** Source, where the version was tried by another process, until it is needed. */
   #lastGood: Script | Uint8Array | undefined;
@@ -59,7 +59,7 @@ export class ScriptVersions {
   /** Version of the file when it could last be read. */
   #lastRead = '';
 
-  constructor(file: ScriptSource, settings: ScriptVersionsSettings) {
+  constructor(file: ScriptFile, settings: ScriptVersionsSettings) {
     this.#file = file;
     this.#settings = settings;
     this.#lastGood = settings.lastGood;

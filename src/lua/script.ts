@@ -255,9 +255,6 @@ export class ScriptFile {
   }
 }
 
-/** Where policies come from: a file, or what stands for one. */
-export type ScriptSource = Pick<ScriptFile, 'path' | 'version' | 'source' | 'current'>;
-
 function compiled(source: Uint8Array, path: string, version: string): CurrentScript {
   try {
     return { script: compile(source, path) };

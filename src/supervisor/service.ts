@@ -110,7 +110,7 @@ export class Service {
     const began = performance.now();
     try {
       await warmUp({
-        path: new Spool(spool).socketPath(),
+        spool: new Spool(spool),
         options,
         settingsOf: (policies, log) => this.#connectionSettings(policies, log),
         idle: () => this.connections === 0,

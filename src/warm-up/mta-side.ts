@@ -78,7 +78,7 @@ const ABORTED = message(2_048).map((turn, index) => (index === 0 ? Buffer.concat
 const SEVERAL = session(message(2_048), ABORTED, ABORTED);
 const REFUSED = session([
   mail('other@example.com'),
-  ...Array.from({ length: 5 }, () => rcpt('nobody@example.net')),
+  ...Array.from({ length: 10 }, () => rcpt('nobody@example.net')),
 ]);
 const LONG = session(message(500_000));
 const SHORT: Turns = [NEGOTIATION, CONNECT, QUIT];

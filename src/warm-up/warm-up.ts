@@ -3,10 +3,11 @@
  *
  * V8 compiles what runs often, while it runs: the first sessions of a process cost ten times as much as later ones, and
  * two seconds of CPU time go by before the rest is reached. So a process that has nothing to do serves itself: an MTA's
- * side in this file, over a socket in the spool directory, and on the other end all that serves real connections, with a
+ * side in this file, over sockets, and on the other end all that serves real connections, with a
  * policy of its own. Whatever comes from an MTA goes first.
  */
 import { once } from 'node:events';
+import { rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Connection, type ConnectionSettings } from '../connection.ts';
@@ -14,7 +15,7 @@ import { Account } from '../control/account.ts';
 import { type BoundAddress, type ListenAddress, parseListenAddress } from '../listen-address.ts';
 import { bindAll, type Listener, listenUnix } from '../listener.ts';
 import { Logger } from '../log.ts';
-import { compile } from '../lua/script.ts';
+import type { Spool } from '../message-file.ts';
 import type { PolicyFactory } from '../milter/policy.ts';
 import type { Options } from '../option-table.ts';
 import { openPolicySource, type PolicySource } from '../policy-source.ts';
@@ -24,8 +25,7 @@ import { type Turns, WARM_UP_SESSIONS } from './mta-side.ts';
 import { WARM_UP_POLICY } from './policy.ts';
 
 export interface WarmUpSettings {
-  /** Where a unix socket can be made for it. */
-  readonly path: string;
+  readonly spool: Spool;
   readonly options: Options;
   /** What real connections have, but for policies and log. */
   readonly settingsOf: (policies: PolicyFactory, log: Logger) => ConnectionSettings;
@@ -48,34 +48,40 @@ const SESSIONS_OF_A_SCRIPT = 250;
  * @throws what the system says where there can be no such sockets, and the reason of `stop`.
  */
 export async function warmUp(settings: WarmUpSettings): Promise<void> {
-  const { options, settingsOf, idle, stop } = settings;
-  const listeners = await listen(settings);
-  const log = new Logger(NOWHERE, options.logLevel);
-  let policies = quietPolicies(options, log);
-  const connection = settingsOf({ open: (session) => policies.open(session) }, log);
-  const server = new Server(listeners, {
-    maxConnections: 0,
-    serve: (socket) => new Connection(socket, connection),
-    warn: () => {},
-  });
+  const { spool, settingsOf, idle, stop } = settings;
+  const options = { ...settings.options, script: spool.path('lua'), allowJs: false, allowExecute: false };
+  writeFileSync(options.script, WARM_UP_POLICY, { flag: 'wx', mode: 0o600 });
   try {
-    for (let count = 0; count < options.warmUpSessions; count++) {
-      while (!idle()) await pause(BUSY_LOOK_MS, undefined, { signal: stop });
-      if (count % SESSIONS_OF_A_SCRIPT === 0) policies = quietPolicies(options, log);
-      const turns = WARM_UP_SESSIONS[count % WARM_UP_SESSIONS.length];
-      for (const { address } of listeners) await play(connectTo(address), turns ?? [], stop);
+    const listeners = await listen(settings);
+    const log = new Logger(NOWHERE, options.logLevel);
+    let policies = quietPolicies(options, log);
+    const connection = settingsOf({ open: (session) => policies.open(session) }, log);
+    const server = new Server(listeners, {
+      maxConnections: 0,
+      serve: (socket) => new Connection(socket, connection),
+      warn: () => {},
+    });
+    try {
+      for (let count = 0; count < options.warmUpSessions; count++) {
+        while (!idle()) await pause(BUSY_LOOK_MS, undefined, { signal: stop });
+        if (count % SESSIONS_OF_A_SCRIPT === 0) policies = quietPolicies(options, log);
+        const turns = WARM_UP_SESSIONS[count % WARM_UP_SESSIONS.length];
+        for (const { address } of listeners) await play(connectTo(address), turns ?? [], stop);
+      }
+    } finally {
+      await server.shutdown(0, stop);
     }
   } finally {
-    await server.shutdown(0, stop);
+    rmSync(options.script, { force: true });
   }
 }
 
 /** Sockets of the kinds that real connections come on, which are different code in Node.js. */
-async function listen({ path, options }: WarmUpSettings): Promise<Listener[]> {
+async function listen({ spool, options }: WarmUpSettings): Promise<Listener[]> {
   const access = { mode: 0o600, uid: undefined, gid: undefined };
   const isOnUnix = options.listen.some(({ kind }) => kind === 'unix');
   const isOnTcp = options.listen.some(({ kind }) => kind !== 'unix');
-  const onUnix = isOnUnix ? [await listenUnix(path, access)] : [];
+  const onUnix = isOnUnix ? [await listenUnix(spool.path('sock'), access)] : [];
   return isOnTcp ? [...onUnix, ...(await bindAll([LOOPBACK], access))] : onUnix;
 }
 
@@ -87,17 +93,7 @@ function connectTo(address: BoundAddress): Socket {
 
 /** The policy of policy.ts, with which nothing is told to anybody. */
 function quietPolicies(options: Options, log: Logger): PolicySource {
-  const source = Buffer.from(WARM_UP_POLICY);
-  const script = compile(source, 'warm-up');
-  const current = { script };
-  return openPolicySource({
-    options: { ...options, script: script.path, allowJs: false, allowExecute: false },
-    log,
-    sink: NOWHERE,
-    spool: '',
-    account: new Account(log),
-    file: { path: script.path, version: script.hash, source, current: () => current },
-  });
+  return openPolicySource({ options, log, sink: NOWHERE, spool: '', account: new Account(log) });
 }
 
 /** Says the turns of a session, each after the reply to the one before. */
@@ -109,6 +105,11 @@ async function play(socket: Socket, turns: Turns, stop: AbortSignal): Promise<vo
     if (turn) socket.write(turn);
   };
   socket.on('data', say);
+  socket.on('error', () => {});
   say();
-  await once(socket, 'close', { signal: stop });
+  try {
+    await once(socket, 'close', { signal: stop });
+  } finally {
+    socket.destroy();
+  }
 }

@@ -44,7 +44,7 @@ describe('warm-up', { concurrency: 2 }, () => {
       '--listen',
       `unix:${join(directory(t), 'milter.sock')}`,
     ]);
-    await until(() => readdirSync(milter.spool).length > 0);
+    await until(() => readdirSync(milter.spool).length === 2);
     assert.equal(await milter.running.stop(), 0);
     assert.deepEqual(readdirSync(milter.spool), []);
     assert.doesNotMatch(milter.running.stderr, /warm/);
