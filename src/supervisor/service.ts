@@ -57,6 +57,7 @@ export class Service {
   readonly #startedAt = Date.now();
   readonly #stopping = new AbortController();
   #server: Server | undefined;
+  #warmingUp: Promise<void> | undefined;
 
   /** Reads no script yet and listens nowhere. */
   constructor(settings: ServiceSettings) {
@@ -90,7 +91,7 @@ export class Service {
       serve: (socket) => new Connection(socket, settings),
       warn: (message) => this.log.warning(message),
     });
-    if (options.warmUpSessions > 0) void this.#warmUp();
+    if (options.warmUpSessions > 0) this.#warmingUp = this.#warmUp();
   }
 
   #connectionSettings(policies: PolicyFactory, log: Logger): ConnectionSettings {
@@ -126,7 +127,8 @@ export class Service {
   /** Stops listening at once; connections may go on until `graceMs` are over or `hurry` fires. @returns how many were cut off. */
   async stop(graceMs: number, hurry: AbortSignal): Promise<number> {
     this.#stopping.abort();
-    return (await this.#server?.shutdown(graceMs, hurry)) ?? 0;
+    const [cutOff] = await Promise.all([this.#server?.shutdown(graceMs, hurry), this.#warmingUp]);
+    return cutOff ?? 0;
   }
 
   status(): ProcessStatus {
