@@ -12,6 +12,7 @@ import type { LineWatcher } from './line-hook.ts';
 import { accountOf, LuaPolicy } from './lua-policy.ts';
 import { needsOf } from './needs.ts';
 import type { CallWatcher, PolicySettings } from './policy-settings.ts';
+import { type RequiredFiles, watchFiles } from './required-files.ts';
 import { compile, type Script, type ScriptFile } from './script.ts';
 import { type Choice, type Judgement, ScriptVersions, type Trial } from './script-versions.ts';
 import { symbolListsFor } from './smtp/macro.ts';
@@ -57,6 +58,8 @@ interface Start {
   /** Of the state that the main chunk leaves; undefined where each session must run it. */
   readonly template?: Template;
   readonly needs?: Needs;
+  /** What the chunk has required. */
+  readonly files?: RequiredFiles;
 }
 
 export class LuaPolicies implements PolicyFactory {
@@ -95,20 +98,22 @@ export class LuaPolicies implements PolicyFactory {
     const { script, passed } = choice;
     if (!script) return new BrokenPolicy(this.#settings.onError);
     watcher?.began(script.hash);
+    if (this.#start?.files?.isUnchanged === false) this.#start = undefined;
     const start = this.#start?.script === script ? this.#start : undefined;
     if (start?.template && start.needs) {
       const { context, table } = this.#prepare(script, session.id, start.template);
       return new LuaPolicy(context, table, start.needs, session, this.#settings, watcher);
     }
     const { context, table } = this.#prepare(script, session.id);
-    let repeatable = start === undefined && passed && this.#settings.lineWatcher === undefined;
+    const mayBeKept = start === undefined && passed && this.#settings.lineWatcher === undefined;
+    const calls = new Calls(this.#repeatable);
     const opened = (outcome: Outcome<void>): Policy => {
       if (outcome.kind === 'done') {
         if (!passed) this.#versions.recovered(script, spellingsIn(table, this.#file.path));
         const needs = this.#needsOf(script, definedIn(table));
         if (start === undefined && passed) {
           this.#start = { script };
-          if (repeatable && !table.sessionSeen) this.#keepStart(script, needs);
+          if (mayBeKept && calls.areRepeatable && !table.sessionSeen) this.#keepStart(script, needs);
         }
         return new LuaPolicy(context, table, needs, session, this.#settings, watcher);
       }
@@ -119,30 +124,35 @@ export class LuaPolicies implements PolicyFactory {
       }
       return new BrokenPolicy(this.#settings.onError);
     };
-    const called = (f: LuaFunction): void => {
-      if (!this.#repeatable.has(f)) repeatable = false;
-    };
     const options = { deadlineMs: this.#settings.deadlineMs };
-    const outcome = context.run(options, repeatable ? called : undefined);
+    const outcome = context.run(options, mayBeKept ? calls.note : undefined);
     return outcome instanceof Promise ? outcome.then(opened) : opened(outcome);
   }
 
   /** Runs a main chunk that does the same each time once more, and keeps what it leaves for the sessions to come. */
   #keepStart(script: Script, needs: Needs): void {
     const { context, table } = this.#prepare(script, '');
+    const calls = new Calls(this.#repeatable);
+    const files = watchFiles(context);
     const keep = (outcome: Outcome<void>): void => {
       table.forgetSession();
-      if (outcome.kind === 'done' && context.state !== null && this.#start?.script === script) {
+      const { state } = context;
+      if (
+        outcome.kind === 'done' &&
+        state !== null &&
+        calls.areRepeatable &&
+        this.#start?.script === script
+      ) {
         try {
-          const template = new Template({ state: context.state, like: this.#template });
-          this.#start = { script, template, needs };
+          const template = new Template({ state, like: this.#template });
+          this.#start = files.isSettled ? { script, template, needs, files } : undefined;
         } catch {
           // A coroutine, or too much: each session runs the chunk.
         }
       }
       context.dispose();
     };
-    const outcome = context.run({ deadlineMs: this.#settings.deadlineMs });
+    const outcome = context.run({ deadlineMs: this.#settings.deadlineMs }, calls.note);
     if (outcome instanceof Promise) void outcome.then(keep);
     else keep(outcome);
   }
@@ -237,6 +247,21 @@ export class LuaPolicies implements PolicyFactory {
     table.setSession('id', sessionId);
     return { context, table };
   }
+}
+
+/** Whether a run calls only functions that do the same in every session. */
+class Calls {
+  readonly #repeatable: ReadonlySet<LuaFunction>;
+  areRepeatable = true;
+
+  constructor(repeatable: ReadonlySet<LuaFunction>) {
+    this.#repeatable = repeatable;
+  }
+
+  /** Takes each function that is called and is not written in Lua. */
+  readonly note = (called: LuaFunction): void => {
+    if (!this.#repeatable.has(called)) this.areRepeatable = false;
+  };
 }
 
 function withPackagePath(template: Template, path: string): Template {

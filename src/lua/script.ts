@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
 import type { LClosure, LuaState, Proto, TString } from 'fengari';
 import { ascii, internals, latin1Of, lauxlib, lua, nativeErrorHandler } from './engine.ts';
+import { isSame, isYoung } from './file-stamp.ts';
 import { errnoOf, errorText } from './lib/errno.ts';
 
 export class Script {
@@ -165,14 +166,7 @@ export type CurrentScript =
   | { readonly script: Script; readonly failure?: undefined }
   | { readonly script?: undefined; readonly failure: ScriptFailure };
 
-/**
- * A script file that may be edited at any time.
- *
- * Times of files advance in steps of some milliseconds, so an edit soon after another can leave time and size as they
- * were: a file that was this young when it was read is read again, until it has aged.
- */
-const YOUNG_NS = 100_000_000n;
-
+/** A script file that may be edited at any time. One that was young when it was read is read again, until it has aged. */
 export class ScriptFile {
   readonly path: string;
   #version = '';
@@ -231,8 +225,7 @@ export class ScriptFile {
     }
     const version = versionOf(stats, this.path);
     this.#stats = stats;
-    const now = BigInt(Date.now()) * 1_000_000n;
-    this.#young = now - stats.mtimeNs < YOUNG_NS && now >= stats.mtimeNs - YOUNG_NS;
+    this.#young = isYoung(stats);
     const same =
       this.#source !== undefined && this.#source.length === source.length && source.equals(this.#source);
     if (this.#current !== undefined && version === this.#version && same) return this.#current;
@@ -262,17 +255,6 @@ function compiled(source: Uint8Array, path: string, version: string): CurrentScr
     const message = error instanceof Error ? error.message : String(error);
     return { failure: { message: error instanceof ScriptError ? message : `${path}: ${message}`, version } };
   }
-}
-
-function isSame(a: BigIntStats, b: BigIntStats): boolean {
-  return (
-    a.mtimeNs === b.mtimeNs &&
-    a.ctimeNs === b.ctimeNs &&
-    a.size === b.size &&
-    a.ino === b.ino &&
-    a.dev === b.dev &&
-    a.mode === b.mode
-  );
 }
 
 function requireFile(stats: BigIntStats, path: string): void {

@@ -4,7 +4,8 @@
  * Most main chunks only set variables and define functions. To run such a chunk for each session comes to the same as to
  * copy what it has left, and costs more the longer the script is. It may be left out where it does nothing that can be
  * seen outside of its own state and where nothing that it is told can differ from one session to the next: where every
- * function that it calls, and that is not written in Lua, is one of those listed here.
+ * function that it calls, and that is not written in Lua, is one of those listed here. Files of modules may change: while
+ * they do not, `require` is one of them.
  */
 import type { CClosure, LuaFunction, TValue } from 'fengari';
 import { LuaContext } from './context.ts';
@@ -15,17 +16,19 @@ import { fieldOf, globalsOf, tableOf } from './values.ts';
 
 /** By library; `_G` are the globals. What is random, waits, prints, reads, or asks for time or memory is not among them. */
 const REPEATABLE: Readonly<Record<string, string>> = {
-  _G: `assert error getmetatable ipairs load must next pairs pcall rawequal rawget rawlen rawset select setmetatable
-    tonumber tostring type xpcall`,
+  _G: `assert error getmetatable ipairs load must next pairs pcall rawequal rawget rawlen rawset require select
+    setmetatable tonumber tostring type xpcall`,
   coroutine: 'create isyieldable resume running status wrap yield',
   math: `abs acos asin atan ceil cos deg exp floor fmod log max min modf rad sin sqrt tan tointeger type ult`,
+  package: 'searchpath',
   string: `byte char find format gmatch gsub len lower match pack packsize rep reverse sub unpack upper`,
   table: 'concat insert move pack remove sort unpack',
   utf8: 'char codepoint codes len offset',
 };
 
 /** Iterators and the like, which have no names. */
-const NAMELESS = `return ipairs({}), string.gmatch('', ''), utf8.codes(''), coroutine.wrap(function() end)`;
+const NAMELESS = `return ipairs({}), string.gmatch('', ''), utf8.codes(''), coroutine.wrap(function() end),
+  package.searchers[1], package.searchers[2]`;
 
 /** The functions of a template's libraries that do the same in every session and leave no trace outside of its state. */
 export function repeatableFunctions(template: Template): ReadonlySet<LuaFunction> {

@@ -1,6 +1,6 @@
 /** Sessions begin with a copy of what the main chunk leaves, where nobody can tell that from running it. */
 import assert from 'node:assert/strict';
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { startServer, type TestServer } from '../helpers/milter-server.ts';
@@ -217,37 +217,98 @@ describe('a main chunk is run for each session', () => {
     await answers(server, 3);
     assert.equal(readFileSync(file).length, before + 3);
   });
+});
 
-  it('that requires a module, which may be edited', async (t) => {
+/** Whether sessions, one after another, begin with more work than a time slice holds: such a one ends in a later turn. */
+async function opened(server: TestServer): Promise<boolean[]> {
+  const waits: boolean[] = [];
+  for (let i = 0; i < 6; i++) {
+    const info = { id: `t${i}`, macros: { get: () => undefined }, grantedActions: () => 0 };
+    const policy = server.policies.open(info);
+    waits.push(policy instanceof Promise);
+    (await policy).dispose();
+    // What is kept for the next ones is made in turns with others.
+    for (let turn = 0; turn < 1000; turn++) await new Promise((resolve) => setImmediate(resolve));
+  }
+  return waits;
+}
+
+const LONG_AGO = new Date(2020, 0);
+
+/** Writes a file that has not been edited for long, as most have not. */
+function writeOld(file: string, text: string): void {
+  writeFileSync(file, text);
+  utimesSync(file, LONG_AGO, LONG_AGO);
+}
+
+describe('a main chunk that requires modules', () => {
+  const script =
+    'local lists = require "lists" function smtp.do_mail() return 550, #lists .. lists[#lists] end';
+
+  async function withModule(t: TestContext, text: string): Promise<[TestServer, string]> {
     const server = await start(t, '');
     const module = join(server.directory, 'lists.lua');
-    writeFileSync(module, 'return { "one" }');
-    server.writeScript(
-      'local lists = require "lists" function smtp.do_mail() return 550, #lists .. lists[#lists] end',
-    );
+    writeOld(module, text);
+    server.writeScript(script);
+    return [server, module];
+  }
+
+  it('is not run again while they stay as they are', async (t) => {
+    const work = 'for i = 1, 3000000 do n = (n or 0) + i % 3 end';
+    const [quick] = await withModule(t, `${work} return { "one" }`);
+    assert.deepEqual(await opened(quick), [true, false, false, false, false, false]);
+    const [slow] = await withModule(t, `os.clock() ${work} return { "one" }`);
+    assert.deepEqual(await opened(slow), Array(6).fill(true));
+  });
+
+  it('is run again when one was edited, even to the same length and time', async (t) => {
+    const [server, module] = await withModule(t, 'return { "one" }');
     assert.deepEqual(await answers(server, 3), ['1one', '1one', '1one']);
-    appendFileSync(module, '\n');
+    writeOld(module, 'return { "two" }');
+    assert.deepEqual(await answers(server, 3), ['1two', '1two', '1two']);
     writeFileSync(module, 'return { "one", "two" }');
-    assert.deepEqual(await answers(server, 2), ['2two', '2two']);
+    assert.deepEqual(await answers(server, 3), ['2two', '2two', '2two']);
+    writeFileSync(module, 'return { "one", "six" }');
+    assert.deepEqual(await answers(server, 3), ['2six', '2six', '2six']);
+  });
+
+  it('is run again when another file comes before the one it had', async (t) => {
+    const folder = join((await start(t, '')).directory, 'modules');
+    mkdirSync(folder);
+    const path = `${join(folder, '?.lua')};${join(folder, '?', 'init.lua')}`;
+    const server = await start(t, `package.path = ${JSON.stringify(path)} ${script}`);
+    mkdirSync(join(folder, 'lists'));
+    writeOld(join(folder, 'lists', 'init.lua'), 'return { "one" }');
+    assert.deepEqual(await answers(server, 3), ['1one', '1one', '1one']);
+    writeOld(join(folder, 'lists.lua'), 'return { "two" }');
+    assert.deepEqual(await answers(server, 3), ['1two', '1two', '1two']);
+    rmSync(join(folder, 'lists.lua'));
+    assert.deepEqual(await answers(server, 2), ['1one', '1one']);
+  });
+
+  it('does not run any more without them', async (t) => {
+    const [server, module] = await withModule(t, 'return { "one" }');
+    assert.deepEqual(await answers(server, 3), ['1one', '1one', '1one']);
+    rmSync(module);
+    assert.equal(await answer(server), '');
+    assert.match(server.log.lines.join('\n'), /smtpf\.lua:1: module 'lists' not found/);
+    writeOld(module, 'return { "two" }');
+    assert.deepEqual(await answers(server, 3), ['1two', '1two', '1two']);
+  });
+
+  it('shares nothing of them between sessions', async (t) => {
+    const [server] = await withModule(t, 'return { "one", n = 0 }');
+    server.writeScript(
+      'local lists = require "lists" function smtp.do_mail() local l = require "lists" l.n = l.n + 1 ' +
+        'l[#l + 1] = "x" return 550, tostring(l == lists) .. #lists .. lists.n end',
+    );
+    assert.deepEqual(await answers(server, 3), ['true21', 'true21', 'true21']);
   });
 });
 
 it('a main chunk that takes long is not run again where that makes no difference', async (t) => {
   const chunk = (first: string) =>
     `${first} local n = 0 for i = 1, 3000000 do n = n + i % 3 end function smtp.do_mail() return 550, n end`;
-  const opened = async (server: TestServer): Promise<boolean[]> => {
-    const waits: boolean[] = [];
-    for (let i = 0; i < 6; i++) {
-      const info = { id: `t${i}`, macros: { get: () => undefined }, grantedActions: () => 0 };
-      const policy = server.policies.open(info);
-      waits.push(policy instanceof Promise);
-      (await policy).dispose();
-      // What is kept for the next ones is made in turns with others.
-      for (let turn = 0; turn < 1000; turn++) await new Promise((resolve) => setImmediate(resolve));
-    }
-    return waits;
-  };
-  // Longer than a time slice: it ends in a later turn.
   assert.deepEqual(await opened(await start(t, chunk('os.clock()'))), Array(6).fill(true));
   assert.deepEqual(await opened(await start(t, chunk(''))), [true, false, false, false, false, false]);
 });

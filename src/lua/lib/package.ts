@@ -7,6 +7,7 @@ import { accessSync, constants } from 'node:fs';
 import type { LuaFunction, LuaState } from 'fengari';
 import { ascii, bytesOf, lauxlib, lua, lualib } from '../engine.ts';
 import { hostOf } from '../host.ts';
+import { noteFile } from '../required-files.ts';
 import { fieldOf, globalsOf, setField, tableOf, textValue } from '../values.ts';
 import { checkCString, cString, raise, setTextField } from './arguments.ts';
 import { pushFile } from './source-files.ts';
@@ -38,15 +39,19 @@ function searchPath(
     hostOf(L).charge(L, STEPS_PER_FILE);
     const length = template.length + (template.split('?').length - 1) * stem.length;
     const file = length > LONGEST_FILE_NAME ? template : template.replaceAll('?', () => stem);
-    if (length <= LONGEST_FILE_NAME && isReadable(file)) return { file };
+    if (length <= LONGEST_FILE_NAME) {
+      const path = cString(Buffer.from(file, 'latin1'));
+      noteFile(L, path);
+      if (isReadable(path)) return { file };
+    }
     tried += `\n\tno file '${file}'`;
   }
   return { tried };
 }
 
-function isReadable(file: string): boolean {
+function isReadable(path: Buffer): boolean {
   try {
-    accessSync(cString(Buffer.from(file, 'latin1')), constants.R_OK);
+    accessSync(path, constants.R_OK);
     return true;
   } catch {
     return false;
