@@ -2,6 +2,7 @@
  * The program's own log: what a session, a script error or an operator's signal has to say, filtered by --log-level.
  */
 import type { LogSink } from './syslog/log-sink.ts';
+import type { LogRecord } from './syslog/message.ts';
 
 /** The names --log-level takes, most important first, with their POSIX severities. */
 const SEVERITY = { error: 3, warning: 4, notice: 5, info: 6, debug: 7 } as const;
@@ -41,7 +42,7 @@ export class Logger {
   }
 
   /** @param fields for logs in JSON, beside the text */
-  info(text: string, fields?: Readonly<Record<string, unknown>>): void {
+  info(text: string, fields?: LogRecord['fields']): void {
     this.#write(SEVERITY.info, text, fields);
   }
 
@@ -49,7 +50,7 @@ export class Logger {
     this.#write(SEVERITY.debug, text);
   }
 
-  #write(severity: number, text: string, fields?: Readonly<Record<string, unknown>>): void {
+  #write(severity: number, text: string, fields?: LogRecord['fields']): void {
     if (severity > this.#least) return;
     const record = { facility: LOG_MAIL, severity, ident: 'smtpf-milter', pid: true, text };
     this.#sink.write(fields === undefined ? record : { ...record, fields });

@@ -69,8 +69,10 @@ export class Account implements WatchKeeper {
 
   record(subject: TraceSubject, decision: Decision): void {
     if (this.#logs) {
-      const { time: _, ...fields } = decision;
-      this.#log.info(decisionLine(decision), { event: 'decision', ...fields });
+      this.#log.info(decisionLine(decision), () => {
+        const { time: _, ...fields } = decision;
+        return { event: 'decision', ...fields };
+      });
     }
     this.#journal?.(decision);
     if (this.tracing) this.traced(subject, { kind: 'decision', ...decision });

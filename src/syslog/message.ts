@@ -12,6 +12,9 @@
 
 import { jsonOf } from '../json-text.ts';
 
+/** What needs no escaping, as nearly all texts: printable ASCII. */
+const PLAIN = /^[ -~]*$/;
+
 /** Keyword, value and order of POSIX's severities. */
 const SEVERITIES = ['emerg', 'alert', 'crit', 'error', 'warning', 'notice', 'info', 'debug'] as const;
 
@@ -33,7 +36,7 @@ export interface LogRecord {
   /** Latin1, one character per byte; a character above U+00FF stands for its UTF-8 bytes. */
   readonly text: string;
   /** What a log in JSON says besides; strings are latin1. */
-  readonly fields?: Readonly<Record<string, unknown>>;
+  readonly fields?: () => Readonly<Record<string, unknown>>;
 }
 
 /** The number in `<...>`: facility and severity as one (RFC 3164 section 4.1.1). */
@@ -54,6 +57,7 @@ export function escapeText(text: string, maxBytes: number): string {
   while (end > 0 && (bytes[end - 1] === '\n' || bytes[end - 1] === '\r')) end--;
   // Escaping never shortens: what is cut away here would be cut away below.
   const line = bytes.slice(0, Math.min(end, maxBytes + 1));
+  if (PLAIN.test(line)) return cut(line, maxBytes);
   const safe = line
     .replace(/\xc2([\x80-\x9f])/g, (_, second: string) => octal('\xc2') + octal(second)) // U+0080-U+009F
     .replace(/[^ -~\x80-\xff]/g, octal);
@@ -134,7 +138,7 @@ export function formatJson(record: LogRecord, time: Date, pid: number): string {
   const { severity, ident, text, fields } = record;
   const level = SEVERITIES[severity] ?? String(severity);
   const head = { time: time.toISOString(), level, ident, ...(record.pid ? { pid } : {}) };
-  const whole = jsonOf({ ...head, message: text, ...fields });
+  const whole = jsonOf({ ...head, message: text, ...fields?.() });
   if (whole.length <= MAX_JSON_CHARS) return whole;
   // A character takes six in JSON at most.
   return jsonOf({ ...head, message: text.slice(0, MAX_JSON_CHARS / 8), truncated: true });
