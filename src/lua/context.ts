@@ -23,7 +23,6 @@ import {
   type Limits,
   type Suspension,
 } from './host.ts';
-import { setPackagePath } from './lib/package.ts';
 import { type CallWatcher, type LineWatcher, setHooks } from './line-hook.ts';
 import { DEADLINE, Meter, type Overrun } from './meter.ts';
 import type { Script } from './script.ts';
@@ -44,8 +43,6 @@ export interface ContextOptions {
   /** Takes one line of the script's `print`, without line end. */
   readonly print?: (line: Uint8Array) => void;
   readonly allowExecute?: boolean;
-  /** Value of package.path, in latin1; without it that of the template. */
-  readonly packagePath?: string;
   /** Id of the SMTP session, for log lines. */
   readonly sessionId?: string;
   readonly lineWatcher?: LineWatcher | undefined;
@@ -115,7 +112,6 @@ export class LuaContext implements Host {
     lua.lua_atnativeerror(L, nativeErrorHandler);
     this.#lineWatcher = options.lineWatcher;
     setHooks(L, countHook, HOOK_INSTRUCTIONS, { line: options.lineWatcher });
-    if (options.packagePath !== undefined) setPackagePath(L, options.packagePath);
     this.#main = L;
   }
 

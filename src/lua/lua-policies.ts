@@ -7,7 +7,7 @@ import { BrokenPolicy } from './broken-policy.ts';
 import { LuaContext, type Outcome } from './context.ts';
 import { definedNames } from './defined-names.ts';
 import type { Limits } from './host.ts';
-import { setPackagePath } from './lib/package.ts';
+import { withPackagePath } from './lib/package.ts';
 import type { LineWatcher } from './line-hook.ts';
 import { accountOf, LuaPolicy } from './lua-policy.ts';
 import { needsOf } from './needs.ts';
@@ -262,12 +262,6 @@ class Calls {
   readonly note = (called: LuaFunction): void => {
     if (!this.#repeatable.has(called)) this.areRepeatable = false;
   };
-}
-
-function withPackagePath(template: Template, path: string): Template {
-  const state = template.clone();
-  setPackagePath(state, path);
-  return new Template({ state, like: template });
 }
 
 function definedIn(table: SmtpTable): CallbackName[] {

@@ -6,6 +6,7 @@ import { LuaContext, type Outcome } from '../lua/context.ts';
 import { lua } from '../lua/engine.ts';
 import { defaultLimits } from '../lua/host.ts';
 import { libraries } from '../lua/lib/libraries.ts';
+import { withPackagePath } from '../lua/lib/package.ts';
 import { type Script, ScriptFile } from '../lua/script.ts';
 import { Template } from '../lua/template.ts';
 import type { Options } from '../option-table.ts';
@@ -153,11 +154,10 @@ class RunningFile {
     this.cases = [];
     const options = { ...this.#options, script: resolve(this.#script.path) };
     const context = new LuaContext({
-      template: this.#template,
+      template: withPackagePath(this.#template, packagePathOf(options)),
       script: this.#script,
       limits: { ...defaultLimits, cpuMs: CPU_MS },
       allowExecute: this.#options.allowExecute,
-      packagePath: packagePathOf(options),
       print: (line) =>
         this.#bench.printed.push(Buffer.from(line.buffer, line.byteOffset, line.length).toString('latin1')),
     });

@@ -8,6 +8,7 @@ import type { LuaState } from 'fengari';
 import { LuaContext } from '../../src/lua/context.ts';
 import { ascii, lua } from '../../src/lua/engine.ts';
 import { libraries } from '../../src/lua/lib/libraries.ts';
+import { withPackagePath } from '../../src/lua/lib/package.ts';
 import { compile } from '../../src/lua/script.ts';
 import { openSmtp } from '../../src/lua/smtp/table.ts';
 import { Template } from '../../src/lua/template.ts';
@@ -17,14 +18,15 @@ import { syslogLibrary } from '../../src/syslog/lua-syslog.ts';
 const path = new URL('policy.lua', import.meta.url).pathname;
 const script = compile(readFileSync(path), path);
 const silent = { write() {}, close: async () => {} };
-const template = new Template([
+const bare = new Template([
   ...libraries,
   { name: 'syslog', open: syslogLibrary(silent as never) },
   { install: openSmtp },
 ]);
+const template = withPackagePath(bare, '/etc/mail/lua/?.lua');
 
 function newContext(): LuaContext {
-  const context = new LuaContext({ template, script, packagePath: '/etc/mail/lua/?.lua' });
+  const context = new LuaContext({ template, script });
   const outcome = context.run();
   if (outcome instanceof Promise || outcome.kind !== 'done') throw new Error(JSON.stringify(outcome));
   return context;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { LuaContext, type Outcome } from '../../src/lua/context.ts';
 import { ascii, lua } from '../../src/lua/engine.ts';
+import { withPackagePath } from '../../src/lua/lib/package.ts';
 import { compile } from '../../src/lua/script.ts';
 import { callGlobal, contextOf, template } from '../helpers/lua-context.ts';
 
@@ -131,9 +132,8 @@ describe('a context', () => {
   it('gives library functions the host that it was made with', async () => {
     const lines: string[] = [];
     const context = new LuaContext({
-      template,
+      template: withPackagePath(template, '/site/?.lua'),
       script: compile(Buffer.from('print("a", 1, nil) print("\xe9") print(package.path)', 'latin1'), 'x'),
-      packagePath: '/site/?.lua',
       sessionId: 'S1',
       print: (line) => lines.push(Buffer.from(line).toString('latin1')),
     });

@@ -9,6 +9,7 @@ import { basename, join } from 'node:path';
 import { LuaContext } from '../../src/lua/context.ts';
 import { defaultLimits } from '../../src/lua/host.ts';
 import { libraries } from '../../src/lua/lib/libraries.ts';
+import { withPackagePath } from '../../src/lua/lib/package.ts';
 import { compile } from '../../src/lua/script.ts';
 import { Template } from '../../src/lua/template.ts';
 
@@ -26,7 +27,7 @@ if (folder === undefined || !statSync(folder).isDirectory()) {
 process.chdir(folder);
 const wanted = process.argv.slice(3);
 const files = readdirSync('.').filter((file) => file.endsWith('.lua') && !DRIVER.includes(file));
-const template = new Template(libraries);
+const template = withPackagePath(new Template(libraries), './?.lua');
 let passed = 0;
 let run = 0;
 for (const file of files.sort()) {
@@ -50,7 +51,6 @@ async function runFile(file: string): Promise<string> {
       stringBytes: 64 * 1024 * 1024,
       openFiles: 10_000,
     },
-    packagePath: './?.lua',
   });
   try {
     const outcome = await context.run();

@@ -8,6 +8,7 @@ import { LuaContext } from '../../src/lua/context.ts';
 import { ascii, lua } from '../../src/lua/engine.ts';
 import { hostOf } from '../../src/lua/host.ts';
 import { libraries } from '../../src/lua/lib/libraries.ts';
+import { withPackagePath } from '../../src/lua/lib/package.ts';
 import { compile } from '../../src/lua/script.ts';
 import { Template } from '../../src/lua/template.ts';
 import { callGlobal, contextOf, evaluate, template, testLibrary } from '../helpers/lua-context.ts';
@@ -16,10 +17,11 @@ const scratch = mkdtempSync(join(tmpdir(), 'waiting-'));
 after(() => rmSync(scratch, { recursive: true }));
 writeFileSync(join(scratch, 'waits.lua'), 'local value = wait("module") return { value = value }');
 
+const withScratch = withPackagePath(template, `${scratch}/?.lua`);
+
 async function run(source: string): Promise<string> {
   const script = compile(Buffer.from(source), 'test.lua');
-  const packagePath = `${scratch}/?.lua`;
-  const outcome = await evaluate(new LuaContext({ template, script, packagePath }));
+  const outcome = await evaluate(new LuaContext({ template: withScratch, script }));
   return outcome.kind === 'done'
     ? outcome.value
     : `${outcome.kind}: ${'message' in outcome ? outcome.message : ''}`;

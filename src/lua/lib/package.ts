@@ -8,6 +8,7 @@ import type { LuaFunction, LuaState } from 'fengari';
 import { ascii, bytesOf, lauxlib, lua, lualib } from '../engine.ts';
 import { hostOf } from '../host.ts';
 import { noteFile } from '../required-files.ts';
+import { Template } from '../template.ts';
 import { fieldOf, globalsOf, setField, tableOf, textValue } from '../values.ts';
 import { checkCString, cString, raise, setTextField } from './arguments.ts';
 import { pushFile } from './source-files.ts';
@@ -121,8 +122,10 @@ export const luaopen_package: LuaFunction = (L) => {
   return 1;
 };
 
-/** Sets package.path of a state; `path` is latin1. */
-export function setPackagePath(L: LuaState, path: string): void {
-  const library = tableOf(fieldOf(L, globalsOf(L), 'package'));
-  if (library) setField(L, library, 'path', textValue(L, path));
+/** A template whose states have this package.path, in latin1. */
+export function withPackagePath(template: Template, path: string): Template {
+  const state = template.clone();
+  const library = tableOf(fieldOf(state, globalsOf(state), 'package'));
+  if (library) setField(state, library, 'path', textValue(state, path));
+  return new Template({ state, like: template });
 }

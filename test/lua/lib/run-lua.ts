@@ -4,6 +4,7 @@
 import { LuaContext, type Outcome } from '../../../src/lua/context.ts';
 import { defaultLimits, type Limits } from '../../../src/lua/host.ts';
 import { libraries } from '../../../src/lua/lib/libraries.ts';
+import { withPackagePath } from '../../../src/lua/lib/package.ts';
 import { compile } from '../../../src/lua/script.ts';
 import { Template } from '../../../src/lua/template.ts';
 
@@ -18,13 +19,12 @@ export interface Run {
 export interface RunOptions {
   readonly limits?: Partial<Limits>;
   readonly allowExecute?: boolean;
-  readonly packagePath?: string;
   readonly name?: string;
 }
 
 /** `source` is latin1 text or bytes. */
 export async function runLua(source: string | Buffer, options: RunOptions = {}): Promise<Run> {
-  template ??= new Template(libraries);
+  template ??= withPackagePath(new Template(libraries), './?.lua');
   let output = '';
   const bytes = typeof source === 'string' ? Buffer.from(source, 'latin1') : source;
   const context = new LuaContext({
@@ -35,7 +35,6 @@ export async function runLua(source: string | Buffer, options: RunOptions = {}):
       output += `${Buffer.from(line).toString('latin1')}\n`;
     },
     allowExecute: options.allowExecute ?? false,
-    packagePath: options.packagePath ?? './?.lua',
   });
   try {
     return { outcome: await context.run(), output };

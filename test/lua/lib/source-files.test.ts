@@ -7,6 +7,7 @@ import { after, describe, it } from 'node:test';
 import type { LClosure } from 'fengari';
 import { LuaContext } from '../../../src/lua/context.ts';
 import { lua } from '../../../src/lua/engine.ts';
+import { withPackagePath } from '../../../src/lua/lib/package.ts';
 import { pushCompiledFile } from '../../../src/lua/lib/source-files.ts';
 import { compile } from '../../../src/lua/script.ts';
 import { evaluate, template } from '../../helpers/lua-context.ts';
@@ -26,7 +27,9 @@ function write(name: string, text: string): string {
 /** The results of a script in a new context, in one string. */
 async function run(source: string): Promise<string> {
   const script = compile(Buffer.from(source), 'test.lua');
-  const outcome = await evaluate(new LuaContext({ template, script, packagePath: `${folder}/?.lua` }));
+  const outcome = await evaluate(
+    new LuaContext({ template: withPackagePath(template, `${folder}/?.lua`), script }),
+  );
   return outcome.kind === 'done' ? outcome.value : JSON.stringify(outcome);
 }
 
