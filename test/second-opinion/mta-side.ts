@@ -10,7 +10,7 @@ const SILENCE_MS = 5_000;
 
 const NO_REPLY_BIT: Readonly<Record<string, number>> = { L: 0x80, N: 0x40000, B: 0x80000 };
 
-function bytesOf([letter, text = '']: Line): Buffer {
+export function bytesOf([letter, text = '']: Line): Buffer {
   switch (letter) {
     case 'C':
       return mta.connect(`client${text}.example`, '4', 4242, '192.0.2.7');
@@ -48,6 +48,14 @@ function bytesOf([letter, text = '']: Line): Buffer {
 /** All that is said, as one stream, with the negotiation before it. */
 export function streamOf(offer: Offer, lines: readonly Line[]): Buffer {
   return Buffer.concat([mta.optneg(...offer), ...lines.map(bytesOf)]);
+}
+
+/** The letters of a stream of packets. */
+export function lettersOf(stream: Buffer): string {
+  let letters = '';
+  for (let at = 0; at < stream.length; at += 4 + stream.readUInt32BE(at))
+    letters += stream.toString('latin1', at + 4, at + 5);
+  return letters;
 }
 
 export type Offer = readonly [version: number, actions: number, protocol: number];

@@ -1,64 +1,22 @@
 /** The same packets to our server and to a filter on Sendmail's own libmilter, with the same policy: the same answers. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
-import { EVERYTHING } from '../helpers/needs.ts';
-import { TestServer } from '../program/connection-server.ts';
-import { marksPolicy } from './marks-policy.ts';
-import { type Line, MtaSide, type Offer, streamOf } from './mta-side.ts';
+import { type Line, lettersOf, MtaSide, type Offer, streamOf } from './mta-side.ts';
+import { ANSWERED, FULL, missing, Servers, SKIPPING, VERSION_4 } from './servers.ts';
 
-const FULL: Offer = [6, 0x1ff, 0x1fffff];
-/** Without the NR bits: every event is answered. RCPT_REJ keeps an offer of nothing from meaning something else. */
-const ANSWERED: Offer = [6, 0x1ff, 0x100800];
-const SKIPPING: Offer = [6, 0x1ff, 0x100c00];
-const VERSION_4: Offer = [4, 0x1ff, 0x37f];
-
-const directory = mkdtempSync(join(tmpdir(), 'second-opinion-'));
-const program = join(directory, 'filter');
-const source = fileURLToPath(new URL('filter.c', import.meta.url));
-const built = spawnSync('cc', ['-O1', '-o', program, source, '-lmilter', '-lpthread'], { encoding: 'utf8' });
-const missing =
-  built.status === 0
-    ? false
-    : 'not run: needs a C compiler and libmilter (Debian: apt install gcc libmilter-dev)';
-if (missing && process.env.CI === 'true') throw new Error(`${missing}\n${built.error ?? built.stderr}`);
-
-const filters: ChildProcess[] = [];
-async function startFilter(mode: 'streamed' | 'answered'): Promise<string> {
-  const path = join(directory, `${mode}.sock`);
-  const child = spawn(program, [`unix:${path}`, mode], { stdio: ['ignore', 'pipe', 'inherit'] });
-  filters.push(child);
-  await once(child.stdout, 'data'); // "ready"
-  return path;
-}
-
-let ours: TestServer;
-let theirs: Readonly<Record<'streamed' | 'answered', string>>;
+let servers: Servers;
 before(async () => {
-  if (missing) return;
-  theirs = { streamed: await startFilter('streamed'), answered: await startFilter('answered') };
-  ours = await TestServer.start({ decide: marksPolicy, needs: { ...EVERYTHING, actions: 0xff } });
+  if (!missing) servers = await Servers.start();
 });
-after(async () => {
-  for (const child of filters) child.kill();
-  await ours?.stop();
-  rmSync(directory, { recursive: true, force: true });
-});
-
-const theirsFor = (offer: Offer) => theirs[offer === FULL ? 'streamed' : 'answered'];
+after(() => servers?.stop());
 
 async function compare(offer: Offer, lines: readonly Line[]): Promise<void> {
   const [we, they] = await Promise.all([
-    (await MtaSide.to(ours.port)).play(offer, lines),
-    (await MtaSide.to(theirsFor(offer))).play(offer, lines),
+    (await MtaSide.to(servers.ours.port)).play(offer, lines),
+    (await MtaSide.to(servers.theirs(offer))).play(offer, lines),
   ]);
-  assert.deepEqual(we, they, `${JSON.stringify(lines)} ${ours.log.join('\n')}`);
+  assert.deepEqual(we, they, `${JSON.stringify(lines)} ${servers.ours.log.join('\n')}`);
 }
 
 /** `M say=r` is one line; the letter alone, too. */
@@ -245,18 +203,10 @@ describe('where we differ, and why', options, () => {
     test(why, async () => {
       const stream = streamOf(offer, script(lines));
       const [mine, libmilters] = await Promise.all([
-        (await MtaSide.to(ours.port)).pour(stream),
-        (await MtaSide.to(theirsFor(offer))).pour(stream),
+        (await MtaSide.to(servers.ours.port)).pour(stream),
+        (await MtaSide.to(servers.theirs(offer))).pour(stream),
       ]);
       assert.deepEqual([lettersOf(mine), lettersOf(libmilters)], [we, they]);
     });
   }
 });
-
-/** The letters of a stream of packets. */
-function lettersOf(stream: Buffer): string {
-  let letters = '';
-  for (let at = 0; at < stream.length; at += 4 + stream.readUInt32BE(at))
-    letters += stream.toString('latin1', at + 4, at + 5);
-  return letters;
-}
