@@ -87,7 +87,10 @@ export class FrameDecoder {
     }
   }
 
-  /** Whether a frame with this command byte waits whole or in part among what was pushed. Walks all of it. */
+  /**
+   * Whether a frame with this command byte waits whole or in part among what was pushed, before any wrong length: that
+   * is for next() to tell. Walks all of it.
+   */
   hasQueued(command: number): boolean {
     const bytes = Buffer.concat([
       this.#partial.subarray(0, this.#pieces.length > 0 ? HEAD_BYTES : this.#held),
@@ -95,8 +98,11 @@ export class FrameDecoder {
       this.#chunk.subarray(this.#offset),
       ...this.#queue,
     ]);
-    for (let at = 0; at + HEAD_BYTES <= bytes.length; at += MILTER_LEN_BYTES + this.#lengthAt(bytes, at)) {
+    for (let at = 0; at + HEAD_BYTES <= bytes.length; ) {
+      const length = bytes.readUInt32BE(at);
+      if (!this.#isLength(length)) return false;
       if (bytes[at + MILTER_LEN_BYTES] === command) return true;
+      at += MILTER_LEN_BYTES + length;
     }
     return false;
   }
@@ -110,8 +116,10 @@ export class FrameDecoder {
       const end = start + MILTER_LEN_BYTES + length;
       if (end <= chunk.length) {
         this.#offset = end;
-        const payload = length === 1 ? EMPTY : chunk.subarray(start + HEAD_BYTES, end);
-        return { command: chunk.readUInt8(start + MILTER_LEN_BYTES), payload };
+        const command = chunk.readUInt8(start + MILTER_LEN_BYTES);
+        if (length === 1) return { command, payload: EMPTY };
+        const payload = chunk.subarray(start + HEAD_BYTES, end);
+        return { command, payload };
       }
     }
     return this.#completePartial();
@@ -126,7 +134,7 @@ export class FrameDecoder {
     if (this.#held < HEAD_BYTES) this.#gather(HEAD_BYTES);
     if (this.#held < HEAD_BYTES) return undefined;
     const command = this.#partial.readUInt8(MILTER_LEN_BYTES);
-    if (command === SMFIC.BODY || command === SMFIC.BODYEOB) this.#collect(size);
+    if (isOfBody(command)) this.#collect(size);
     else this.#gather(size);
     if (this.#held < size) return undefined;
 
@@ -172,12 +180,20 @@ export class FrameDecoder {
 
   #lengthAt(bytes: Buffer, offset: number): number {
     const length = bytes.readUInt32BE(offset);
-    if (length === 0 || length > this.#maxLength) {
+    if (!this.#isLength(length)) {
       const known = bytes === this.#partial ? this.#held : bytes.length;
       throw lengthError(length, bytes.subarray(offset, Math.min(known, offset + SHOWN_BYTES)));
     }
     return length;
   }
+
+  #isLength(length: number): boolean {
+    return length > 0 && length <= this.#maxLength;
+  }
+}
+
+function isOfBody(command: number): boolean {
+  return command === SMFIC.BODY || command === SMFIC.BODYEOB;
 }
 
 function lengthError(length: number, first: Buffer): ProtocolError {

@@ -260,3 +260,16 @@ test('a queued command is found however the chunks are cut', () => {
     assert.equal(decoder.next()?.command, 0x41);
   }
 });
+
+test('no command is found behind a wrong length, which is left for its turn', () => {
+  for (const length of ['00 00 00 00', 'ff ff ff ff']) {
+    const decoder = new FrameDecoder();
+    decoder.push(Buffer.concat([mta.abort(), hex(length), hex('45'), mta.eom()]));
+    assert.equal(decoder.hasQueued(0x45), false);
+    assert.equal(decoder.hasQueued(0x41), true);
+    assert.equal(decoder.next()?.command, 0x41);
+    assert.equal(decoder.hasQueued(0x45), false);
+    assert.throws(() => decoder.next(), ProtocolError);
+    assert.equal(decoder.hasQueued(0x45), false);
+  }
+});

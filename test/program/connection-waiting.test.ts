@@ -83,6 +83,22 @@ describe('a policy that takes its time', () => {
     assert.equal(await second.letters(1), 'c');
   });
 
+  test('a wrong length comes while it works on the headers: the connection is closed after them', async () => {
+    const held = holdAt('headers');
+    const server = await serve({ decide: held.decide, timeouts: { progressMs: 5 } });
+    const other = await server.connect();
+    await other.send(Buffer.concat([OPTNEG, mta.mail('<a@b.example>'), mta.eoh(), mta.eom()]));
+    const atHeaders = await held.held();
+    const peer = await server.connect();
+    await peer.send(Buffer.concat([OPTNEG, mta.mail('<a@b.example>'), mta.eoh(), hex('ff ff ff ff 42 00')]));
+    const goOn = await held.held();
+    assert.equal(await other.letters(6), 'Ocpppp');
+    goOn(CONTINUED);
+    assert.equal(await peer.letters(3), 'Oc#');
+    assert.match(server.log.join('\n'), /^s\d+: connection from \S+ closed: frame: length 4294967295/m);
+    atHeaders(CONTINUED);
+  });
+
   for (const kind of ['connect', 'mail', 'rcpt', 'headers', 'endOfMessage', 'unknown'] as const) {
     test(`the MTA goes while it works on ${kind}: cancelled, told once of each end`, async () => {
       const held = holdAt(kind);
