@@ -6,7 +6,7 @@
  * The length is judged before anything is buffered on its word: a TLS hello reads as 369 MB, `GET ` as 1.2 GB. A frame
  * that lies within one chunk is a view of it; one in pieces is gathered in a buffer that grows with the bytes received,
  * at most to four times their number, so that neither a huge announcement nor a sender of single bytes costs anything.
- * Of a body the pieces themselves are kept, the small ones joined.
+ * Of a body the pieces themselves are kept, the small ones joined or copied.
  */
 import { type BodyBytes, PiecedBytes } from './body-bytes.ts';
 import { MILTER_LEN_BYTES, MILTER_MAX_DATA_SIZE, SMFIC } from './constants.ts';
@@ -25,6 +25,8 @@ const EMPTY = Buffer.alloc(0);
 const GROWTH = 4;
 /** Pieces of a body shorter than this are joined. */
 const SMALL_PIECE_BYTES = 2048;
+/** How many times its own size a part of a body may keep in memory. */
+const MOST_KEPT = 16;
 /** Length and command byte: what a payload comes after. */
 const HEAD_BYTES = MILTER_LEN_BYTES + 1;
 /** Bytes of a foreign protocol that an error message shows. */
@@ -119,7 +121,7 @@ export class FrameDecoder {
         const command = chunk.readUInt8(start + MILTER_LEN_BYTES);
         if (length === 1) return { command, payload: EMPTY };
         const payload = chunk.subarray(start + HEAD_BYTES, end);
-        return { command, payload };
+        return { command, payload: isOfBody(command) ? detached(payload) : payload };
       }
     }
     return this.#completePartial();
@@ -158,7 +160,7 @@ export class FrameDecoder {
     if (last && last.length + piece.length <= SMALL_PIECE_BYTES) {
       this.#pieces[this.#pieces.length - 1] = Buffer.concat([last, piece]);
     } else {
-      this.#pieces.push(piece);
+      this.#pieces.push(detached(piece));
     }
     this.#held += piece.length;
     this.#offset = end;
@@ -194,6 +196,11 @@ export class FrameDecoder {
 
 function isOfBody(command: number): boolean {
   return command === SMFIC.BODY || command === SMFIC.BODYEOB;
+}
+
+/** Bytes of a body may be kept for long: a small part must not keep all of a large chunk in memory. */
+function detached(part: Buffer): Buffer {
+  return part.length * MOST_KEPT < part.buffer.byteLength ? Buffer.from(part) : part;
 }
 
 function lengthError(length: number, first: Buffer): ProtocolError {

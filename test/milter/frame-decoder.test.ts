@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type BodyBytes, PiecedBytes, wholeOf } from '../../src/milter/body-bytes.ts';
+import { type BodyBytes, PiecedBytes, piecesOf, wholeOf } from '../../src/milter/body-bytes.ts';
 import { type Frame, FrameDecoder } from '../../src/milter/frame-decoder.ts';
 import { ProtocolError } from '../../src/milter/protocol-error.ts';
 import { everyCut, hex, mta, packet, u32 } from '../helpers/packet-builder.ts';
@@ -101,11 +101,28 @@ test('the consumer may stop in the middle of a chunk and go on after more chunks
 });
 
 test('a frame within one chunk is a view of it', () => {
-  const chunk = mta.body('abc');
+  const chunk = mta.body('abc'.repeat(1000));
   const decoder = new FrameDecoder();
   decoder.push(chunk);
   const frame = decoder.next();
   assert.equal(frame && wholeOf(frame.payload).buffer, chunk.buffer);
+});
+
+test('a small part of a body in a large chunk does not keep all of the chunk in memory', () => {
+  const other = mta.header('X', 'y'.repeat(30_000));
+  const body = mta.body('abc');
+  for (const cut of [0, 3, 5, 6, 8]) {
+    const decoder = new FrameDecoder();
+    const chunks = [
+      [other, body.subarray(0, cut)],
+      [body.subarray(cut), other],
+    ].map((parts) => Buffer.concat(parts));
+    for (const chunk of chunks) decoder.push(chunk);
+    assert.equal(decoder.next()?.command, 0x4c);
+    const payload = decoder.next()?.payload ?? Buffer.alloc(0);
+    assert.equal(wholeOf(payload).toString(), 'abc');
+    for (const { buffer } of piecesOf(payload)) assert.ok(buffer.byteLength < 30_000, `cut at ${cut}`);
+  }
 });
 
 test('a body chunk that came in pieces is views of them until it is wanted whole', () => {
