@@ -29,23 +29,33 @@ function concernsLua(L: LuaState, thread: LuaState, index: number): boolean {
     lua.lua_pushvalue(L, index);
     lua.lua_getinfo(L, ascii('>S'), info);
   } else {
-    const level = lauxlib.luaL_checkinteger(L, index);
+    const level = lua.lua_tointegerx(L, index);
     // The wrapper adds no level: it runs as the function that the script called.
-    if (level < 0 || !lua.lua_getstack(thread, level, info)) return true;
+    if (level === false || level < 0 || !lua.lua_getstack(thread, level, info)) return true;
     lua.lua_getinfo(thread, ascii('S'), info);
   }
   return info.what[0] !== 0x43; // "C"
 }
 
-/** Values of functions of the host are its own: scripts see none of their locals and upvalues. */
-function luaOnly(original: LuaFunction): LuaFunction {
+/** Values of functions of the host are its own: scripts see none of their locals and upvalues, but `otherwise`. */
+function luaOnly(original: LuaFunction, otherwise: LuaFunction, takesLevel: boolean): LuaFunction {
   return (L) => {
     const thread = lua.lua_tothread(L, 1);
-    if (concernsLua(L, thread ?? L, thread === null ? 1 : 2)) return original(L);
-    lua.lua_pushnil(L);
-    return 1;
+    const index = thread === null ? 1 : 2;
+    if (!takesLevel && !lua.lua_isfunction(L, index)) return original(L); // With its error.
+    return concernsLua(L, thread ?? L, index) ? original(L) : otherwise(L);
   };
 }
+
+/** What C Lua does about a function that has no locals and no upvalues. */
+const WITHOUT: Readonly<Record<string, LuaFunction>> = {
+  getlocal: (L) => {
+    lua.lua_pushnil(L);
+    return 1;
+  },
+  getupvalue: () => 0,
+  upvalueid: (L) => argumentError(L, 2, 'invalid upvalue index'),
+};
 
 /** The function `name` of the library on top of the stack. */
 function functionOf(L: LuaState, name: string): LuaFunction {
@@ -75,8 +85,8 @@ export function luaopen_debug(L: LuaState): number {
   lualib.luaopen_debug(L);
   lua.lua_pushcfunction(L, withoutStack(functionOf(L, 'getinfo')));
   lua.lua_setfield(L, -2, ascii('getinfo'));
-  for (const name of ['getlocal', 'getupvalue', 'upvalueid']) {
-    lua.lua_pushcfunction(L, luaOnly(functionOf(L, name)));
+  for (const [name, otherwise] of Object.entries(WITHOUT)) {
+    lua.lua_pushcfunction(L, luaOnly(functionOf(L, name), otherwise, name === 'getlocal'));
     lua.lua_setfield(L, -2, ascii(name));
   }
   for (const name of REFUSED) {

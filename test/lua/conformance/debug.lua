@@ -6,3 +6,5 @@ print(tb("m")) print(tb("m", 2)) print(debug.traceback({}) ~= nil, (debug.traceb
 do print((function() local abc, def = 5, "x" return debug.getlocal(1, 1) end)()) print(debug.getlocal(f, 1), debug.getlocal(f, 2), debug.getlocal(f, 3)) print(pcall(debug.getlocal, 100, 1)) end do local up = 7 local function g() return up end print(debug.getupvalue(g, 1)) print(debug.getupvalue(g, 2)) print(type(debug.upvalueid(g, 1))) end
 print(debug.getmetatable("").__index == string, debug.getmetatable(5), debug.getuservalue(1)) print(xpcall(function() error("x") end, tb)) print(xpcall(function() local x = nil; x() end, function(m) return (debug.traceback(m, 1):gsub("\n.*", "")) end))
 local function level3() error("deep") end local function level2() level3() end function level1() level2() end print(select(2, xpcall(level1, tb)))
+print(debug.getupvalue(print, 1)) print(pcall(debug.upvalueid, print, 1)) print(debug.getlocal(print, 1))
+print(pcall(debug.getupvalue, 1, 1)) print(pcall(debug.upvalueid, {}, 1)) print(pcall(debug.getupvalue)) print(pcall(debug.getlocal))
