@@ -24,6 +24,7 @@ export interface Complaint {
 /** Why `name` is no header name (RFC 5322, 3.6.8); undefined when it is one. */
 export function nameComplaint(name: string): string | undefined {
   if (name === '') return 'empty header name';
+  if (name.length > MAX_LINE_BYTES) return TOO_LONG.complaint;
   return /^[!-9;-~]+$/.test(name)
     ? undefined
     : 'header name with a blank, a colon or a byte outside 33 to 126';
@@ -46,12 +47,12 @@ export function fieldOfLine(line: string): HeaderField | Complaint {
 }
 
 function checkedField(name: string, text: string): HeaderField | Complaint {
+  // Before it is looked at: a script can make millions of lines.
+  if (text.length > 2 * MAX_HEADER_BYTES) return TOO_BIG;
   if (text.includes('\0')) return { complaint: 'NUL byte in a header' };
   const value = withShortLines(text.replaceAll('\r\n', '\n'), MAX_LINE_BYTES - name.length - 1);
   if (value.includes('\r')) return { complaint: 'CR without LF in a header' };
-  if (name.length + value.length > MAX_HEADER_BYTES) {
-    return { complaint: `header of more than ${MAX_HEADER_BYTES} bytes` };
-  }
+  if (name.length + value.length > MAX_HEADER_BYTES) return TOO_BIG;
   const [first = '', ...continuations] = value.split('\n');
   if (name.length + 1 + first.length > MAX_LINE_BYTES) return TOO_LONG;
   for (const line of continuations) {
@@ -88,4 +89,5 @@ function foldLine(line: string, room: number): string[] {
   return [...parts, rest];
 }
 
+const TOO_BIG: Complaint = { complaint: `header of more than ${MAX_HEADER_BYTES} bytes` };
 const TOO_LONG: Complaint = { complaint: `header line of more than ${MAX_LINE_BYTES} bytes` };

@@ -51,6 +51,14 @@ for (const [what, line, complaint] of [
   });
 }
 
+test('refused at once: giants that a script can make', () => {
+  const start = performance.now();
+  const millions = fieldOfLine(`X:${'\n'.repeat(8e6)}`);
+  assert.match('complaint' in millions ? millions.complaint : '', /more than 65000 bytes/);
+  assert.match(nameComplaint('x'.repeat(8e6)) ?? '', /more than 998 bytes/);
+  assert.ok(performance.now() - start < 500); // 0.01 s, where folding and splitting took seconds.
+});
+
 test('lines of 998 bytes pass', () => {
   assert.ok('value' in fieldOfLine(`X:${'a'.repeat(996)}\r\n ${'b'.repeat(997)}`));
 });
