@@ -240,7 +240,8 @@ export class LuaContext implements Host {
     this.#charge(L, steps, true);
   }
 
-  chargeBounded(L: LuaState, steps: number): void {
+  chargeBounded(L: LuaState, steps: number, begins: boolean): void {
+    if (begins) this.#meter.holdBounded();
     this.#charge(L, steps, false);
   }
 
@@ -319,8 +320,8 @@ export class LuaContext implements Host {
   }
 
   /** Runs the callback until it ends or is suspended; null when suspended. */
-  #advance(thread: LuaState, nargs: number): Outcome<unknown> | null {
-    this.#meter.resume();
+  #advance(thread: LuaState, nargs: number, sameTurn = false): Outcome<unknown> | null {
+    this.#meter.resume(sameTurn);
     const status = lua.lua_resume(thread, null, nargs);
     if (this.#end !== null) return this.#ended(this.#end);
     switch (status) {
@@ -348,18 +349,24 @@ export class LuaContext implements Host {
     this.#meter.suspend();
     this.#asleep = suspension;
     if (suspension instanceof Slice) this.#template.slices.add(() => this.#wake(suspension));
-    else suspension.begin(() => this.#wake(suspension));
+    else {
+      suspension.begin(() => {
+        // What is known at once settles before the event loop looks at its sockets: a loop of such waits kept it from that.
+        if (this.#meter.turnOver) setImmediate(() => this.#wake(suspension));
+        else this.#wake(suspension, true);
+      });
+    }
     return null;
   }
 
   /** What the callback was suspended for is over. */
-  #wake(suspension: Wait | Slice): void {
+  #wake(suspension: Wait | Slice, sameTurn = false): void {
     const thread = this.#thread;
     if (this.#asleep !== suspension || thread === null) return; // Cancelled meanwhile.
     this.#asleep = null;
     let outcome: Outcome<unknown> | null;
     try {
-      outcome = this.#advance(thread, 0);
+      outcome = this.#advance(thread, 0, sameTurn);
     } catch (error) {
       outcome = this.#crashed(error);
     }

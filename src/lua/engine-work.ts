@@ -95,6 +95,15 @@ export const workCures: readonly SourceCure[] = [
     if (level === 0`,
   },
   {
+    // The lines of a function, for debug.getinfo(f, 'L'); a line has several instructions mostly.
+    file: 'ldebug.js',
+    from: '            ltable.luaH_setint(t, lineinfo[i], v);',
+    to: `{
+            if ((i & 255) === 255) luaS_work(L, 16384);
+            if (lineinfo[i] !== lineinfo[i - 1]) ltable.luaH_setint(t, lineinfo[i], v);
+        }`,
+  },
+  {
     // An error handler that fails is called again for its own error, as often as engine-cures.ts lets it.
     file: 'ldebug.js',
     from: 'const luaG_errormsg = function(L) {\n',
@@ -136,7 +145,45 @@ export const workCures: readonly SourceCure[] = [
   {
     file: 'lparser.js',
     from: '    luaS_newliteral\n}',
-    to: '    luaS_newliteral,\n    luaS_work\n}',
+    to: '    luaS_hashlongstr,\n    luaS_newliteral,\n    luaS_work\n}',
+  },
+  // A name was compared, byte by byte, with all local variables and upvalues of all functions around it: tens of thousands.
+  // Most are those of global variables: it is counted how many local variables have a name.
+  {
+    file: 'lparser.js',
+    from: 'const adjustlocalvars = function(ls, nvars) {',
+    to: `const namesOf = (ls) => ls.dyd.names ??= new Map([[luaS_hashlongstr(ls.envn), 1]]);
+const counted = function(fs, variable, n) {
+    const names = namesOf(fs.ls), key = luaS_hashlongstr(variable.varname);
+    names.set(key, (names.get(key) ?? 0) + n);
+    return variable;
+};
+const adjustlocalvars = function(ls, nvars) {`,
+  },
+  {
+    file: 'lparser.js',
+    from: 'getlocvar(fs, fs.nactvar - nvars).startpc',
+    to: 'counted(fs, getlocvar(fs, fs.nactvar - nvars), 1).startpc',
+  },
+  {
+    file: 'lparser.js',
+    from: 'getlocvar(fs, --fs.nactvar).endpc',
+    to: 'counted(fs, getlocvar(fs, --fs.nactvar), -1).endpc',
+  },
+  {
+    file: 'lparser.js',
+    from: 'if (fs === null)  /* no more levels? */',
+    to: 'if (fs === null || base && !namesOf(fs.ls).get(luaS_hashlongstr(n)))',
+  },
+  {
+    file: 'lparser.js',
+    from: `    for (let i = fs.nactvar - 1; i >= 0; i--) {
+        if (eqstr(n, getlocvar(fs, i).varname))
+            return i;`,
+    to: `    const active = fs.ls.dyd.actvar.arr, variables = fs.f.locvars, first = fs.firstlocal, key = luaS_hashlongstr(n);
+    for (let i = fs.nactvar - 1; i >= 0; i--) {
+        if (luaS_hashlongstr(variables[active[first + i].idx].varname) === key)
+            return i;`,
   },
   {
     file: 'lparser.js',

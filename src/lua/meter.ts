@@ -55,6 +55,10 @@ export class Meter {
   #held = 0;
   #heldLook = 0;
   #heldCpu = 0;
+  /** Milliseconds of work with a bound of its own since then, that has not been held against the callback yet. */
+  #bounded = 0;
+  /** When the callback last began to run in a turn of the event loop of its own. */
+  #turnStart = 0;
 
   constructor(limits: Limits) {
     this.#limits = limits;
@@ -84,15 +88,22 @@ export class Meter {
     this.#cpuLimit = Math.min(this.#cpuLimit, this.#used + ms);
   }
 
-  /** The callback runs again. */
-  resume(): void {
+  /** The callback runs again: in a turn of the event loop of its own, or still in the `sameTurn`. */
+  resume(sameTurn = false): void {
     this.#start = performance.now();
+    if (!sameTurn) this.#turnStart = this.#start;
     this.#firstCheck = this.#start;
     this.#cpuStart = this.#first ? Number.NaN : processCpu();
     this.#first = false;
     if (!Number.isNaN(this.#memoryStart)) this.#memoryOfOthers += memoryInUse() - this.#memoryLeft;
     this.#sliceOver = false;
     this.#held = 0;
+    this.#bounded = 0;
+  }
+
+  /** Whether the callback has had so much of this turn of the event loop, waits included, that others should have theirs. */
+  get turnOver(): boolean {
+    return performance.now() - this.#turnStart > SLICE_MS;
   }
 
   /** The callback waits, or others have their turn. */
@@ -119,7 +130,9 @@ export class Meter {
     }
     if (Number.isNaN(this.#memoryStart)) this.#memoryStart = memoryInUse();
     if (this.#sliceOver) {
-      if (holds) this.#held += Math.min(now - this.#heldLook, HOLD_STEP_MS);
+      const step = Math.min(now - this.#heldLook, HOLD_STEP_MS);
+      if (holds) this.#held += step;
+      else this.#bounded += step;
       this.#heldLook = now;
     } else if (now - this.#start > SLICE_MS) {
       this.#sliceOver = true;
@@ -135,6 +148,12 @@ export class Meter {
     if (this.#held > HOLD_MS && processCpu() - this.#heldCpu > HOLD_MS) return HELD;
     if (now > this.#deadline) return DEADLINE;
     return ++this.#checks % CHECKS_PER_HEAP_LOOK === 0 ? this.#checkHeap() : null;
+  }
+
+  /** Such work is to follow what there was of it in this stretch, which is held against the callback from here on. */
+  holdBounded(): void {
+    this.#held += this.#bounded;
+    this.#bounded = 0;
   }
 
   /** A string of so many bytes is made; what is overrun, if anything. */

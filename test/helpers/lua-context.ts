@@ -21,6 +21,19 @@ const wait: LuaFunction = (L) => {
   );
 };
 
+/** known(text): the text, waited for although it is there. */
+const known: LuaFunction = (L) => {
+  const text = readLatin1(L, 1) ?? '';
+  return hostOf(L).wait(
+    L,
+    async () => text,
+    (L, value) => {
+      pushLatin1(L, value);
+      return 1;
+    },
+  );
+};
+
 /** waitfail(): an error, after a turn of the event loop. */
 const waitfail: LuaFunction = (L) =>
   hostOf(L).wait(
@@ -51,7 +64,7 @@ const barred: LuaFunction = (L) => {
 
 export const testLibrary = {
   install(L: LuaState): void {
-    for (const [name, f] of Object.entries({ wait, waitfail, work, own, barred })) {
+    for (const [name, f] of Object.entries({ wait, known, waitfail, work, own, barred })) {
       lua.lua_pushcfunction(L, f);
       lua.lua_setglobal(L, ascii(name));
     }

@@ -58,6 +58,11 @@ const suspended: Record<string, string> = {
     'local f = io.tmpfile() f:write((" "):rep(5e6 // 1 | 0)) while true do f:seek("set") f:read("n") end',
   'reading a line without an end':
     'while true do local f = io.open("/dev/zero") pcall(f.read, f, "l") f:close() end',
+  'waits for what is known': 'while true do known("x") end',
+  'waits for what is known, in a coroutine':
+    'coroutine.wrap(function() while true do pcall(known, "x") end end)()',
+  'the lines of a function':
+    'local f = load("return function() " .. ("x = 1\\n"):rep(13000) .. " end")() while true do debug.getinfo(f, "L") end',
   'lines to the log': 'local s = ("\\n"):rep(5e6 // 1 | 0) while true do print(s) end',
 };
 
@@ -76,6 +81,8 @@ const held: Record<string, string> = {
   'an __index that os.time calls':
     'os.time(setmetatable({}, { __index = function() while true do end end }))',
   'a function where nothing can be suspended': 'barred(function() while true do end end)',
+  'an error handler that compiles':
+    'xpcall(error, function() local s = ("x = 1 "):rep(9000) while true do load(s) end end)',
   'a chunk with many jumps to one place':
     'local s = ("goto x "):rep(9000) .. "::x::" while true do load(s) end',
   'a chunk with a long list of jumps':
@@ -219,6 +226,18 @@ it('the length of a table with entries far behind its end is found at once', asy
   const { outcome, longest } = await run(source);
   assert.deepEqual(outcome, { kind: 'done', value: 'true true' });
   assert.ok(longest < LONGEST_TURN_MS, `${longest} ms`);
+});
+
+it('names in many functions within each other are found soon', async () => {
+  const source = `
+    local variables, levels = {}, {}
+    for i = 1, 200 do variables[i] = "v" .. i % 10 end
+    for i = 1, 60 do levels[i] = "return function() local " .. table.concat(variables, ",") .. " " end
+    local s = table.concat(levels) .. ("g = y "):rep(4000) .. ("end "):rep(60)
+    return #s, load(s) ~= nil`;
+  const { outcome, longest } = await run(source, 4000);
+  assert.deepEqual(outcome, { kind: 'done', value: '61680 true' });
+  assert.ok(longest < 2 * LONGEST_TURN_MS, `${longest} ms`);
 });
 
 it('a table with many long keys of one length finds them as soon as short ones', async () => {

@@ -21,8 +21,8 @@ export function loadText(L: LuaState, text: LuaString, chunkName: LuaString): nu
   const reader = (L: LuaState): LuaString | null => {
     if (position >= text.length) return null;
     const piece = text.subarray(position, position + PIECE);
+    hostOf(L).chargeBounded(L, piece.length * STEPS_PER_BYTE, position === 0);
     position += PIECE;
-    hostOf(L).chargeBounded(L, piece.length * STEPS_PER_BYTE);
     return piece;
   };
   return lua.lua_load(L, reader, null, chunkName.subarray(0, LONGEST_CHUNK), TEXT);

@@ -78,7 +78,7 @@ export function pushCompiledFile(L: LuaState, name: string): string | null | und
   }
   if (script !== known.script || !script) {
     known.script = script;
-    hostOf(L).chargeBounded(L, known.file.source.length * STEPS_PER_BYTE);
+    hostOf(L).chargeBounded(L, known.file.source.length * STEPS_PER_BYTE, true);
   }
   if (!script) return failure.message;
   script.push(L);
