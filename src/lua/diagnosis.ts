@@ -3,13 +3,14 @@
  */
 import type { LuaDebug, LuaState } from 'fengari';
 import { ascii, latin1Of, lauxlib, lua } from './engine.ts';
-import { readLatin1 } from './values.ts';
 
 /** Levels shown at the top and at the bottom of a deep stack, as in Lua's own traceback. */
 const TOP_LEVELS = 10;
 const BOTTOM_LEVELS = 11;
 /** A script can give a function any name. */
 const NAME_LENGTH = 80;
+/** And an error any length: more than this no log line has room for. In bytes. */
+const MESSAGE_LENGTH = 65_536;
 
 /** What is told of a callback that did not end well. Latin1 text; `where` is `file:line`, or '' outside of Lua code. */
 export interface Account {
@@ -62,7 +63,7 @@ export function tracebackOf(L: LuaState): string {
  * its own under the running callback's budget.
  */
 export function describeError(thread: LuaState): string {
-  const text = readLatin1(thread, -1);
+  const text = messageAt(thread);
   if (text !== undefined) return text;
   const kind = latin1Of(lauxlib.luaL_typename(thread, -1));
   const { mainthread } = thread.l_G;
@@ -70,8 +71,14 @@ export function describeError(thread: LuaState): string {
   lua.lua_pop(mainthread, 1);
   lua.lua_pushcfunction(scratch, callToString);
   lua.lua_xmove(thread, scratch, 1);
-  const described = lua.lua_resume(scratch, null, 1) === lua.LUA_OK ? readLatin1(scratch, -1) : undefined;
+  const described = lua.lua_resume(scratch, null, 1) === lua.LUA_OK ? messageAt(scratch) : undefined;
   return described ?? `(error object is a ${kind} value)`;
+}
+
+/** The beginning of the string or number on top of a stack; undefined when it is something else. */
+function messageAt(L: LuaState): string | undefined {
+  const text = lua.lua_isstring(L, -1) ? lua.lua_tostring(L, -1) : null;
+  return text === null ? undefined : latin1Of(text.subarray(0, MESSAGE_LENGTH));
 }
 
 /** As lua.c's message handler: __tostring if there is one. */

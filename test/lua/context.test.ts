@@ -32,6 +32,12 @@ describe('a script error', () => {
     );
   });
 
+  it('is told with no more of its text than a log line has room for', async () => {
+    const { message, where } = await failure('error(("x"):rep(30000000 // 1 | 0))');
+    assert.equal(where, 'test.lua:1');
+    assert.equal(message.length, 65_536);
+  });
+
   it('in a library function names the line that called it', async () => {
     const { message, where, traceback } = await failure('\n\nstring.rep()');
     assert.equal(message, "test.lua:3: bad argument #1 to 'rep' (string expected, got no value)");
