@@ -61,8 +61,8 @@ const suspended: Record<string, string> = {
   'waits for what is known': 'while true do known("x") end',
   'waits for what is known, in a coroutine':
     'coroutine.wrap(function() while true do pcall(known, "x") end end)()',
-  'the lines of a function':
-    'local f = load("return function() " .. ("x = 1\\n"):rep(13000) .. " end")() while true do debug.getinfo(f, "L") end',
+  'the lines of a function': `local function f() ${'x = 1\n'.repeat(13_000)} end
+    while true do debug.getinfo(f, "L") end`,
   'lines to the log': 'local s = ("\\n"):rep(5e6 // 1 | 0) while true do print(s) end',
 };
 
