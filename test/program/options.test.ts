@@ -93,6 +93,7 @@ const WRONG_VALUES: readonly (readonly [string, string, string])[] = [
   ['log-format', 'xml', 'must be text or json'],
   ['workers', 'many', 'must be auto or a whole number from 0 to 512'],
   ['worker-timeout', '0', 'must be a number of seconds from 1 to 3600'],
+  ['warm-up', 'yes', 'must be a whole number from 0 to 1000000'],
   ['control', '', 'must not be empty'],
   ['journal', '', 'must not be empty'],
   ['journal-mb', '0', 'must be a whole number of megabytes from 1 to 65536'],
