@@ -73,24 +73,14 @@ function session(...messages: readonly Turns[]): Turns {
   return [...GREETING, ...messages.flat(), QUIT];
 }
 
-const SMALL = session(message(2_048));
-const ABORTED = message(2_048).map((turn, index) => (index === 0 ? Buffer.concat([ABORT, turn]) : turn));
-const SEVERAL = session(message(2_048), ABORTED, ABORTED);
-const REFUSED = session([
-  mail('other@example.com'),
-  ...Array.from({ length: 10 }, () => rcpt('nobody@example.net')),
-]);
-const LONG = session(message(500_000));
-const SHORT: Turns = [NEGOTIATION, CONNECT, QUIT];
-
 /** The sessions, of which most are of one short message. */
-export const WARM_UP_SESSIONS: readonly Turns[] = [
-  SMALL,
-  SEVERAL,
-  SMALL,
-  REFUSED,
-  SMALL,
-  SEVERAL,
-  SHORT,
-  LONG,
-];
+export function warmUpSessions(): readonly Turns[] {
+  const small = session(message(2_048));
+  const aborted = message(2_048).map((turn, index) => (index === 0 ? Buffer.concat([ABORT, turn]) : turn));
+  const several = session(message(2_048), aborted, aborted);
+  const refusals = Array.from({ length: 10 }, () => rcpt('nobody@example.net'));
+  const refused = session([mail('other@example.com'), ...refusals]);
+  const short = [NEGOTIATION, CONNECT, QUIT];
+  const long = session(message(500_000));
+  return [small, several, small, refused, small, several, short, long];
+}

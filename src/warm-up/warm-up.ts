@@ -2,9 +2,9 @@
  * Makes a new process fast before mail comes.
  *
  * V8 compiles what runs often, while it runs: the first sessions of a process cost ten times as much as later ones, and
- * two seconds of CPU time go by before the rest is reached. So a process that has nothing to do serves itself: an MTA's
- * side in this file, over sockets, and on the other end all that serves real connections, with a
- * policy of its own. Whatever comes from an MTA goes first.
+ * two seconds of CPU time go by before that is over. So a process that has nothing to do serves itself: an MTA's side in
+ * this file, and on the other end all that serves real connections, with a policy of its own. Whatever comes from an MTA
+ * goes first.
  */
 import { once } from 'node:events';
 import { rmSync, writeFileSync } from 'node:fs';
@@ -21,7 +21,7 @@ import type { Options } from '../option-table.ts';
 import { openPolicySource, type PolicySource } from '../policy-source.ts';
 import { Server } from '../server.ts';
 import type { LogSink } from '../syslog/log-sink.ts';
-import { type Turns, WARM_UP_SESSIONS } from './mta-side.ts';
+import { type Turns, warmUpSessions } from './mta-side.ts';
 import { WARM_UP_POLICY } from './policy.ts';
 
 export interface WarmUpSettings {
@@ -53,6 +53,7 @@ export async function warmUp(settings: WarmUpSettings): Promise<void> {
   writeFileSync(options.script, WARM_UP_POLICY, { flag: 'wx', mode: 0o600 });
   try {
     const listeners = await listen(settings);
+    const sessions = warmUpSessions();
     const log = new Logger(NOWHERE, options.logLevel);
     let policies = quietPolicies(options, log);
     const connection = settingsOf({ open: (session) => policies.open(session) }, log);
@@ -65,7 +66,7 @@ export async function warmUp(settings: WarmUpSettings): Promise<void> {
       for (let count = 0; count < options.warmUpSessions; count++) {
         while (!idle()) await pause(BUSY_LOOK_MS, undefined, { signal: stop });
         if (count % SESSIONS_OF_A_SCRIPT === 0) policies = quietPolicies(options, log);
-        const turns = WARM_UP_SESSIONS[count % WARM_UP_SESSIONS.length];
+        const turns = sessions[count % sessions.length];
         for (const { address } of listeners) await play(connectTo(address), turns ?? [], stop);
       }
     } finally {
