@@ -21,7 +21,7 @@ export const luaChapter: Chapter = {
     ),
     note(
       'Sizes',
-      'have limits, so that no single call keeps others waiting: the stack has 100,000 slots (recursion tens of thousands of calls deep, or so many results of `table.unpack` or `string.byte`), a text for `load` 96 KiB, a pattern and `package.path` 64 KiB, a numeral 1 KiB. What remains: compiling a text of that length takes some 15 to 40 ms, and where a script fills hundreds of MiB, the collection of garbage stops all sessions of its worker process for up to some 300 ms; with a lower `--memory-mb` it is shorter.',
+      'have limits, so that no single call keeps others waiting: the stack has 100,000 slots (recursion tens of thousands of calls deep, or so many results of `table.unpack` or `string.byte`), a text for `load` 1 MiB (16 KiB in an error handler), a pattern and `package.path` 64 KiB, a numeral 1 KiB. What remains: where a script fills hundreds of MiB, the collection of garbage stops all sessions of its worker process for up to some 300 ms; with a lower `--memory-mb` it is shorter.',
     ),
     note(
       'Waiting',
@@ -41,7 +41,7 @@ export const luaChapter: Chapter = {
     ),
     note(
       '`load`, `loadfile`, `dofile`, `string.dump`',
-      'take Lua text only; precompiled code is refused. A text or the pieces of a reader function may have 96 KiB, a file 1 MiB: a file is compiled once for all sessions.',
+      'take Lua text only; precompiled code is refused. A text, the pieces of a reader function or a file may have 1 MiB; a file is compiled once for all sessions.',
     ),
     note(
       '`debug`',

@@ -237,20 +237,15 @@ export class LuaContext implements Host {
   }
 
   charge(L: LuaState, steps: number): void {
-    this.#charge(L, steps, true);
-  }
-
-  chargeBounded(L: LuaState, steps: number, begins: boolean): void {
-    if (begins) this.#meter.holdBounded();
-    this.#charge(L, steps, false);
-  }
-
-  #charge(L: LuaState, steps: number, holds: boolean): void {
     this.#steps += steps;
     if (this.#steps < CHARGE_STEPS) return;
     this.#steps = 0;
-    this.#check(L, holds);
-    if (this.#meter.sliceOver) L.hookcount = 1; // Others have their turn at the next instruction.
+    this.#check(L);
+    if (this.sliceOver) L.hookcount = 1; // Others have their turn at the next instruction.
+  }
+
+  get sliceOver(): boolean {
+    return this.#meter.sliceOver;
   }
 
   engineWorked(L: LuaState, steps: number): void {
@@ -258,7 +253,7 @@ export class LuaContext implements Host {
   }
 
   giveWay(L: LuaState, context: unknown, resume: Continuation): void {
-    if (!this.#meter.sliceOver || !lua.lua_isyieldable(L)) return;
+    if (!this.sliceOver || !lua.lua_isyieldable(L)) return;
     this.#suspension = new Slice();
     lua.lua_yieldk(L, 0, context, resume);
   }
@@ -291,7 +286,7 @@ export class LuaContext implements Host {
     if (bytes > this.limits.stringBytes) throwMemoryError(L);
     const overrun = this.#meter.string(bytes);
     if (overrun !== null) this.#overrun(L, overrun);
-    if (this.#meter.sliceOver) L.hookcount = 1;
+    if (this.sliceOver) L.hookcount = 1;
   }
 
   nativeError(_L: LuaState, error: unknown): void {
@@ -302,16 +297,16 @@ export class LuaContext implements Host {
   /** For the count hook: the callback has run a thousand instructions more. */
   tick(L: LuaState): void {
     this.#check(L);
-    if (this.#meter.sliceOver && lua.lua_isyieldable(L)) {
+    if (this.sliceOver && lua.lua_isyieldable(L)) {
       this.#suspension = new Slice();
       lua.lua_yield(L, 0);
     }
   }
 
-  #check(L: LuaState, holds = true): void {
+  #check(L: LuaState): void {
     if (this.#end !== null) throwUncatchable(L);
     if (this.#thread === null) return; // Work to set the state up.
-    const overrun = this.#meter.check(holds);
+    const overrun = this.#meter.check();
     if (overrun !== null) this.#overrun(L, overrun);
   }
 

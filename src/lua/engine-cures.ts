@@ -1,9 +1,10 @@
 /**
  * The cures of fengari that are made in the text of its source files while it loads, and a few additions: each is
  * explained where it stands. Those about the order of tables are in engine-order.ts, those that count work in
- * engine-work.ts.
+ * engine-work.ts, those that let the parser pause in engine-parser.ts.
  */
 import { orderCures } from './engine-order.ts';
+import { parserCures } from './engine-parser.ts';
 import { type SourceCure, workCures } from './engine-work.ts';
 
 export const sourceCures: SourceCure[] = [
@@ -26,6 +27,7 @@ export const sourceCures: SourceCure[] = [
     to: 's = Buffer.prototype.latin1Slice.call(s, 0, s.length);',
   },
   ...workCures,
+  ...parserCures,
   {
     // Operator precedence: the bit that remembers "hooks are allowed" was never set, so after the first error that a
     // pcall caught in a coroutine no hook ran again there, and an endless loop after it could not be stopped.

@@ -154,7 +154,7 @@ export const lua = engine.lua;
 export const lauxlib = engine.lauxlib;
 export const lualib = engine.lualib;
 
-/** For template.ts, script.ts, values.ts and context.ts only. */
+/** For parsing.ts, template.ts, script.ts, values.ts and context.ts only. */
 export const internals: Internals = {
   lstring,
   lobject: require('fengari/src/lobject.js'),
@@ -163,6 +163,8 @@ export const internals: Internals = {
   lopcodes: require('fengari/src/lopcodes.js'),
   ldo: require('fengari/src/ldo.js'),
   lfunc: require('fengari/src/lfunc.js'),
+  lparser: require('fengari/src/lparser.js'),
+  lzio: require('fengari/src/lzio.js'),
   tags: require('fengari/src/defs.js').constant_types,
 };
 
@@ -210,7 +212,7 @@ internals.lstate.luaE_extendCI = (L) => {
  * for a pcall to continue at; everything else that protects a call in JavaScript has to pass it on, as the wrappers
  * below do.
  */
-const UNCATCHABLE = -1;
+export const UNCATCHABLE = -1;
 
 /** Unwinds L up to the driver. The reason is kept by the caller (Host.abort). */
 export function throwUncatchable(L: LuaState): never {

@@ -1,7 +1,7 @@
 /**
  * Types of the part of fengari 0.1.5 in use. fengari ships none.
  *
- * The internals (`fengari/src/*`) are reached by engine.ts, template.ts and script.ts only.
+ * The internals (`fengari/src/*`) are reached through engine.ts only.
  */
 declare module 'fengari' {
   /** A Lua string: bytes. */
@@ -123,6 +123,11 @@ declare module 'fengari' {
   }
 
   /** The modules under fengari/src, as far as they are in use. */
+  /** A stream of bytes; -1 at its end. */
+  export interface ParserStream {
+    zgetc(): number;
+  }
+
   export interface Internals {
     lobject: {
       TValue: new (type: number, value: unknown) => TValue;
@@ -164,7 +169,33 @@ declare module 'fengari' {
       getCMode(opcode: number): number;
       getOpMode(opcode: number): number;
     };
-    ldo: { luaD_throw(L: LuaState, status: number): never };
+    ldo: {
+      luaD_throw(L: LuaState, status: number): never;
+      /** Returns the status; after an error the message lies at `bottom`, the top of the stack. */
+      luaD_pcall(
+        L: LuaState,
+        call: (L: LuaState, data: unknown) => void,
+        data: unknown,
+        bottom: number,
+        handler: number,
+      ): number;
+    };
+    lparser: {
+      Dyndata: new () => object;
+      /** Ours: leaves the main closure on the stack, see engine-parser.ts. */
+      luaY_steps(
+        L: LuaState,
+        z: ParserStream,
+        buffer: object,
+        dyndata: object,
+        chunkName: LuaString,
+        first: number,
+      ): Generator<undefined, LClosure, undefined>;
+    };
+    lzio: {
+      MBuffer: new () => object;
+      ZIO: new (L: LuaState, reader: () => LuaString | null, data: { readonly due: boolean }) => ParserStream;
+    };
     lfunc: { Proto: { prototype: object } };
     lstring: {
       TString: new (L: LuaState | null, bytes: LuaString) => TString;
@@ -206,6 +237,7 @@ declare module 'fengari' {
     allowhook: number;
     status: number;
     nny: number;
+    errfunc: number;
     hookmask: number;
     basehookcount: number;
     hookcount: number;

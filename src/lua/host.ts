@@ -70,17 +70,13 @@ export interface Host {
    */
   charge(L: LuaState, steps: number): void;
   /**
-   * As charge, for work that cannot be left in the middle but has a bound of its own, such as compiling: it is charged
-   * to the CPU budget only, where charge also ends what keeps others from their turn for more than some 20 ms. `begins`
-   * where such work begins: more of it than one in a row, where others cannot have their turn, is ended as well.
-   */
-  chargeBounded(L: LuaState, steps: number, begins: boolean): void;
-  /**
    * To be called by such a function where it can be left: when the time slice is over, others have their turn, and
    * `resume` is called with `context` afterwards, with the function's stack as it is; else this returns and the function
    * goes on.
    */
   giveWay(L: LuaState, context: unknown, resume: Continuation): void;
+  /** Whether the time slice is over. */
+  readonly sliceOver: boolean;
   /**
    * Suspends the running callback until `start()`'s promise settles, then pushes its results on L by `push` and
    * returns their number; a rejection becomes a Lua error with its message. To be used as `return host.wait(...)` in a

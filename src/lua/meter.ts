@@ -13,7 +13,7 @@ const HOLD_MS = 13;
  * What counts of the time between two looks there, some 0.1 ms: the collector at work and code that is compiled for the
  * first time are not the callback's doing.
  */
-const HOLD_STEP_MS = 1;
+const HOLD_STEP_MS = 3;
 /** Looking at the heap costs 0.2 µs, so only at every tenth check. */
 const CHECKS_PER_HEAP_LOOK = 10;
 /** New strings are looked at sooner: a few can be a gigabyte. */
@@ -55,8 +55,6 @@ export class Meter {
   #held = 0;
   #heldLook = 0;
   #heldCpu = 0;
-  /** Milliseconds of work with a bound of its own since then, that has not been held against the callback yet. */
-  #bounded = 0;
   /** When the callback last began to run in a turn of the event loop of its own. */
   #turnStart = 0;
 
@@ -98,7 +96,6 @@ export class Meter {
     if (!Number.isNaN(this.#memoryStart)) this.#memoryOfOthers += memoryInUse() - this.#memoryLeft;
     this.#sliceOver = false;
     this.#held = 0;
-    this.#bounded = 0;
   }
 
   /** Whether the callback has had so much of this turn of the event loop, waits included, that others should have theirs. */
@@ -117,12 +114,8 @@ export class Meter {
     return this.#sliceOver;
   }
 
-  /**
-   * Looks at the clock, and at the memory now and then; what is overrun, if anything.
-   *
-   * @param holds false for work that has a bound of its own and may keep others waiting up to it
-   */
-  check(holds = true): Overrun | null {
+  /** Looks at the clock, and at the memory now and then; what is overrun, if anything. */
+  check(): Overrun | null {
     const now = performance.now();
     if (Number.isNaN(this.#cpuStart)) {
       this.#firstCheck = now;
@@ -130,9 +123,7 @@ export class Meter {
     }
     if (Number.isNaN(this.#memoryStart)) this.#memoryStart = memoryInUse();
     if (this.#sliceOver) {
-      const step = Math.min(now - this.#heldLook, HOLD_STEP_MS);
-      if (holds) this.#held += step;
-      else this.#bounded += step;
+      this.#held += Math.min(now - this.#heldLook, HOLD_STEP_MS);
       this.#heldLook = now;
     } else if (now - this.#start > SLICE_MS) {
       this.#sliceOver = true;
@@ -148,12 +139,6 @@ export class Meter {
     if (this.#held > HOLD_MS && processCpu() - this.#heldCpu > HOLD_MS) return HELD;
     if (now > this.#deadline) return DEADLINE;
     return ++this.#checks % CHECKS_PER_HEAP_LOOK === 0 ? this.#checkHeap() : null;
-  }
-
-  /** Such work is to follow what there was of it in this stretch, which is held against the callback from here on. */
-  holdBounded(): void {
-    this.#held += this.#bounded;
-    this.#bounded = 0;
   }
 
   /** A string of so many bytes is made; what is overrun, if anything. */

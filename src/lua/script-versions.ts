@@ -67,7 +67,8 @@ export class ScriptVersions {
 
   /** The version for a new session: costs one stat as long as nothing was edited. */
   choose(): Choice | Promise<Choice> {
-    const current = this.#file.current();
+    const current = this.#file.latest();
+    if (current instanceof Promise) return current.then(() => this.choose());
     const judgement = this.#judgement;
     if (judgement?.current === current) {
       if (this.#isRetrialDue(judgement)) this.#judge(current);
@@ -79,10 +80,10 @@ export class ScriptVersions {
 
   /** Tries the file as it is now, whether it was edited or not. */
   async examine(): Promise<Judgement> {
-    const current = this.#file.current();
+    const current = await this.#file.latest();
     const trial = current.script ? await this.#settings.tryOut(current.script) : failureOf(current);
     const judgement = this.#judgementOf(current, trial);
-    if (this.#file.current() === current) this.#keep(judgement);
+    if (this.#file.latest() === current) this.#keep(judgement);
     return judgement;
   }
 
@@ -90,7 +91,11 @@ export class ScriptVersions {
   trust(hash: string, source: Uint8Array | undefined): void {
     this.#trusted = hash;
     // This process knows that version too, then: when the file goes missing again, that is news here as well.
-    const now = this.#file.current();
+    const now = this.#file.latest();
+    if (now instanceof Promise) {
+      void now.then(() => this.trust(hash, source));
+      return;
+    }
     if (now.script?.hash === hash && now !== this.#judgement?.current) this.#judge(now);
     if (source === undefined || this.#judgement?.current.script?.hash === hash) return;
     this.#lastGood = source;

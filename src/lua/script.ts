@@ -2,11 +2,11 @@
  * A policy script compiled once and shared by all sessions, and the file it comes from, read again when it changed.
  */
 import { createHash } from 'node:crypto';
-import { type BigIntStats, closeSync, constants, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
-import type { LClosure, LuaState, Proto, TString } from 'fengari';
+import { setImmediate } from 'node:timers/promises';
+import type { LClosure, LuaState, LuaString, Proto, TString } from 'fengari';
+import { type Content, EditedFile } from './edited-file.ts';
 import { ascii, internals, latin1Of, lauxlib, lua, nativeErrorHandler } from './engine.ts';
-import { isSame, isYoung } from './file-stamp.ts';
-import { errnoOf, errorText } from './lib/errno.ts';
+import { type LuaInput, Pieces, parse } from './parsing.ts';
 
 export class Script {
   /** Nothing in it changes after compiling, so any number of states may run it. */
@@ -126,34 +126,104 @@ class Compiling {
   nativeError(): void {}
 }
 
+/** A text of which a piece is compiled at a time, which takes some 0.1 to 1 ms. */
+class DuePieces implements LuaInput {
+  static readonly BYTES = 1024;
+  readonly #pieces: Pieces;
+  due = false;
+
+  constructor(text: LuaString) {
+    this.#pieces = new Pieces(text, DuePieces.BYTES);
+  }
+
+  read(): LuaString | null {
+    const piece = this.#pieces.next();
+    this.due = piece !== null;
+    return piece;
+  }
+}
+
+/** What came of compiling: `problem` is `file:line: message`, as latin1 text. */
+export type Compiled =
+  | { readonly script: Script; readonly problem?: undefined }
+  | { readonly script?: undefined; readonly problem: string };
+
+/** Lua source on its way to a script. */
+export class Compilation {
+  /** Bytes compiled by one call of advance(), about. */
+  static readonly STEP_BYTES = DuePieces.BYTES;
+  readonly #work: Generator<undefined, Compiled, undefined>;
+  #result: Compiled | undefined;
+
+  /**
+   * @param source the bytes of the file
+   * @param path for messages: the file's name
+   * @param name the same in the file system's bytes
+   */
+  constructor(source: Uint8Array, path: string, name: Uint8Array = Buffer.from(path)) {
+    this.#work = compiling(source, path, name);
+  }
+
+  /** What came of it; undefined before its end. */
+  get result(): Compiled | undefined {
+    return this.#result;
+  }
+
+  /** Goes on for a piece of the text. */
+  advance(): Compiled | undefined {
+    if (this.#result === undefined) this.#result = this.#work.next().value;
+    return this.#result;
+  }
+}
+
+function* compiling(
+  source: Uint8Array,
+  path: string,
+  name: Uint8Array,
+): Generator<undefined, Compiled, undefined> {
+  try {
+    const input = new DuePieces(luaText(source));
+    const L = lauxlib.luaL_newstate();
+    L.l_G.host = new Compiling();
+    lua.lua_atnativeerror(L, nativeErrorHandler);
+    const steps = parse(L, input, new Uint8Array(Buffer.concat([Buffer.from('@'), name])));
+    for (;;) {
+      const { value: status, done } = steps.next();
+      if (done) {
+        if (status === lua.LUA_OK) break;
+        const message = lua.lua_tostring(L, -1);
+        return { problem: message === null ? `${path}: cannot be compiled` : latin1Of(message) };
+      }
+      input.due = false;
+      yield;
+    }
+    const { p: proto } = lua.lua_topointer(L, -1) as LClosure;
+    const hash = createHash('sha256').update(source).digest('hex').slice(0, 12);
+    return { script: new Script(proto, path, hash) };
+  } catch (error) {
+    return { problem: `${path}: ${error instanceof Error ? error.message : String(error)}` };
+  }
+}
+
 /**
- * Compiles Lua source.
+ * Compiles Lua source in one go.
  *
  * @param source the bytes of the file
  * @param path for messages: the file's name
  * @throws ScriptError `file:line: message`, as latin1 text
  */
 export function compile(source: Uint8Array, path: string): Script {
-  let text: Uint8Array;
-  try {
-    text = luaText(source);
-  } catch (error) {
-    throw error instanceof ScriptError ? new ScriptError(`${path}: ${error.message}`) : error;
-  }
-  const L = lauxlib.luaL_newstate();
-  L.l_G.host = new Compiling();
-  lua.lua_atnativeerror(L, nativeErrorHandler);
-  const chunkName = new Uint8Array(Buffer.from(`@${path}`));
-  const status = lauxlib.luaL_loadbufferx(L, text, text.length, chunkName, TEXT_ONLY);
-  if (status !== lua.LUA_OK) {
-    const message = lua.lua_tostring(L, -1);
-    throw new ScriptError(message === null ? `${path}: cannot be compiled` : latin1Of(message));
-  }
-  const closure = lua.lua_topointer(L, -1) as LClosure;
-  return new Script(closure.p, path, createHash('sha256').update(source).digest('hex').slice(0, 12));
+  const { script, problem } = finish(new Compilation(source, path));
+  if (!script) throw new ScriptError(problem);
+  return script;
 }
 
-const TEXT_ONLY: Uint8Array = new Uint8Array(Buffer.from('t'));
+function finish(compilation: Compilation): Compiled {
+  for (;;) {
+    const result = compilation.advance();
+    if (result !== undefined) return result;
+  }
+}
 
 /** Why there is no script; the same object as long as the file stays as it is. */
 export interface ScriptFailure {
@@ -166,102 +236,89 @@ export type CurrentScript =
   | { readonly script: Script; readonly failure?: undefined }
   | { readonly script?: undefined; readonly failure: ScriptFailure };
 
-/** A script file that may be edited at any time. One that was young when it was read is read again, until it has aged. */
+/** How long a script is compiled before others have their turn, in milliseconds. */
+const SLICE_MS = 5;
+
+/** A script file that may be edited at any time. */
 export class ScriptFile {
   readonly path: string;
-  #version = '';
-  /** What the version was made of. */
-  #stats: BigIntStats | undefined;
-  #young = false;
-  #source: Uint8Array | undefined;
+  readonly #file: EditedFile;
+  #content: Content | undefined;
+  /** Of the content; undefined when there is no text. */
+  #compilation: Compilation | undefined;
+  /** What the content is; undefined while it is being compiled. */
   #current: CurrentScript | undefined;
-  readonly #maxBytes: number;
+  #awaited: Promise<CurrentScript> | undefined;
 
-  /** @param maxBytes a longer file is not read */
-  constructor(path: string, maxBytes = MAX_BYTES) {
+  constructor(path: string) {
     this.path = path;
-    this.#maxBytes = maxBytes;
+    this.#file = new EditedFile(path, MAX_BYTES);
   }
 
   /** Of the file as it was last found: another text for each edit. */
   get version(): string {
-    return this.#version;
+    return this.#content?.version ?? '';
   }
 
   /** The bytes that were last read; undefined when the file cannot be read. */
   get source(): Uint8Array | undefined {
-    return this.#source;
+    return this.#content?.bytes;
   }
 
   /**
-   * The script as the file is now: compiled when the file is new or has changed, else the same objects as before. Costs
+   * The script as the file is now: compiled when the file is new or has changed, else the same object as before. Costs
    * one stat.
    */
   current(): CurrentScript {
-    try {
-      const stats = statSync(this.path, { bigint: true });
-      if (stats.size > this.#maxBytes) {
-        throw new ScriptError(`cannot read ${this.path}: longer than ${this.#maxBytes / 1048576} MiB`);
-      }
-      if (this.#current !== undefined && !this.#young && this.#stats && isSame(stats, this.#stats)) {
-        return this.#current;
-      }
-      requireFile(stats, this.path);
-      return this.#read();
-    } catch (error) {
-      return this.#unreadable(error);
+    this.#look();
+    for (;;) {
+      const current = this.#compile(SLICE_MS);
+      if (current !== undefined) return current;
     }
   }
 
-  #read(): CurrentScript {
-    const descriptor = openSync(this.path, constants.O_RDONLY | constants.O_NONBLOCK);
-    let source: Buffer;
-    let stats: BigIntStats;
-    try {
-      stats = fstatSync(descriptor, { bigint: true });
-      source = readFileSync(descriptor);
-    } finally {
-      closeSync(descriptor);
+  /** The same; a promise where compiling takes longer than a few milliseconds: others have their turn meanwhile. */
+  latest(): CurrentScript | Promise<CurrentScript> {
+    this.#look();
+    if (this.#current === undefined && this.#awaited !== undefined) return this.#awaited;
+    const current = this.#compile(SLICE_MS);
+    if (current !== undefined) return current;
+    this.#awaited = this.#compileInTurns();
+    return this.#awaited;
+  }
+
+  #look(): void {
+    const content = this.#file.content();
+    if (content === this.#content) return;
+    this.#content = content;
+    this.#current = undefined;
+    this.#awaited = undefined;
+    if (content.bytes !== undefined) {
+      this.#compilation = new Compilation(content.bytes, this.path);
+      return;
     }
-    const version = versionOf(stats, this.path);
-    this.#stats = stats;
-    this.#young = isYoung(stats);
-    const same =
-      this.#source !== undefined && this.#source.length === source.length && source.equals(this.#source);
-    if (this.#current !== undefined && version === this.#version && same) return this.#current;
-    this.#version = version;
-    this.#source = source;
-    this.#current = compiled(source, this.path, version);
+    const message = `cannot read ${this.path}: ${content.problem.reason}`;
+    this.#compilation = undefined;
+    this.#current = { failure: { message, version: message } };
+  }
+
+  /** Compiles for so long at most; undefined when more is to be done. */
+  #compile(ms: number): CurrentScript | undefined {
+    const end = performance.now() + ms;
+    while (this.#current === undefined) {
+      const result = this.#compilation?.advance();
+      if (result?.script) this.#current = result;
+      else if (result) this.#current = { failure: { message: result.problem, version: this.version } };
+      else if (performance.now() > end) break;
+    }
     return this.#current;
   }
 
-  #unreadable(error: unknown): CurrentScript {
-    const reason =
-      error instanceof ScriptError ? error.message : `cannot read ${this.path}: ${errorText(errnoOf(error))}`;
-    if (this.#current?.failure?.message === reason) return this.#current;
-    this.#version = reason;
-    this.#stats = undefined;
-    this.#source = undefined;
-    this.#young = false;
-    this.#current = { failure: { message: reason, version: reason } };
-    return this.#current;
+  async #compileInTurns(): Promise<CurrentScript> {
+    for (;;) {
+      await setImmediate();
+      const current = this.#compile(SLICE_MS);
+      if (current !== undefined) return current;
+    }
   }
-}
-
-function compiled(source: Uint8Array, path: string, version: string): CurrentScript {
-  try {
-    return { script: compile(source, path) };
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    return { failure: { message: error instanceof ScriptError ? message : `${path}: ${message}`, version } };
-  }
-}
-
-function requireFile(stats: BigIntStats, path: string): void {
-  if (!stats.isFile()) throw new ScriptError(`cannot read ${path}: not a regular file`);
-}
-
-function versionOf(stats: BigIntStats, path: string): string {
-  requireFile(stats, path);
-  return `${stats.dev}-${stats.ino}-${stats.size}-${stats.mtimeNs}-${stats.ctimeNs}`;
 }

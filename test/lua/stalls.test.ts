@@ -63,6 +63,20 @@ const suspended: Record<string, string> = {
     'coroutine.wrap(function() while true do pcall(known, "x") end end)()',
   'the lines of a function': `local function f() ${'x = 1\n'.repeat(13_000)} end
     while true do debug.getinfo(f, "L") end`,
+  'a long chunk of statements': 'local s = ("a=b<c "):rep(170000) while true do assert(load(s)) end',
+  'a long chunk of one table':
+    'local s = "return {" .. ("{1,2,3},"):rep(120000) .. "}" while true do assert(load(s)) end',
+  'a long chunk of one operand': 'local s = "return a" .. (".b"):rep(500000) while true do load(s) end',
+  'a long chunk of one expression': 'local s = "return a" .. ("+b"):rep(500000) while true do load(s) end',
+  'a long chunk of empty lines': 'local s = ("\\n"):rep(1000000) while true do load(s) end',
+  'a long chunk in a coroutine':
+    'local s = ("a=b<c "):rep(170000) coroutine.wrap(function() while true do pcall(load, s) end end)()',
+  'files that are compiled': `local name, s, n = os.tmpname(), ("a=b<c "):rep(170000), 0
+    while true do
+      n = n + 1
+      local f = io.open(name, "w") f:write(s, "--", n) f:close()
+      f = loadfile(name) os.remove(name) assert(f)
+    end`,
   'lines to the log': 'local s = ("\\n"):rep(5e6 // 1 | 0) while true do print(s) end',
 };
 
@@ -85,19 +99,42 @@ const held: Record<string, string> = {
     'xpcall(error, function() local s = ("x = 1 "):rep(9000) while true do load(s) end end)',
   'a chunk with many jumps to one place':
     'local s = ("goto x "):rep(9000) .. "::x::" while true do load(s) end',
-  'a chunk with a long list of jumps':
-    'local s = "return a" .. (" or a"):rep(12000) while true do load(s) end',
+  'a long chunk with many jumps to one place':
+    'local s = ("goto x "):rep(1e5 // 1 | 0) .. "::x::" while true do load(s) end',
 };
 
 /** Refused: no script needs them. */
 const refused: Record<string, { readonly source: string; readonly message: RegExp }> = {
   'a chunk to compile': {
     source: 'return load(("x = 1 "):rep(1e6 // 1 | 0))',
-    message: /^nil chunk longer than 96 KiB: put it into a file and use dofile$/,
+    message: /^nil chunk longer than 1024 KiB$/,
   },
   'a chunk in pieces': {
-    source: 'return load(function() return "x = 1 " end)',
-    message: /^nil chunk longer than 96 KiB: put it into a file and use dofile$/,
+    source: 'local s = ("x = 1 "):rep(1000) return load(function() return s end)',
+    message: /^nil chunk longer than 1024 KiB$/,
+  },
+  'a chunk that an error handler compiles': {
+    source: 'return xpcall(error, function() return select(2, load(("x = 1 "):rep(3000))) end)',
+    message:
+      /^false chunk longer than 16 KiB where other sessions cannot have their turn \(in an error handler, or/,
+  },
+  'a file that an error handler compiles': {
+    source: `local name = os.tmpname()
+      local f = io.open(name, "w") f:write(("x = 1 "):rep(3000)) f:close()
+      local _, message = xpcall(error, function() return select(2, loadfile(name)) end)
+      assert(loadfile(name))
+      local _, loaded = xpcall(error, function() return type(loadfile(name)) end)
+      os.remove(name)
+      return message, loaded`,
+    message: /^cannot load \S+: longer than 16 KiB where other sessions .* function$/,
+  },
+  'a token': {
+    source: 'return load("return [[" .. ("x"):rep(300000) .. "]]")',
+    message: /^nil \[string ".*"\]:1: lexical element too long/,
+  },
+  'a nest that is parsed in several stretches': {
+    source: 'return load("return " .. ("{" .. ("1,"):rep(500)):rep(250))',
+    message: /^nil \[string ".*"\]:1: too many C levels \(limit is 200\) in main function near/,
   },
   'a pattern': {
     source: 'return pcall(string.match, "b", ("a"):rep(1e6 // 1 | 0))',

@@ -7,8 +7,9 @@
  */
 import type { LuaFunction, LuaState, LuaString } from 'fengari';
 import { ascii, bytesOf, latin1Of, lauxlib, lua } from '../engine.ts';
-import { LONGEST_CHUNK, loadText, TOO_LONG } from './load-text.ts';
+import { LONGEST_CHUNK, loadText } from './load-text.ts';
 import { pushFile } from './source-files.ts';
+import { type Call, runSteps, type Steps } from './steps.ts';
 
 const MULTRET = -1;
 
@@ -41,7 +42,6 @@ const xpcall: LuaFunction = (L) => {
 };
 
 const TEXT = ascii('t');
-const CHUNK_TOO_LONG = `chunk ${TOO_LONG}: put it into a file and use dofile`;
 
 /** The result of a load with `status`: the function with its environment from `env` (0: none given), or nil, message. */
 function finishLoad(L: LuaState, status: number, env: number): number {
@@ -67,8 +67,24 @@ function refuse(L: LuaState, message: string): number {
 const allowsText = (mode: LuaString): boolean => latin1Of(mode).includes('t');
 const notText = (mode: LuaString): string => `attempt to load a text chunk (mode is '${latin1Of(mode)}')`;
 
+const load: LuaFunction = (L) => {
+  const text = lua.lua_tostring(L, 1);
+  const mode = lauxlib.luaL_optstring(L, 3, TEXT);
+  const env = lua.lua_isnone(L, 4) ? 0 : 4;
+  if (!allowsText(mode)) return refuse(L, notText(mode));
+  if (text !== null) return runSteps(L, loadChunk(L, text, lauxlib.luaL_optstring(L, 2, text), env));
+  const chunkName = lauxlib.luaL_optstring(L, 2, ascii('=(load)'));
+  lauxlib.luaL_checktype(L, 1, lua.LUA_TFUNCTION);
+  lua.lua_settop(L, 4);
+  return collect(L, new Collection(chunkName, env));
+};
+
+function* loadChunk(L: LuaState, text: LuaString, chunkName: LuaString, env: number): Steps {
+  return finishLoad(L, yield* loadText(L, text, chunkName), env);
+}
+
 /** A chunk that a function of the script hands out in pieces, which is asked for all of them before they are compiled. */
-class Pieces {
+class Collection {
   readonly chunkName: LuaString;
   readonly env: number;
   readonly pieces: LuaString[] = [];
@@ -80,24 +96,7 @@ class Pieces {
   }
 }
 
-const load: LuaFunction = (L) => {
-  const text = lua.lua_tostring(L, 1);
-  const mode = lauxlib.luaL_optstring(L, 3, TEXT);
-  const env = lua.lua_isnone(L, 4) ? 0 : 4;
-  if (!allowsText(mode)) return refuse(L, notText(mode));
-  if (text !== null) return loadChunk(L, text, lauxlib.luaL_optstring(L, 2, text), env);
-  const chunkName = lauxlib.luaL_optstring(L, 2, ascii('=(load)'));
-  lauxlib.luaL_checktype(L, 1, lua.LUA_TFUNCTION);
-  lua.lua_settop(L, 4);
-  return collect(L, new Pieces(chunkName, env));
-};
-
-function loadChunk(L: LuaState, text: LuaString, chunkName: LuaString, env: number): number {
-  if (text.length > LONGEST_CHUNK) return refuse(L, CHUNK_TOO_LONG);
-  return finishLoad(L, loadText(L, text, chunkName), env);
-}
-
-function collect(L: LuaState, job: Pieces): number {
+function collect(L: LuaState, job: Collection): number {
   for (;;) {
     lua.lua_pushvalue(L, 1);
     const results = take(L, lua.lua_pcallk(L, 0, 1, 0, job, resumeCollect), job);
@@ -106,10 +105,10 @@ function collect(L: LuaState, job: Pieces): number {
 }
 
 const resumeCollect = (L: LuaState, status: number, job: unknown): number =>
-  job instanceof Pieces ? (take(L, status, job) ?? collect(L, job)) : 0;
+  job instanceof Collection ? (take(L, status, job) ?? collect(L, job)) : 0;
 
 /** Takes the piece on top of the stack; the number of load's results when it was the last, or an error. */
-function take(L: LuaState, status: number, job: Pieces): number | null {
+function take(L: LuaState, status: number, job: Collection): number | null {
   if (status !== lua.LUA_OK && status !== lua.LUA_YIELD) return finishLoad(L, status, 0);
   const isEnd = lua.lua_isnil(L, -1);
   const piece = isEnd || !lua.lua_isstring(L, -1) ? null : lua.lua_tostring(L, -1);
@@ -121,20 +120,13 @@ function take(L: LuaState, status: number, job: Pieces): number | null {
     );
   }
   lua.lua_pop(L, 1);
-  if (piece === null || piece.length === 0) {
-    return loadChunk(L, new Uint8Array(Buffer.concat(job.pieces)), job.chunkName, job.env);
+  if (piece !== null && piece.length > 0) {
+    job.pieces.push(piece);
+    job.length += piece.length;
+    if (job.length <= LONGEST_CHUNK) return null;
   }
-  job.length += piece.length;
-  job.pieces.push(piece);
-  return job.length > LONGEST_CHUNK ? refuse(L, CHUNK_TOO_LONG) : null;
-}
-
-/** Loads a file of Lua text: a function on the stack and LUA_OK, or a message and another status. */
-export function loadFile(L: LuaState, name: LuaString): number {
-  const problem = pushFile(L, name);
-  if (problem === null) return lua.LUA_OK;
-  lua.lua_pushstring(L, bytesOf(problem));
-  return lua.LUA_ERRSYNTAX;
+  const text = new Uint8Array(Buffer.concat(job.pieces));
+  return runSteps(L, loadChunk(L, text, job.chunkName, job.env));
 }
 
 const NO_NAME = 'cannot read stdin: a policy has no standard input';
@@ -143,23 +135,34 @@ const loadfile: LuaFunction = (L) => {
   if (lua.lua_isnoneornil(L, 1)) return refuse(L, NO_NAME);
   const name = lauxlib.luaL_checkstring(L, 1);
   const mode = lauxlib.luaL_optstring(L, 2, TEXT);
-  const env = lua.lua_isnone(L, 3) ? 0 : 3;
-  const problem = pushFile(L, name);
+  return runSteps(L, loadFile(L, name, mode, lua.lua_isnone(L, 3) ? 0 : 3));
+};
+
+function* loadFile(L: LuaState, name: LuaString, mode: LuaString, env: number): Steps {
+  const problem = yield* pushFile(L, name);
   if (problem !== null && (allowsText(mode) || problem.startsWith('cannot '))) return refuse(L, problem);
   if (!allowsText(mode)) return refuse(L, notText(mode));
   return finishLoad(L, lua.LUA_OK, env);
-};
+}
 
 const dofile: LuaFunction = (L) => {
   if (lua.lua_isnoneornil(L, 1)) return lauxlib.luaL_error(L, ascii(NO_NAME));
   const name = lauxlib.luaL_checkstring(L, 1);
   lua.lua_settop(L, 1);
-  if (loadFile(L, name) !== lua.LUA_OK) return lua.lua_error(L);
-  lua.lua_callk(L, 0, MULTRET, 0, finishDofile);
-  return finishDofile(L);
+  return runSteps(L, runFile(L, name));
 };
 
-const finishDofile = (L: LuaState): number => lua.lua_gettop(L) - 1;
+const RUN: Call = { args: 0, results: MULTRET };
+
+function* runFile(L: LuaState, name: LuaString): Steps {
+  const problem = yield* pushFile(L, name);
+  if (problem !== null) {
+    lua.lua_pushstring(L, bytesOf(problem));
+    return lua.lua_error(L);
+  }
+  yield RUN;
+  return lua.lua_gettop(L) - 1;
+}
 
 /** Puts the functions into the globals in place of the base library's. */
 export function installGuard(L: LuaState): void {

@@ -12,6 +12,7 @@ import { Template } from '../template.ts';
 import { fieldOf, globalsOf, setField, tableOf, textValue } from '../values.ts';
 import { checkCString, cString, raise, setTextField } from './arguments.ts';
 import { pushFile } from './source-files.ts';
+import { runSteps, type Steps } from './steps.ts';
 
 function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
@@ -84,8 +85,8 @@ function package_loadlib(L: LuaState): number {
 }
 
 /** Pushes the compiled file and its name, or raises an error. */
-function pushModule(L: LuaState, name: string, file: string): number {
-  const problem = pushFile(L, bytesOf(file));
+function* pushModule(L: LuaState, name: string, file: string): Steps {
+  const problem = yield* pushFile(L, bytesOf(file));
   if (problem !== null) raise(L, `error loading module '${name}' from file '${file}':\n\t${problem}`);
   lua.lua_pushstring(L, Buffer.from(file, 'latin1'));
   return 2;
@@ -97,7 +98,7 @@ function searchLua(L: LuaState): number {
   lua.lua_getfield(L, lua.lua_upvalueindex(1), ascii('path'));
   const path = lua.lua_tostring(L, -1) ?? raise(L, "'package.path' must be a string");
   const found = searchPath(L, name, latin1(path), '.', '/');
-  if ('file' in found) return pushModule(L, name, found.file);
+  if ('file' in found) return runSteps(L, pushModule(L, name, found.file));
   lua.lua_pushstring(L, Buffer.from(found.tried, 'latin1'));
   return 1;
 }
