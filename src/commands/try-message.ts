@@ -38,7 +38,9 @@ export function envelopeOf({ from, to }: TryPlan, content: Buffer): TryEnvelope 
     for (const wanted of names) {
       const found = headers
         .filter(({ name }) => name.toLowerCase() === wanted)
-        .flatMap(({ value }) => parseMailboxes(value).flatMap(({ addr }) => (addr === '' ? [] : [addr])));
+        .flatMap(({ value }) =>
+          [...parseMailboxes(value)].flat().flatMap(({ addr }) => (addr === '' ? [] : [addr])),
+        );
       if (found.length > 0) return found;
     }
     return [];

@@ -13,6 +13,7 @@ import type { LuaFunction, LuaState } from 'fengari';
 import { SMFIF } from '../../milter/constants.ts';
 import { ascii, latin1Of, lauxlib, lua } from '../engine.ts';
 import { hostOf } from '../host.ts';
+import { runSteps, type Steps } from '../lib/steps.ts';
 import { pushArray, pushLatin1 } from '../values.ts';
 import { complain, edit, editsOf } from './edit-link.ts';
 import { type Complaint, fieldOf, fieldOfLine, type HeaderField, nameComplaint } from './header-syntax.ts';
@@ -21,6 +22,8 @@ import type { MessageHeaders } from './message-headers.ts';
 
 /** Work in steps of Host.charge() for each byte of a value that is decoded or parsed. */
 const STEPS_PER_BYTE = 50;
+/** The same for each mailbox that is found. */
+const STEPS_PER_MAILBOX = 500;
 
 /**
  * header.add(line) or header.add(name, value): adds a header at the end. A line keeps what stands after its colon byte
@@ -108,11 +111,16 @@ function get(L: LuaState): number {
 /** header.all(name): the values of all headers of that name as header.get() gives them, an empty array without any. */
 function all(L: LuaState): number {
   const headers = headersFor(L);
-  const values = headers.values(checkName(L, 1));
-  pushArray(
-    L,
-    values.map((value) => decodeHeader(charged(L, value))),
-  );
+  return runSteps(L, pushAll(L, headers.values(checkName(L, 1))));
+}
+
+function* pushAll(L: LuaState, values: readonly string[]): Steps {
+  const texts: string[] = [];
+  for (const value of values) {
+    texts.push(decodeHeader(charged(L, value)));
+    yield 'pause';
+  }
+  pushArray(L, texts);
   return 1;
 }
 
@@ -123,18 +131,25 @@ function all(L: LuaState): number {
  */
 function addr(L: LuaState): number {
   const headers = headersFor(L);
-  const values = headers.values(checkName(L, 1));
+  return runSteps(L, pushMailboxes(L, headers.values(checkName(L, 1))));
+}
+
+function* pushMailboxes(L: LuaState, values: readonly string[]): Steps {
   lua.lua_newtable(L);
   let count = 0;
   for (const value of values) {
-    for (const mailbox of parseMailboxes(charged(L, value))) {
-      lua.lua_createtable(L, 0, 4);
-      for (const [field, text] of Object.entries(mailbox)) {
-        pushLatin1(L, text);
-        lua.lua_setfield(L, -2, ascii(field));
+    for (const mailboxes of parseMailboxes(charged(L, value))) {
+      for (const mailbox of mailboxes) {
+        lua.lua_createtable(L, 0, 4);
+        for (const [field, text] of Object.entries(mailbox)) {
+          pushLatin1(L, text);
+          lua.lua_setfield(L, -2, ascii(field));
+        }
+        count += 1;
+        lua.lua_rawseti(L, -2, count);
+        hostOf(L).charge(L, STEPS_PER_MAILBOX);
       }
-      count += 1;
-      lua.lua_rawseti(L, -2, count);
+      yield 'pause';
     }
   }
   return 1;

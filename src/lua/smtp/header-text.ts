@@ -35,24 +35,32 @@ export function decodeHeader(value: string): string {
   return trim(decoded(trim(unfold(value))));
 }
 
+/** Of a list, parsed at a time: some 0.5 ms of work. */
+const PART_CHARS = 1024;
+
 /**
- * The mailboxes of an address list such as From or To, members of groups included.
+ * The mailboxes of an address list such as From or To, members of groups included; those of some addresses at a time.
  *
  * @param value as for decodeHeader
+ * @param partChars length above which a list is cut
  */
-export function parseMailboxes(value: string): Mailbox[] {
+export function* parseMailboxes(
+  value: string,
+  partChars = PART_CHARS,
+): Generator<Mailbox[], void, undefined> {
   const hidden = new Shield();
-  const list = hidden.shield(escapeBytes(unfold(value)));
-  return addressParser(list, { flatten: true }).map(({ name, address = '' }) => {
-    const addr = unescapeBytes(hidden.reveal(address.replace(/^@[^:]*:/, ''), 'raw'));
-    const at = addr.lastIndexOf('@');
-    return {
-      name: trim(decoded(unescapeBytes(hidden.reveal(name, 'meant')))),
-      addr,
-      user: at < 0 ? addr : addr.slice(0, at),
-      domain: at < 0 ? '' : addr.slice(at + 1).replace(/[A-Z]+/g, (letters) => letters.toLowerCase()),
-    };
-  });
+  for (const part of hidden.shield(escapeBytes(unfold(value)), partChars)) {
+    yield addressParser(part, { flatten: true }).map(({ name, address = '' }) => {
+      const addr = unescapeBytes(hidden.reveal(address.replace(/^@[^:]*:/, ''), 'raw'));
+      const at = addr.lastIndexOf('@');
+      return {
+        name: trim(decoded(unescapeBytes(hidden.reveal(name, 'meant')))),
+        addr,
+        user: at < 0 ? addr : addr.slice(0, at),
+        domain: at < 0 ? '' : addr.slice(at + 1).replace(/[A-Z]+/g, (letters) => letters.toLowerCase()),
+      };
+    });
+  }
 }
 
 function unfold(value: string): string {
@@ -83,11 +91,15 @@ function decoded(text: string): string {
 const Q_WORD = /=\?[^?\s]+\?[Qq]\?[^?]*\?=/g;
 
 function escapeBytes(latin1: string): string {
-  return latin1.replace(/[\x80-\xff]/g, (byte) => String.fromCharCode(0xdc00 + byte.charCodeAt(0)));
+  if (!/[\x80-\xff]/.test(latin1)) return latin1;
+  const units = Buffer.from(latin1, 'utf16le');
+  for (let i = 0; i < units.length; i += 2) if ((units[i] ?? 0) >= 0x80) units[i + 1] = 0xdc;
+  return units.toString('utf16le');
 }
 
 /** UTF-8 bytes, as latin1, with lone surrogates turned back into the bytes they stand for. */
 function unescapeBytes(text: string): string {
+  if (!/[^\0-\x7f\udc80-\udcff]/.test(text)) return bytesBehind(text);
   return text.replace(/[^\0-\x7f]+/g, (run) =>
     run
       .split(/([\udc80-\udcff]+)/u) // With the flag u, halves of a pair do not match.
@@ -96,8 +108,12 @@ function unescapeBytes(text: string): string {
   );
 }
 
-function bytesBehind(surrogates: string): string {
-  return surrogates.replace(/./g, (char) => String.fromCharCode(char.charCodeAt(0) - 0xdc00));
+/** Of text in which nothing but ASCII and lone surrogates stands. */
+function bytesBehind(text: string): string {
+  if (!/[^\0-\x7f]/.test(text)) return text;
+  const units = Buffer.from(text, 'utf16le');
+  for (let i = 1; i < units.length; i += 2) units[i] = 0;
+  return units.toString('utf16le');
 }
 
 /** What stands for the first hidden piece, the second, ...: characters that escaped bytes never are. */
@@ -114,9 +130,12 @@ interface Piece {
 class Shield {
   readonly #pieces: Piece[] = [];
 
-  /** The list with a stand-in for each piece that the parser is not to look into. */
-  shield(list: string): string {
-    const out: string[] = [];
+  /**
+   * The list with a stand-in for each piece that the parser is not to look into, in parts that are lists themselves: a
+   * long one is cut between two addresses or groups. Pieces are known until the next part is asked for.
+   */
+  *shield(list: string, partChars: number): Generator<string, void, undefined> {
+    let out: string[] = [];
     let inAngle = false;
     let inGroup = false;
     for (let i = 0; i < list.length; ) {
@@ -133,7 +152,12 @@ class Shield {
       if (char === '<') inAngle = true;
       else if (char === '>') inAngle = false;
       else if (char === ';') inGroup = false;
-      if (char === ':' && !inAngle) {
+      if ((char === ',' || char === ';') && !inAngle && !inGroup && out.length > partChars) {
+        if (char === ';') out.push(char); // The end of a group, perhaps.
+        yield out.join('');
+        out = [];
+        this.#pieces.length = 0;
+      } else if (char === ':' && !inAngle) {
         // Groups do not nest; the parser would follow them to any depth.
         out.push(inGroup ? ' ' : char);
         inGroup = true;
@@ -141,7 +165,7 @@ class Shield {
         out.push(char);
       }
     }
-    return out.join('');
+    yield out.join('');
   }
 
   /** `text` with the pieces in the place of their stand-ins. */

@@ -2,7 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { decodeHeader, parseMailboxes } from '../../../src/lua/smtp/header-text.ts';
+import { decodeHeader, type Mailbox, parseMailboxes } from '../../../src/lua/smtp/header-text.ts';
+
+const mailboxesIn = (value: string, partChars?: number): Mailbox[] =>
+  [...parseMailboxes(value, partChars)].flat();
 
 /** Bytes of UTF-8 text, one character each. */
 const utf8 = (text: string) => Buffer.from(text).toString('latin1');
@@ -87,7 +90,7 @@ for (const [list, mailboxes] of [
   [' Foo <foo@bar.example', [mailbox('foo@bar.example', 'Foo')]],
   [' A <a@b.example> <c@d.example>', [mailbox('a@b.example', 'A c@d.example')]],
 ] as const) {
-  test(`addresses of ${JSON.stringify(list)}`, () => assert.deepEqual(parseMailboxes(list), mailboxes));
+  test(`addresses of ${JSON.stringify(list)}`, () => assert.deepEqual(mailboxesIn(list), mailboxes));
 }
 
 const byte = fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code));
@@ -120,7 +123,7 @@ test('no value makes decoding or parsing throw, and bytes stay bytes without CR,
       const value = parts.join('');
       for (const text of [
         decodeHeader(value),
-        ...parseMailboxes(value).flatMap((m) => Object.values<string>({ ...m })),
+        ...mailboxesIn(value).flatMap((m) => Object.values<string>({ ...m })),
       ]) {
         assert.match(text, /^[\0-\xff]*$/);
       }
@@ -135,9 +138,7 @@ test('bytes above 127 come out as they went in', () => {
     fc.property(eight, (codes) => {
       const bytes = String.fromCharCode(...codes);
       assert.equal(decodeHeader(` ${bytes} =?utf-8?Q?x?= ${bytes}`), `${bytes} x ${bytes}`);
-      assert.deepEqual(parseMailboxes(`${bytes} <${bytes}@b.example>`), [
-        mailbox(`${bytes}@b.example`, bytes),
-      ]);
+      assert.deepEqual(mailboxesIn(`${bytes} <${bytes}@b.example>`), [mailbox(`${bytes}@b.example`, bytes)]);
     }),
   );
 });
@@ -155,7 +156,7 @@ test('any list written by the rules is read back', () => {
       const list = entries
         .map(([name, addr, note]) => `${quote(name)} <${addr}> ${comment(note)}`)
         .join(', ');
-      const read = parseMailboxes(list);
+      const read = mailboxesIn(list);
       assert.deepEqual(
         read.map(({ addr }) => addr),
         entries.map(([, addr]) => addr),
@@ -167,11 +168,51 @@ test('any list written by the rules is read back', () => {
   );
 });
 
+test('a list that is cut into parts has the same mailboxes', () => {
+  const token = fc.constantFrom(
+    ...[
+      'a',
+      'b@c.example',
+      '<d@e.example>',
+      '<',
+      '>',
+      ',',
+      ', ',
+      ';',
+      ':',
+      'g:',
+      '(',
+      ')',
+      '(x, y)',
+      '"',
+      '"p, q"',
+      '\\',
+      ' ',
+    ],
+    ...['@', '[', ']', '=?utf-8?Q?m,n?=', '=?utf-8?Q?=3Co=40p=3E?=', '\xe9', '\r\n\t'],
+  );
+  fc.assert(
+    fc.property(fc.array(token, { maxLength: 30 }), (tokens) => {
+      const list = tokens.join('');
+      assert.deepEqual(mailboxesIn(list, 0), mailboxesIn(list, Number.POSITIVE_INFINITY), list);
+    }),
+    { numRuns: 3000 },
+  );
+  const entries = Array.from({ length: 2000 }, (_, i) => `"Doe, ${i}" <u${i}@d.example> (x)`);
+  assert.deepEqual(
+    mailboxesIn(entries.join(', ')).map(({ name, addr }) => `${name} ${addr}`),
+    entries.map((_, i) => `Doe, ${i} u${i}@d.example`),
+  );
+  for (const list of [entries.join(', '), entries.map((entry) => `group: ${entry};`).join('')]) {
+    assert.ok(Math.max(...[...parseMailboxes(list)].map((part) => part.length)) < 200);
+  }
+});
+
 test('the time for a hostile list grows with its length, not faster', () => {
   const size = 100_000;
   for (const unit of ['a:', '(', '"a" ', '<', 'a@b,', '=?', '=?utf-8?Q?a?= ', 'a:"b:c";', '@[', '\\"', ' ']) {
     const start = performance.now();
-    parseMailboxes(unit.repeat(size / unit.length));
+    mailboxesIn(unit.repeat(size / unit.length));
     decodeHeader(unit.repeat(size / unit.length));
     assert.ok(performance.now() - start < 3000, unit);
   }
