@@ -272,7 +272,7 @@ export const OPTION_TABLE = {
   memoryBytes: value(
     'Budgets of a script:',
     'memory-mb',
-    '256',
+    '128',
     megabytes(1, 1_048_576),
     'Memory that one callback may add to the process, in MiB',
   ),

@@ -9,7 +9,7 @@ import { libraries } from './lua/lib/libraries.ts';
 import type { LineWatcher } from './lua/line-hook.ts';
 import { LuaPolicies, type ScriptNotice } from './lua/lua-policies.ts';
 import type { PolicyObserver } from './lua/policy-settings.ts';
-import { ScriptFile } from './lua/script.ts';
+import { ScriptFile } from './lua/script-file.ts';
 import { openActions } from './lua/smtp/actions.ts';
 import { openBody } from './lua/smtp/body-library.ts';
 import { openHeader } from './lua/smtp/header-library.ts';

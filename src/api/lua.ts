@@ -17,11 +17,11 @@ export const luaChapter: Chapter = {
     ),
     note(
       'Turns',
-      'a callback that works long is put aside every 5 ms, so that other sessions are answered. It cannot be put aside in an error handler (of `xpcall`) and in the few functions that a library function calls and waits for (metamethods of what `require`, `os.time` and the `==` of `table.move` look at): what takes more than 18 ms of CPU time there ends the callback, as a budget does. So does a second text that is compiled there.',
+      'a callback that works long is put aside every 5 ms, so that other sessions are answered. It cannot be put aside in an error handler (of `xpcall`) and in the few functions that a library function calls and waits for (metamethods of what `require`, `os.time` and the `==` of `table.move` look at): what takes more than 14 ms of CPU time there ends the callback, as a budget does. So does a second text that is compiled there.',
     ),
     note(
       'Sizes',
-      'have limits, so that no single call keeps others waiting: the stack has 100,000 slots (recursion tens of thousands of calls deep, or so many results of `table.unpack` or `string.byte`), a text for `load` 1 MiB (16 KiB in an error handler), a pattern and `package.path` 64 KiB, a numeral 1 KiB. What remains: where a script fills hundreds of MiB, the collection of garbage stops all sessions of its worker process for up to some 300 ms; with a lower `--memory-mb` it is shorter.',
+      'have limits, so that no single call keeps others waiting: the stack has 100,000 slots (recursion tens of thousands of calls deep, or so many results of `table.unpack` or `string.byte`), a text for `load` 1 MiB (16 KiB in an error handler), a pattern and `package.path` 64 KiB, a numeral 1 KiB. What remains: where a script fills its memory up to `--memory-mb` with small objects, the collection of garbage stops all sessions of its worker process, for about 1 ms for each MiB.',
     ),
     note(
       'Waiting',

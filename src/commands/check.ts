@@ -7,7 +7,7 @@ import { countsOf, formatCounts, formatExcerpt, formatFinding } from '../lint/re
 import { doubleCallback, uncallableCallback } from '../lint/rules/callbacks.ts';
 import { Source } from '../lint/source.ts';
 import { Logger } from '../log.ts';
-import { ScriptFile } from '../lua/script.ts';
+import { ScriptFile } from '../lua/script-file.ts';
 import { EXIT } from '../operator-error.ts';
 import type { Options } from '../option-table.ts';
 import { packagePathOf } from '../options.ts';

@@ -23,7 +23,7 @@ export interface Limits {
 
 export const defaultLimits: Limits = {
   cpuMs: 1000,
-  memoryBytes: 256 * 1024 * 1024,
+  memoryBytes: 128 * 1024 * 1024,
   stringBytes: 32 * 1024 * 1024,
   openFiles: 64,
   writtenBytes: 1024 * 1024 * 1024,

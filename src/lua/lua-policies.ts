@@ -4,6 +4,7 @@
 import type { LuaFunction } from 'fengari';
 import type { Needs, Policy, PolicyFactory, SessionInfo } from '../milter/policy.ts';
 import { BrokenPolicy } from './broken-policy.ts';
+import { compile } from './compilation.ts';
 import { LuaContext, type Outcome } from './context.ts';
 import { definedNames } from './defined-names.ts';
 import type { Limits } from './host.ts';
@@ -13,7 +14,8 @@ import { accountOf, LuaPolicy } from './lua-policy.ts';
 import { needsOf } from './needs.ts';
 import type { CallWatcher, PolicySettings } from './policy-settings.ts';
 import { type RequiredFiles, watchFiles } from './required-files.ts';
-import { compile, type Script, type ScriptFile } from './script.ts';
+import type { Script } from './script.ts';
+import type { ScriptFile } from './script-file.ts';
 import { type Choice, type Judgement, ScriptVersions, type Trial } from './script-versions.ts';
 import { symbolListsFor } from './smtp/macro.ts';
 import { CALLBACK_NAMES, type CallbackName, SmtpTable } from './smtp/table.ts';

@@ -8,7 +8,7 @@ import type { Budget, Limits } from './host.ts';
 /** How long a callback runs before other sessions get their turn. */
 const SLICE_MS = 5;
 /** How much longer it may go on where it cannot be suspended. */
-const HOLD_MS = 13;
+const HOLD_MS = 9;
 /**
  * What counts of the time between two looks there, some 0.1 ms: the collector at work and code that is compiled for the
  * first time are not the callback's doing.
@@ -20,6 +20,9 @@ const CHECKS_PER_HEAP_LOOK = 10;
 const BYTES_PER_HEAP_LOOK = 8 * 1024 * 1024;
 /** Part of V8's heap that must stay free: when it is full the process ends. */
 const HEAP_RESERVE = 0.1;
+/** What is taken for a full heap where V8's is larger, if it is some callbacks' share: to go through more takes seconds. */
+const LARGE_HEAP = 1024 * 1024 * 1024;
+const CALLBACKS_OF_LARGE_HEAP = 4;
 /** Least growth for which a callback is held responsible for a full heap. */
 const HEAP_SHARE = 16 * 1024 * 1024;
 
@@ -168,11 +171,11 @@ export class Meter {
   #checkHeap(): Overrun | null {
     const limit = this.#limits.memoryBytes;
     const growth = this.#growth();
-    if (growth <= this.#collectAt && !(growth > this.#collectFullAt && heapIsFull())) return null;
+    if (growth <= this.#collectAt && !(growth > this.#collectFullAt && heapIsFull(limit))) return null;
     // A collection takes a moment, but only comes after growth that one callback should not cause.
     collectGarbage();
     const live = this.#growth();
-    if (live > limit || (live > HEAP_SHARE && heapIsFull())) {
+    if (live > limit || (live > HEAP_SHARE && heapIsFull(limit))) {
       return { budget: 'memory', message: `memory grew by more than ${Math.floor(limit / 1048576)} MiB` };
     }
     // Not again for every bit more.
@@ -203,9 +206,10 @@ function memoryInUse(): number {
   return used_heap_size + external_memory;
 }
 
-function heapIsFull(): boolean {
+function heapIsFull(limit: number): boolean {
   const { used_heap_size, heap_size_limit } = getHeapStatistics();
-  return used_heap_size > heap_size_limit * (1 - HEAP_RESERVE);
+  const large = Math.max(LARGE_HEAP, CALLBACKS_OF_LARGE_HEAP * limit);
+  return used_heap_size > Math.min(large, heap_size_limit * (1 - HEAP_RESERVE));
 }
 
 let collect: (() => void) | undefined;

@@ -4,7 +4,9 @@
  * Each version is tried once, in a scratch context, before it serves. One that cannot run is served all the same, as the
  * smtpf API has it (each session finds out anew, and its callbacks are skipped), or the last one that could goes on.
  */
-import type { CurrentScript, Script, ScriptFile } from './script.ts';
+
+import type { Script } from './script.ts';
+import type { CurrentScript, ScriptFile } from './script-file.ts';
 
 /** What came of running a version's main chunk in a scratch context. All texts are latin1. */
 export interface Trial {

@@ -8,9 +8,9 @@
  * they do not, `require` is one of them.
  */
 import type { CClosure, LuaFunction, TValue } from 'fengari';
+import { compile } from './compilation.ts';
 import { LuaContext } from './context.ts';
 import { internals } from './engine.ts';
-import { compile } from './script.ts';
 import type { Template } from './template.ts';
 import { fieldOf, globalsOf, tableOf } from './values.ts';
 

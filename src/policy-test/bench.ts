@@ -6,7 +6,7 @@ import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { Logger } from '../log.ts';
 import type { LineWatcher } from '../lua/line-hook.ts';
 import type { OnError } from '../lua/policy-settings.ts';
-import { type CurrentScript, ScriptFile } from '../lua/script.ts';
+import { type CurrentScript, ScriptFile } from '../lua/script-file.ts';
 import type { PolicyFactory } from '../milter/policy.ts';
 import type { Options } from '../option-table.ts';
 import { packagePathOf } from '../options.ts';

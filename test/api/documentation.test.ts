@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { API } from '../../src/api/definition.ts';
 import { generatedParts, withGeneratedParts } from '../../src/api/documentation.ts';
 import { formatReference } from '../../src/api/reference.ts';
-import { compile } from '../../src/lua/script.ts';
+import { compile } from '../../src/lua/compilation.ts';
 import { OPTION_TABLE } from '../../src/option-table.ts';
 
 const README = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');

@@ -5,11 +5,11 @@
  */
 import { readFileSync } from 'node:fs';
 import type { LuaState } from 'fengari';
+import { compile } from '../../src/lua/compilation.ts';
 import { LuaContext } from '../../src/lua/context.ts';
 import { ascii, lua } from '../../src/lua/engine.ts';
 import { libraries } from '../../src/lua/lib/libraries.ts';
 import { withPackagePath } from '../../src/lua/lib/package.ts';
-import { compile } from '../../src/lua/script.ts';
 import { openSmtp } from '../../src/lua/smtp/table.ts';
 import { Template } from '../../src/lua/template.ts';
 import { pushLatin1, readNumber } from '../../src/lua/values.ts';

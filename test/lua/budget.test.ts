@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { compile } from '../../src/lua/compilation.ts';
 import { LuaContext, type Outcome } from '../../src/lua/context.ts';
 import { ascii, lua } from '../../src/lua/engine.ts';
 import { defaultLimits, hostOf } from '../../src/lua/host.ts';
 import { libraries } from '../../src/lua/lib/libraries.ts';
-import { compile } from '../../src/lua/script.ts';
 import { Template } from '../../src/lua/template.ts';
 import { callGlobal, contextOf, evaluate } from '../helpers/lua-context.ts';
 
@@ -102,7 +102,7 @@ describe('a callback over its CPU time ends, by', () => {
       assert.equal(outcome.what, 'cpu');
       assert.match(
         outcome.message,
-        /^test\.lua:\d+: more than (60 ms of CPU time used|18 ms of CPU time used where others .+)$/,
+        /^test\.lua:\d+: more than (60 ms of CPU time used|14 ms of CPU time used where others .+)$/,
       );
       assert.match(outcome.where, /^test\.lua:\d+$/);
       assert.match(outcome.traceback, /^stack traceback:\n\t.*/);
@@ -311,8 +311,8 @@ describe('memory', () => {
     assert.deepEqual(await evaluate(contextOf(strings, limits)), { kind: 'done', value: 'ended' });
   });
 
-  it('has a limit of 256 MiB by default, and CPU time one of a second', () => {
-    assert.equal(defaultLimits.memoryBytes, 256 * 1024 * 1024);
+  it('has a limit of 128 MiB by default, and CPU time one of a second', () => {
+    assert.equal(defaultLimits.memoryBytes, 128 * 1024 * 1024);
     assert.equal(defaultLimits.cpuMs, 1000);
   });
 });

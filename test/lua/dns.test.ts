@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Dns } from '../../src/dns/dns.ts';
+import { compile } from '../../src/lua/compilation.ts';
 import { LuaContext, type Outcome } from '../../src/lua/context.ts';
 import { dnsLibrary } from '../../src/lua/dns-library.ts';
 import { libraries } from '../../src/lua/lib/libraries.ts';
-import { compile } from '../../src/lua/script.ts';
 import { openSmtp } from '../../src/lua/smtp/table.ts';
 import { installWaiting } from '../../src/lua/smtp/waiting.ts';
 import { Template } from '../../src/lua/template.ts';

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { LuaState, LuaTable } from 'fengari';
+import { compile } from '../../src/lua/compilation.ts';
 import { LuaContext } from '../../src/lua/context.ts';
 import { ascii, bytesOf, latin1Of, lauxlib, lua } from '../../src/lua/engine.ts';
 import { libraries } from '../../src/lua/lib/libraries.ts';
-import { compile } from '../../src/lua/script.ts';
 import { Template } from '../../src/lua/template.ts';
 import { fieldOf, globalsOf } from '../../src/lua/values.ts';
 import { contextOf, evaluate, resultOf, template, testLibrary } from '../helpers/lua-context.ts';

@@ -6,11 +6,11 @@
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { compile } from '../../src/lua/compilation.ts';
 import { LuaContext } from '../../src/lua/context.ts';
 import { defaultLimits } from '../../src/lua/host.ts';
 import { libraries } from '../../src/lua/lib/libraries.ts';
 import { withPackagePath } from '../../src/lua/lib/package.ts';
-import { compile } from '../../src/lua/script.ts';
 import { Template } from '../../src/lua/template.ts';
 
 const DRIVER = 'main.lua all.lua'; // The stand-alone interpreter's, and the one that runs all others.

@@ -217,7 +217,7 @@ describe('others have their turn soon after', () => {
       assert.equal(outcome.kind, 'overBudget', JSON.stringify(outcome));
       assert.match(
         outcome.kind === 'overBudget' ? outcome.message : '',
-        /more than (18 ms of CPU time used where others cannot have their turn \(in an error handler, or .*\)|400 ms of CPU time used)$/,
+        /more than (14 ms of CPU time used where others cannot have their turn \(in an error handler, or .*\)|400 ms of CPU time used)$/,
       );
       assert.ok(longest < LONGEST_TURN_MS, `${longest} ms`);
     });

@@ -3,13 +3,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
+import { compile } from '../../src/lua/compilation.ts';
 import type { Outcome } from '../../src/lua/context.ts';
 import { LuaContext } from '../../src/lua/context.ts';
 import { ascii, lua } from '../../src/lua/engine.ts';
 import { hostOf } from '../../src/lua/host.ts';
 import { libraries } from '../../src/lua/lib/libraries.ts';
 import { withPackagePath } from '../../src/lua/lib/package.ts';
-import { compile } from '../../src/lua/script.ts';
 import { Template } from '../../src/lua/template.ts';
 import { callGlobal, contextOf, evaluate, template, testLibrary } from '../helpers/lua-context.ts';
 

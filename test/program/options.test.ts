@@ -357,7 +357,7 @@ describe('precedence', () => {
         maxBodyBytes: 0,
         idleTimeoutMs: 7_210_000,
         cpuMs: 1000,
-        memoryBytes: 256 * 1024 * 1024,
+        memoryBytes: 128 * 1024 * 1024,
         stringBytes: 32 * 1024 * 1024,
         maxFiles: 64,
         writeBytes: 1024 * 1024 * 1024,

@@ -7,7 +7,7 @@
  */
 import type { LuaFunction, LuaState, LuaString } from 'fengari';
 import { ascii, bytesOf, latin1Of, lauxlib, lua } from '../engine.ts';
-import { LONGEST_CHUNK, loadText } from './load-text.ts';
+import { CHUNK_TOO_LONG, LONGEST_CHUNK, loadText } from './load-text.ts';
 import { pushFile } from './source-files.ts';
 import { type Call, runSteps, type Steps } from './steps.ts';
 
@@ -121,9 +121,10 @@ function take(L: LuaState, status: number, job: Collection): number | null {
   }
   lua.lua_pop(L, 1);
   if (piece !== null && piece.length > 0) {
-    job.pieces.push(piece);
     job.length += piece.length;
-    if (job.length <= LONGEST_CHUNK) return null;
+    if (job.length > LONGEST_CHUNK) return refuse(L, CHUNK_TOO_LONG);
+    job.pieces.push(piece);
+    return null;
   }
   const text = new Uint8Array(Buffer.concat(job.pieces));
   return runSteps(L, loadChunk(L, text, job.chunkName, job.env));

@@ -6,6 +6,7 @@ import { type LuaInput, Pieces, parse } from '../parsing.ts';
 
 /** Longest text of `load`, in bytes. */
 export const LONGEST_CHUNK = 1024 * 1024;
+export const CHUNK_TOO_LONG = `chunk longer than ${LONGEST_CHUNK / 1024} KiB`;
 /** The same where the callback cannot be suspended: some 5 ms of work. */
 export const LONGEST_HELD_CHUNK = 16 * 1024;
 export const HELD_CHUNK_TOO_LONG = `longer than ${LONGEST_HELD_CHUNK / 1024} KiB where other sessions cannot have their turn (in an error handler, or in a function that a library function has called)`;
@@ -79,7 +80,7 @@ export function* loadText(
 
 function problemOf(L: LuaState, text: LuaString): string | undefined {
   if (text[0] === ESCAPE) return BINARY;
-  if (text.length > LONGEST_CHUNK) return `chunk longer than ${LONGEST_CHUNK / 1024} KiB`;
+  if (text.length > LONGEST_CHUNK) return CHUNK_TOO_LONG;
   if (text.length > LONGEST_HELD_CHUNK && !lua.lua_isyieldable(L)) return `chunk ${HELD_CHUNK_TOO_LONG}`;
   return undefined;
 }

@@ -6,10 +6,10 @@
  * one is ended meanwhile the next goes on: so a long file is compiled at last however small the CPU budget is.
  */
 import type { LuaState, LuaString } from 'fengari';
+import { Compilation } from '../compilation.ts';
 import { type Content, EditedFile } from '../edited-file.ts';
 import { latin1Of, lua } from '../engine.ts';
 import { hostOf } from '../host.ts';
-import { Compilation } from '../script.ts';
 import { cString } from './arguments.ts';
 import { HELD_CHUNK_TOO_LONG, LONGEST_HELD_CHUNK, STEPS_PER_BYTE } from './load-text.ts';
 
