@@ -210,25 +210,19 @@ class Copy {
     return new lobject.TValue(slot.type, slot.object === null ? slot.shared : this.object(slot.object));
   }
 
-  /** As ltable.js add() leaves a table: a Map of entries that also form a list in order of insertion. */
+  /** For LuaTable.fill: contents made from a blueprint. */
   #fill(table: LuaTable, pairs: readonly Pair[]): Map<unknown, TableEntry> {
     const strong = new Map<unknown, TableEntry>();
     // Those that have been made already.
     const some = table.base === undefined ? undefined : table.strong;
-    let last: TableEntry | undefined;
     for (let i = 0; i < pairs.length; i++) {
       const pair = pairs[i];
       if (pair === undefined) continue;
       const key = pair.sharedKey ?? this.value(pair.key);
       const value = some?.get(pair.hash)?.value ?? this.value(pair.value);
-      const entry: TableEntry = { key, value, p: last, n: undefined };
-      if (last === undefined) table.f = entry;
-      else last.n = entry;
-      last = entry;
       // An object as a key is found by its identity.
-      strong.set(pair.sharedKey !== null ? pair.hash : key.value, entry);
+      append(table, strong, pair.sharedKey !== null ? pair.hash : key.value, key, value);
     }
-    table.l = last;
     table.strong = strong;
     table.fill = undefined;
     table.base = undefined;
@@ -260,22 +254,28 @@ class Rest {
 /** For LuaTable.fill: contents of its own instead of shared ones. */
 function copyContents(this: LuaTable): Map<unknown, TableEntry> {
   const own = new Map<unknown, TableEntry>();
-  let last: TableEntry | undefined;
   this.f = undefined;
+  this.l = undefined;
   for (const [hash, { key, value }] of this.strong ?? own) {
-    const entry: TableEntry = {
-      key,
-      value: new lobject.TValue(value.type, value.value),
-      p: last,
-      n: undefined,
-    };
-    if (last === undefined) this.f = entry;
-    else last.n = entry;
-    last = entry;
-    own.set(hash, entry);
+    append(this, own, hash, key, new lobject.TValue(value.type, value.value));
   }
-  this.l = last;
   this.strong = own;
   this.fill = undefined;
   return own;
+}
+
+/** As ltable.js add(): entries are in a Map, and in a list in order of insertion. */
+function append(
+  table: LuaTable,
+  entries: Map<unknown, TableEntry>,
+  hash: unknown,
+  key: TValue,
+  value: TValue,
+): void {
+  const last = table.l;
+  const entry: TableEntry = { key, value, p: last, n: undefined };
+  if (last === undefined) table.f = entry;
+  else last.n = entry;
+  table.l = entry;
+  entries.set(hash, entry);
 }

@@ -80,10 +80,19 @@ export async function warmUp(settings: WarmUpSettings): Promise<void> {
 /** Sockets of the kinds that real connections come on, which are different code in Node.js. */
 async function listen({ spool, options }: WarmUpSettings): Promise<Listener[]> {
   const access = { mode: 0o600, uid: undefined, gid: undefined };
-  const isOnUnix = options.listen.some(({ kind }) => kind === 'unix');
-  const isOnTcp = options.listen.some(({ kind }) => kind !== 'unix');
-  const onUnix = isOnUnix ? [await listenUnix(spool.path('sock'), access)] : [];
-  return isOnTcp ? [...onUnix, ...(await bindAll([LOOPBACK], access))] : onUnix;
+  const listeners: Listener[] = [];
+  try {
+    if (options.listen.some(({ kind }) => kind === 'unix')) {
+      listeners.push(await listenUnix(spool.path('sock'), access));
+    }
+    if (options.listen.some(({ kind }) => kind !== 'unix')) {
+      listeners.push(...(await bindAll([LOOPBACK], access)));
+    }
+  } catch (error) {
+    for (const listener of listeners) listener.close();
+    throw error;
+  }
+  return listeners;
 }
 
 function connectTo(address: BoundAddress): Socket {
