@@ -64,10 +64,9 @@ export class EditedFile {
       this.#stats = stats;
       this.#young = isYoung(stats);
       const before = this.#content;
-      if (before?.bytes === undefined || before.version !== version || !before.bytes.equals(bytes)) {
-        this.#content = { version, bytes };
-      }
-      return this.#content as Content;
+      if (before?.bytes !== undefined && before.version === version && before.bytes.equals(bytes))
+        return before;
+      return this.#keep({ version, bytes });
     } catch (error) {
       return this.#unreadable({ failed: 'read', reason: errorText(errnoOf(error)) });
     } finally {
@@ -78,10 +77,14 @@ export class EditedFile {
   #unreadable(problem: Problem): Content {
     this.#stats = undefined;
     this.#young = false;
-    if (this.#content?.problem?.reason !== problem.reason) {
-      this.#content = { version: problem.reason, problem };
-    }
-    return this.#content as Content;
+    const before = this.#content;
+    if (before?.problem?.reason === problem.reason) return before;
+    return this.#keep({ version: problem.reason, problem });
+  }
+
+  #keep(content: Content): Content {
+    this.#content = content;
+    return content;
   }
 }
 

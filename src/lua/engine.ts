@@ -1,8 +1,9 @@
 /**
  * fengari, with the cures for its defects applied: the only way to the engine for the rest of the program.
  *
- * Every cure is for fengari 0.1.5 exactly (package.json pins it), is explained where it is made, and has a test in
- * test/lua/engine.test.ts that fails without it. There are three ways in, by what a defect needs:
+ * Every cure is for fengari 0.1.5 exactly (package.json pins it), is explained where it is made, and has a test that fails
+ * without it: in engine.test.ts, or in stalls.test.ts where others had to wait. There are three ways in, by what a defect
+ * needs:
  * - exports of lstring.js are replaced before the rest of fengari loads, because the other modules copy them when they
  *   load: hence `require` in a fixed order instead of `import`;
  * - text of a source file is replaced while fengari loads (engine-cures.ts), where a defect is inside a function;

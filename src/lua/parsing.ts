@@ -1,6 +1,7 @@
 /** Compiling Lua text, which can be left in the middle (see engine-parser.ts). */
 import type { LClosure, LuaState, LuaString } from 'fengari';
 import { internals, lua, throwUncatchable, UNCATCHABLE } from './engine.ts';
+import { globalsOf, tableValue } from './values.ts';
 
 /** Where the text comes from. */
 export interface LuaInput {
@@ -40,7 +41,7 @@ export function* parse(
   input: LuaInput,
   chunkName: LuaString,
 ): Generator<undefined, number, undefined> {
-  const { ldo, lobject, lparser, ltable, lzio } = internals;
+  const { ldo, lparser, lzio } = internals;
   const z = new lzio.ZIO(L, () => input.read(), input);
   const steps = lparser.luaY_steps(L, z, new lzio.MBuffer(), new lparser.Dyndata(), chunkName, z.zgetc());
   const bottom = L.top;
@@ -58,8 +59,6 @@ export function* parse(
     if (closure !== undefined) break;
     yield;
   }
-  // A main chunk has one upvalue, _ENV.
-  const globals = ltable.luaH_getint(L.l_G.l_registry.value, lua.LUA_RIDX_GLOBALS);
-  closure.upvals[0] = new lobject.TValue(globals.type, globals.value);
+  closure.upvals[0] = tableValue(globalsOf(L)); // A main chunk has one upvalue, _ENV.
   return lua.LUA_OK;
 }

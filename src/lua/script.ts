@@ -1,6 +1,7 @@
 /** A policy script, compiled once and shared by all sessions. */
 import type { LuaState, Proto, TString } from 'fengari';
 import { internals, latin1Of, lua } from './engine.ts';
+import { globalsOf, tableValue } from './values.ts';
 
 export class Script {
   /** Nothing in it changes after compiling, so any number of states may run it. */
@@ -51,9 +52,7 @@ export class Script {
     const { lobject } = internals;
     const closure = new lobject.LClosure(L, this.proto.upvalues.length);
     closure.p = this.proto;
-    const globals = internals.ltable.luaH_getint(L.l_G.l_registry.value, lua.LUA_RIDX_GLOBALS);
-    // A main chunk has one upvalue, _ENV.
-    closure.upvals[0] = new lobject.TValue(globals.type, globals.value);
+    closure.upvals[0] = tableValue(globalsOf(L)); // A main chunk has one upvalue, _ENV.
     lua.lua_checkstack(L, 1);
     L.stack[L.top++] = new lobject.TValue(internals.tags.LUA_TLCL, closure);
   }
