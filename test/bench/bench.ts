@@ -19,7 +19,7 @@ import { isPinned, ServerUnderTest } from './server.ts';
 const PARTS = ['side-by-side', 'connections', 'script', 'memory'] as const;
 /** V8 needs some thousands of sessions to compile what they run. */
 const WARM_UP_RUNS = 4;
-const IDLE_SESSIONS = 1000;
+const IDLE_SESSIONS = 2000;
 const SCRIPT = new URL('side-by-side.lua', import.meta.url).pathname;
 
 const HELP = `npm run bench -- [options]
@@ -188,7 +188,7 @@ async function memory({ load }: Programs, folder: string): Promise<unknown> {
   const server = await ServerUnderTest.ours(SCRIPT, folder);
   try {
     const kib = await idleKib(load, server, IDLE_SESSIONS);
-    say(`\nmemory of an idle session, of ${IDLE_SESSIONS}: ${kib.toFixed(0)} KiB`);
+    say(`\nmemory of an idle session, of ${IDLE_SESSIONS} beside as many others: ${kib.toFixed(0)} KiB`);
     return { kibPerIdleSession: kib };
   } finally {
     await server.stop();

@@ -1,7 +1,8 @@
 /** Single measurements: a run of the load generator, and the medians of several. */
-import { spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
 import { onCore, type ServerUnderTest } from './server.ts';
 
 export const PROFILES = ['small', 'keepalive', 'reject-at-rcpt', 'connect-only', 'bulk'] as const;
@@ -53,25 +54,42 @@ export async function runLoad(
   return { perSecond: count / result.seconds, cpuUs, p50: result.p50, p99: result.p99 };
 }
 
-/** Memory that each of `count` idle sessions adds (CONNECT and HELO said), in KiB. */
+/**
+ * Memory that each of `count` idle sessions adds (CONNECT and HELO said), in KiB. So many others are idle already: they
+ * have taken what room a process has without asking for more.
+ */
 export async function idleKib(load: string, server: ServerUnderTest, count: number): Promise<number> {
-  const idle = async (connections: number): Promise<number> => {
-    const child = spawn(load, [String(server.port), 'idle', String(connections), '0'], {
+  const first = await IdleSessions.open(load, server, count);
+  const before = server.memoryKib();
+  const more = await IdleSessions.open(load, server, count);
+  const after = server.memoryKib();
+  await Promise.all([first.close(), more.close()]);
+  return (after - before) / count;
+}
+
+class IdleSessions {
+  readonly #generator: ChildProcessByStdio<Writable, Readable, null>;
+
+  private constructor(generator: ChildProcessByStdio<Writable, Readable, null>) {
+    this.#generator = generator;
+  }
+
+  static async open(load: string, server: ServerUnderTest, count: number): Promise<IdleSessions> {
+    const generator = spawn(load, [String(server.port), 'idle', String(count), '0'], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
-    const closed = once(child, 'close');
-    for await (const line of createInterface(child.stdout)) {
-      if (line !== `ready ${connections}`) throw new Error(`idle: ${line}`);
+    for await (const line of createInterface(generator.stdout)) {
+      if (line !== `ready ${count}`) throw new Error(`idle: ${line}`);
       break;
     }
-    const memory = server.memoryKib();
-    child.stdin.end();
+    return new IdleSessions(generator);
+  }
+
+  async close(): Promise<void> {
+    const closed = once(this.#generator, 'close');
+    this.#generator.stdin.end();
     await closed;
-    return memory;
-  };
-  await idle(1);
-  const few = await idle(1);
-  return ((await idle(count)) - few) / (count - 1);
+  }
 }
 
 export function median(values: readonly number[]): number {
