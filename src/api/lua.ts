@@ -21,7 +21,7 @@ export const luaChapter: Chapter = {
     ),
     note(
       'Sizes',
-      'have limits, so that no single call keeps others waiting: the stack has 100,000 slots (recursion tens of thousands of calls deep, or so many results of `table.unpack` or `string.byte`), a text for `load` 1 MiB (16 KiB in an error handler), a pattern and `package.path` 64 KiB, a numeral 1 KiB. What remains: where a script fills its memory up to `--memory-mb` with small objects, the collection of garbage stops all sessions of its worker process, for about 1 ms for each MiB.',
+      'have limits, so that no single call keeps others waiting: the stack has 100,000 slots (recursion tens of thousands of calls deep, or so many results of `table.unpack` or `string.byte`), a text for `load` 1 MiB (16 KiB in an error handler), a pattern and `package.path` 64 KiB, a numeral 1 KiB. What remains: where a script fills its memory with small objects, the collection of garbage stops all sessions of its worker process for some 20 to 50 ms at a time, now and then for about 1 ms for each MiB that is alive.',
     ),
     note(
       'Waiting',

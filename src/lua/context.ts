@@ -15,6 +15,7 @@ import {
   throwMemoryError,
   throwUncatchable,
 } from './engine.ts';
+import { collectInSteps } from './garbage.ts';
 import {
   type Budget,
   type Closable,
@@ -284,7 +285,7 @@ export class LuaContext implements Host {
   stringMade(L: LuaState, bytes: number): void {
     if (this.#thread === null || this.#end !== null) return;
     if (bytes > this.limits.stringBytes) throwMemoryError(L);
-    const overrun = this.#meter.string(bytes);
+    const overrun = this.#meter.string(bytes) ?? this.#collectWhereHeld(L);
     if (overrun !== null) this.#overrun(L, overrun);
     if (this.sliceOver) L.hookcount = 1;
   }
@@ -306,8 +307,12 @@ export class LuaContext implements Host {
   #check(L: LuaState): void {
     if (this.#end !== null) throwUncatchable(L);
     if (this.#thread === null) return; // Work to set the state up.
-    const overrun = this.#meter.check();
+    const overrun = this.#meter.check() ?? this.#collectWhereHeld(L);
     if (overrun !== null) this.#overrun(L, overrun);
+  }
+
+  #collectWhereHeld(L: LuaState): Overrun | null {
+    return this.#meter.collectionDue && !lua.lua_isyieldable(L) ? this.#meter.collect() : null;
   }
 
   #overrun(L: LuaState, { budget, message }: Overrun): never {
@@ -343,8 +348,11 @@ export class LuaContext implements Host {
     if (suspension === null) return this.#crashed(new Error('a yield that nobody asked for'));
     this.#meter.suspend();
     this.#asleep = suspension;
-    if (suspension instanceof Slice) this.#template.slices.add(() => this.#wake(suspension));
-    else {
+    if (suspension instanceof Slice) {
+      const goOn = (): void => this.#template.slices.add(() => this.#wake(suspension));
+      if (this.#meter.collectionDue) void this.#collect().then(goOn);
+      else goOn();
+    } else {
       suspension.begin(() => {
         // What is known at once settles before the event loop looks at its sockets: a loop of such waits kept it from that.
         if (this.#meter.turnOver) setImmediate(() => this.#wake(suspension));
@@ -352,6 +360,11 @@ export class LuaContext implements Host {
       });
     }
     return null;
+  }
+
+  async #collect(): Promise<void> {
+    await collectInSteps();
+    this.#meter.collected();
   }
 
   /** What the callback was suspended for is over. */

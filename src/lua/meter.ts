@@ -1,8 +1,8 @@
 /**
  * Measures what one callback uses: CPU time and memory, summed over the stretches in which it runs, and time passed.
  */
-import { getHeapStatistics, setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { getHeapStatistics } from 'node:v8';
+import { collectNow } from './garbage.ts';
 import type { Budget, Limits } from './host.ts';
 
 /** How long a callback runs before other sessions get their turn. */
@@ -18,6 +18,8 @@ const HOLD_STEP_MS = 3;
 const CHECKS_PER_HEAP_LOOK = 10;
 /** New strings are looked at sooner: a few can be a gigabyte. */
 const BYTES_PER_HEAP_LOOK = 8 * 1024 * 1024;
+/** After so many that begin one after the other, what was garbage at first is gone. */
+const ENOUGH_COLLECTIONS = 2;
 /** Part of V8's heap that must stay free: when it is full the process ends. */
 const HEAP_RESERVE = 0.1;
 /** What is taken for a full heap where V8's is larger, if it is some callbacks' share: to go through more takes seconds. */
@@ -53,6 +55,9 @@ export class Meter {
   #collectAt = 0;
   #collectFullAt = 0;
   #stringBytes = 0;
+  /** Collections since the memory was last found to be within bounds, and whether one more is due. */
+  #collections = 0;
+  #collectionDue = false;
   #sliceOver = false;
   /** Since the slice was over: milliseconds, the time of the last look, and the process's CPU time at the first. */
   #held = 0;
@@ -76,6 +81,8 @@ export class Meter {
     this.#collectAt = this.#limits.memoryBytes;
     this.#collectFullAt = HEAP_SHARE;
     this.#stringBytes = 0;
+    this.#collections = 0;
+    this.#collectionDue = false;
     this.#deadline = deadlineMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + deadlineMs;
   }
 
@@ -117,6 +124,25 @@ export class Meter {
     return this.#sliceOver;
   }
 
+  /** Whether garbage is to be collected before the callback goes on, to see what of its memory is alive. */
+  get collectionDue(): boolean {
+    return this.#collectionDue;
+  }
+
+  /** That has been done. */
+  collected(): void {
+    this.#collectionDue = false;
+    this.#collections += 1;
+  }
+
+  /** Does it now, where the callback cannot be suspended; what is overrun, if anything. */
+  collect(): Overrun | null {
+    this.#collectionDue = false;
+    this.#collections = ENOUGH_COLLECTIONS;
+    collectNow();
+    return this.#checkHeap();
+  }
+
   /** Looks at the clock, and at the memory now and then; what is overrun, if anything. */
   check(): Overrun | null {
     const now = performance.now();
@@ -128,10 +154,8 @@ export class Meter {
     if (this.#sliceOver) {
       this.#held += Math.min(now - this.#heldLook, HOLD_STEP_MS);
       this.#heldLook = now;
-    } else if (now - this.#start > SLICE_MS) {
-      this.#sliceOver = true;
-      this.#heldLook = now;
-      this.#heldCpu = processCpu();
+    } else if (this.#collectionDue || now - this.#start > SLICE_MS) {
+      this.#endSlice(now);
     }
     if (
       this.#used + (now - this.#start) > this.#cpuLimit &&
@@ -141,7 +165,14 @@ export class Meter {
     }
     if (this.#held > HOLD_MS && processCpu() - this.#heldCpu > HOLD_MS) return HELD;
     if (now > this.#deadline) return DEADLINE;
-    return ++this.#checks % CHECKS_PER_HEAP_LOOK === 0 ? this.#checkHeap() : null;
+    if (this.#collectionDue) return null;
+    return this.#collections > 0 || ++this.#checks % CHECKS_PER_HEAP_LOOK === 0 ? this.#checkHeap() : null;
+  }
+
+  #endSlice(now: number): void {
+    this.#sliceOver = true;
+    this.#heldLook = now;
+    this.#heldCpu = processCpu();
   }
 
   /** A string of so many bytes is made; what is overrun, if anything. */
@@ -171,16 +202,28 @@ export class Meter {
   #checkHeap(): Overrun | null {
     const limit = this.#limits.memoryBytes;
     const growth = this.#growth();
-    if (growth <= this.#collectAt && !(growth > this.#collectFullAt && heapIsFull(limit))) return null;
-    // A collection takes a moment, but only comes after growth that one callback should not cause.
-    collectGarbage();
-    const live = this.#growth();
-    if (live > limit || (live > HEAP_SHARE && heapIsFull(limit))) {
+    const isFull = growth > HEAP_SHARE && heapIsFull(limit);
+    if (this.#collections === 0) {
+      const isLarge = growth > this.#collectAt || (isFull && growth > this.#collectFullAt);
+      return isLarge ? this.#askForCollection() : null;
+    }
+    if (growth <= limit && !isFull) {
+      this.#collections = 0;
+      // Not again for every bit more.
+      this.#collectAt = Math.max(limit, growth + limit / 4);
+      this.#collectFullAt = growth + HEAP_SHARE;
+      return null;
+    }
+    if (this.#collections >= ENOUGH_COLLECTIONS) {
       return { budget: 'memory', message: `memory grew by more than ${Math.floor(limit / 1048576)} MiB` };
     }
-    // Not again for every bit more.
-    this.#collectAt = Math.max(limit, live + limit / 4);
-    this.#collectFullAt = live + HEAP_SHARE;
+    return this.#askForCollection();
+  }
+
+  #askForCollection(): Overrun | null {
+    if (heapIsAtItsEnd()) return this.collect();
+    this.#collectionDue = true;
+    if (!this.#sliceOver) this.#endSlice(performance.now());
     return null;
   }
 }
@@ -206,20 +249,13 @@ function memoryInUse(): number {
   return used_heap_size + external_memory;
 }
 
+/** Whether a callback with so much as its limit should not have more. */
 function heapIsFull(limit: number): boolean {
-  const { used_heap_size, heap_size_limit } = getHeapStatistics();
   const large = Math.max(LARGE_HEAP, CALLBACKS_OF_LARGE_HEAP * limit);
-  return used_heap_size > Math.min(large, heap_size_limit * (1 - HEAP_RESERVE));
+  return getHeapStatistics().used_heap_size > large || heapIsAtItsEnd();
 }
 
-let collect: (() => void) | undefined;
-
-/** V8 offers its collector only behind a flag, which may be set late. */
-function collectGarbage(): void {
-  if (collect === undefined) {
-    setFlagsFromString('--expose-gc');
-    collect = runInNewContext('gc') as () => void;
-    setFlagsFromString('--no-expose-gc');
-  }
-  collect();
+function heapIsAtItsEnd(): boolean {
+  const { used_heap_size, heap_size_limit } = getHeapStatistics();
+  return used_heap_size > heap_size_limit * (1 - HEAP_RESERVE);
 }
