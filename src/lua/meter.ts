@@ -18,7 +18,9 @@ const HOLD_STEP_MS = 3;
 const CHECKS_PER_HEAP_LOOK = 10;
 /** New strings are looked at sooner: a few can be a gigabyte. */
 const BYTES_PER_HEAP_LOOK = 8 * 1024 * 1024;
-/** After so many that begin one after the other, what was garbage at first is gone. */
+/** What is alive, that a collection goes through in a millisecond. */
+const BYTES_COLLECTED_PER_MS = 1024 * 1024;
+/** After so many collections that begin one after the other, what was garbage at first is gone. */
 const ENOUGH_COLLECTIONS = 2;
 /** Part of V8's heap that must stay free: when it is full the process ends. */
 const HEAP_RESERVE = 0.1;
@@ -129,10 +131,11 @@ export class Meter {
     return this.#collectionDue;
   }
 
-  /** That has been done. */
+  /** That has been done, in time that is the callback's too. */
   collected(): void {
     this.#collectionDue = false;
     this.#collections += 1;
+    this.#used += getHeapStatistics().used_heap_size / BYTES_COLLECTED_PER_MS;
   }
 
   /** Does it now, where the callback cannot be suspended; what is overrun, if anything. */
