@@ -349,9 +349,8 @@ export class LuaContext implements Host {
     this.#meter.suspend();
     this.#asleep = suspension;
     if (suspension instanceof Slice) {
-      const goOn = (): void => this.#template.slices.add(() => this.#wake(suspension));
-      if (this.#meter.collectionDue) void this.#collect().then(goOn);
-      else goOn();
+      if (this.#meter.collectionDue) void this.#collect(suspension);
+      else this.#goOnAfterOthers(suspension);
     } else {
       suspension.begin(() => {
         // What is known at once settles before the event loop looks at its sockets: a loop of such waits kept it from that.
@@ -362,9 +361,15 @@ export class LuaContext implements Host {
     return null;
   }
 
-  async #collect(): Promise<void> {
+  async #collect(suspension: Slice): Promise<void> {
     await collectInSteps();
+    if (this.#asleep !== suspension) return; // Cancelled meanwhile.
     this.#meter.collected();
+    this.#goOnAfterOthers(suspension);
+  }
+
+  #goOnAfterOthers(suspension: Slice): void {
+    this.#template.slices.add(() => this.#wake(suspension));
   }
 
   /** What the callback was suspended for is over. */
