@@ -17,7 +17,7 @@ export const luaChapter: Chapter = {
     ),
     note(
       'Turns',
-      'a callback that works long is put aside every 5 ms, so that other sessions are answered. It cannot be put aside in an error handler (of `xpcall`) and in the few functions that a library function calls and waits for (metamethods of what `require`, `os.time` and the `==` of `table.move` look at): what takes more than 14 ms of CPU time there ends the callback, as a budget does. So does a second text that is compiled there.',
+      'a callback that works long is put aside every 5 ms, so that other sessions are answered. It cannot be put aside in an error handler (of `xpcall`) and in the few functions that a library function calls and waits for (metamethods of what `require`, `os.time` and the `==` of `table.move` look at): what takes more than 14 ms of CPU time there ends the callback, as a budget does.',
     ),
     note(
       'Sizes',
