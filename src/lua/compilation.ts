@@ -2,14 +2,13 @@
 import { createHash } from 'node:crypto';
 import type { LClosure, LuaState, LuaString } from 'fengari';
 import { ascii, latin1Of, lauxlib, lua, nativeErrorHandler } from './engine.ts';
-import { type LuaInput, Pieces, parse } from './parsing.ts';
+import { ESCAPE, type LuaInput, Pieces, parse } from './parsing.ts';
 import { Script } from './script.ts';
 
 export class ScriptError extends Error {
   override name = 'ScriptError';
 }
 
-const ESCAPE = 0x1b; // First byte of a precompiled chunk.
 const HASH_SIGN = 0x23;
 const LINE_FEED = 0x0a;
 

@@ -213,7 +213,7 @@ internals.lstate.luaE_extendCI = (L) => {
  * for a pcall to continue at; everything else that protects a call in JavaScript has to pass it on, as the wrappers
  * below do.
  */
-export const UNCATCHABLE = -1;
+const UNCATCHABLE = -1;
 
 /** Unwinds L up to the driver. The reason is kept by the caller (Host.abort). */
 export function throwUncatchable(L: LuaState): never {
@@ -237,7 +237,8 @@ export function endedUncatchably(thread: LuaState): boolean {
 }
 
 const { lua_pcall, lua_pcallk, lua_load } = lua;
-const passOn = (L: LuaState, status: number): number =>
+/** The status of a call that JavaScript has protected; an uncatchable error goes on from here. */
+export const passOn = (L: LuaState, status: number): number =>
   status === UNCATCHABLE ? throwUncatchable(L) : status;
 lua.lua_pcall = (L, nargs, nresults, handler) => passOn(L, lua_pcall(L, nargs, nresults, handler));
 lua.lua_pcallk = (L, nargs, nresults, handler, context, k) =>

@@ -4,10 +4,9 @@
 import { getHeapStatistics } from 'node:v8';
 import { collectNow } from './garbage.ts';
 import type { Budget, Limits } from './host.ts';
+import { SLICE_MS } from './slice-queue.ts';
 
-/** How long a callback runs before other sessions get their turn. */
-const SLICE_MS = 5;
-/** How much longer it may go on where it cannot be suspended. */
+/** How much longer than a slice a callback may go on where it cannot be suspended. */
 const HOLD_MS = 9;
 /**
  * What counts of the time between two looks there, some 0.1 ms: the collector at work and code that is compiled for the

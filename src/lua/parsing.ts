@@ -1,7 +1,10 @@
 /** Compiling Lua text, which can be left in the middle (see engine-parser.ts). */
 import type { LClosure, LuaState, LuaString } from 'fengari';
-import { internals, lua, throwUncatchable, UNCATCHABLE } from './engine.ts';
+import { internals, lua, passOn } from './engine.ts';
 import { globalsOf, tableValue } from './values.ts';
+
+/** First byte of a precompiled chunk. */
+export const ESCAPE = 0x1b;
 
 /** Where the text comes from. */
 export interface LuaInput {
@@ -54,8 +57,7 @@ export function* parse(
     L.nny++; // What the parser calls cannot yield.
     const status = ldo.luaD_pcall(L, step, null, bottom, L.errfunc);
     L.nny--;
-    if (status === UNCATCHABLE) throwUncatchable(L);
-    if (status !== lua.LUA_OK) return status;
+    if (passOn(L, status) !== lua.LUA_OK) return status;
     if (closure !== undefined) break;
     yield;
   }

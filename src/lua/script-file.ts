@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { Compilation } from './compilation.ts';
 import { type Content, EditedFile } from './edited-file.ts';
 import type { Script } from './script.ts';
+import { SLICE_MS } from './slice-queue.ts';
 
 /** Longest policy script, in bytes. */
 const MAX_BYTES = 16 * 1024 * 1024;
@@ -17,9 +18,6 @@ export interface ScriptFailure {
 export type CurrentScript =
   | { readonly script: Script; readonly failure?: undefined }
   | { readonly script?: undefined; readonly failure: ScriptFailure };
-
-/** How long a script is compiled before others have their turn, in milliseconds. */
-const SLICE_MS = 5;
 
 /** A script file that may be edited at any time. */
 export class ScriptFile {

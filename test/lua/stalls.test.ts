@@ -99,6 +99,8 @@ const held: Record<string, string> = {
     'xpcall(error, function() local s = ("x = 1 "):rep(9000) while true do load(s) end end)',
   'a chunk with many jumps to one place':
     'local s = ("goto x "):rep(9000) .. "::x::" while true do load(s) end',
+  'a chunk with a long list of jumps':
+    'local s = "return a" .. (" or a"):rep(12000) while true do load(s) end',
   'a long chunk with many jumps to one place':
     'local s = ("goto x "):rep(1e5 // 1 | 0) .. "::x::" while true do load(s) end',
 };

@@ -2,7 +2,7 @@
 import type { LuaState, LuaString } from 'fengari';
 import { ascii, lua } from '../engine.ts';
 import { type Host, hostOf } from '../host.ts';
-import { type LuaInput, Pieces, parse } from '../parsing.ts';
+import { ESCAPE, type LuaInput, Pieces, parse } from '../parsing.ts';
 
 /** Longest text of `load`, in bytes. */
 export const LONGEST_CHUNK = 1024 * 1024;
@@ -16,7 +16,6 @@ const PIECE_BYTES = 1024;
 /** Compiling takes about 100 ns for a byte. */
 export const STEPS_PER_BYTE = 10;
 
-const ESCAPE = 0x1b; // First byte of a precompiled chunk.
 const BINARY = "attempt to load a binary chunk (mode is 't')";
 const LONGEST_NAME = 65_536;
 
