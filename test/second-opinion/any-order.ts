@@ -141,6 +141,8 @@ class Course {
     this.#state = taken ? letter : 'H';
     const final = verdict !== 'c';
     if ('CKHAEM'.includes(letter)) this.#message = '';
+    // Its filter forgets the message at its end, as we do.
+    if (letter === 'E') this.#itsSender = '';
     switch (letter) {
       case 'C':
       case 'K':
