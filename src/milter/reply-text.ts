@@ -73,10 +73,10 @@ export function formatReply(code: number, lines: readonly string[], enhanced?: s
   const folded = (bare.length > 0 ? bare : [standardText(code)]).flatMap(fold);
   if (folded.length > MAX_LINES) {
     warnings.push(`reply ${code}: only the first ${MAX_LINES} lines are sent, of ${folded.length}`);
-    folded.length = MAX_LINES;
   }
-  const last = folded.length - 1;
-  const text = folded
+  const sent = withoutBlankEnds(folded.slice(0, MAX_LINES));
+  const last = sent.length - 1;
+  const text = sent
     .map((line, index) => `${code}${index < last ? '-' : ' '}${status} ${line.replaceAll('%', '%%')}`)
     .join('\r\n');
   return { text, warnings };

@@ -124,6 +124,8 @@ test('above 32 lines the rest is cut off with a warning', () => {
   assert.ok(text.endsWith('\r\n550 5.0.0 line 32'));
   assert.deepEqual(warnings, ['reply 550: only the first 32 lines are sent, of 40']);
   assert.deepEqual(formatReply(550, Array(32).fill('x')).warnings, []);
+  const blankThere = [...Array(31).fill('x'), '', 'y'];
+  assert.ok(formatReply(550, blankThere).text.endsWith('\r\n550 5.0.0 x'));
 });
 
 test('any text becomes reply lines that both MTAs pass on', () => {
