@@ -4,7 +4,7 @@
  * Commands are handled strictly one after another: while the policy works on an event nothing more is taken from the
  * socket than fits the buffers, and while the MTA does not read its replies nothing more is handled.
  */
-import type { Socket } from 'node:net';
+import type { MtaSocket } from './handle-socket.ts';
 import type { Logger } from './log.ts';
 import type { Command } from './milter/command.ts';
 import { SMFIC } from './milter/constants.ts';
@@ -58,7 +58,7 @@ const PROGRESS: Reply = { kind: 'progress' };
 const PROGRESSING: ReadonlySet<PolicyEvent['kind']> = new Set(['headers', 'chunk', 'endOfMessage']);
 
 export class Connection {
-  readonly #socket: Socket;
+  readonly #socket: MtaSocket;
   readonly #settings: ConnectionSettings;
   readonly #decoder = new FrameDecoder();
   #id: string;
@@ -86,7 +86,7 @@ export class Connection {
   /** Settles when the socket is closed and the policy has been told. */
   readonly closed: Promise<void>;
 
-  constructor(socket: Socket, settings: ConnectionSettings) {
+  constructor(socket: MtaSocket, settings: ConnectionSettings) {
     this.#socket = socket;
     this.#settings = settings;
     this.#id = settings.nextSessionId();

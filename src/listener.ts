@@ -1,13 +1,14 @@
 /** Listening sockets: bound first, served later, so that the rights of root can be given up in between. */
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { type Binding, bindEach, bindUnix, type SocketAccess } from './binding.ts';
+import { acceptHandles, type MtaSocket } from './handle-socket.ts';
 import type { BoundAddress, ListenAddress } from './listen-address.ts';
 
 /** The kernel caps it at net.core.somaxconn. */
 const BACKLOG = 4096;
 
 /** Takes a connection; a promise means that nothing is to be read from it before that settles. */
-export type Serve = (socket: Socket) => void | Promise<void>;
+export type Serve<S = Socket> = (socket: S) => void | Promise<void>;
 
 export class Listener {
   readonly address: BoundAddress;
@@ -39,6 +40,12 @@ export class Listener {
       begin(socket, connected);
       socket.off('error', ignore);
     }
+  }
+
+  /** The same with sockets that can do no more than a milter connection needs, and cost less. */
+  serveMtas(connected: Serve<MtaSocket>, failed: (error: Error) => void): void {
+    this.serve(connected, failed);
+    acceptHandles(this.#server, connected);
   }
 
   /**

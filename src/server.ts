@@ -1,5 +1,5 @@
 /** The listening side at work: counts connections, refuses those above the limit, and ends in good order. */
-import type { Socket } from 'node:net';
+import type { MtaSocket } from './handle-socket.ts';
 import type { Listener } from './listener.ts';
 
 /** One connection being served. */
@@ -24,7 +24,7 @@ export interface ServerSettings {
   readonly maxConnections: number;
   /** Who counts; undefined: this server counts its own. */
   readonly admission?: Admission | undefined;
-  readonly serve: (socket: Socket) => Served;
+  readonly serve: (socket: MtaSocket) => Served;
   readonly warn: (message: string) => void;
   /** Between two looks for connections that last. */
   readonly lookMs?: number;
@@ -63,7 +63,7 @@ export class Server {
       for (const connection of this.#slots) connection?.keepAlive();
     }, settings.lookMs ?? LOOK_MS).unref();
     for (const listener of listeners) {
-      listener.serve(
+      listener.serveMtas(
         (socket) => this.#connected(socket),
         (error) => this.#failures.say(`a connection could not be accepted: ${error.message}`),
       );
@@ -92,7 +92,7 @@ export class Server {
     return rest.length;
   }
 
-  #connected(socket: Socket): void | Promise<void> {
+  #connected(socket: MtaSocket): void | Promise<void> {
     const { maxConnections, admission } = this.#settings;
     const admitted = admission ? admission.take() : maxConnections === 0 || this.connections < maxConnections;
     if (admitted === true) this.#serve(socket);
@@ -100,12 +100,12 @@ export class Server {
     else return admitted.then((granted) => (granted ? this.#serve(socket) : this.#refuse(socket)));
   }
 
-  #refuse(socket: Socket): void {
+  #refuse(socket: MtaSocket): void {
     socket.destroy();
     if (!this.#settings.admission) this.#refusals.say(refusalText(this.#settings.maxConnections));
   }
 
-  #serve(socket: Socket): void {
+  #serve(socket: MtaSocket): void {
     if (socket.destroyed) {
       // The MTA has gone while it waited to be admitted.
       this.#settings.admission?.free();

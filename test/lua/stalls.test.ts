@@ -61,7 +61,7 @@ const suspended: Record<string, string> = {
   'waits for what is known': 'while true do known("x") end',
   'waits for what is known, in a coroutine':
     'coroutine.wrap(function() while true do pcall(known, "x") end end)()',
-  'the lines of a function': `local function f() ${'x = 1\n'.repeat(13_000)} end
+  'the lines of a function': `local function f() ${'x = 1\n'.repeat(6_000)} end
     while true do debug.getinfo(f, "L") end`,
   'a long chunk of statements': 'local s = ("a=b<c "):rep(170000) while true do assert(load(s)) end',
   'a long chunk of one table':

@@ -1,8 +1,11 @@
 /** A real listening socket whose connections are served by Connection, with a policy of the test, and an MTA for it. */
 
+import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Connection, type ConnectionTimeouts } from '../../src/connection.ts';
+import { acceptHandles, type MtaSocket } from '../../src/handle-socket.ts';
 import { Logger } from '../../src/log.ts';
 import { wholeOf } from '../../src/milter/body-bytes.ts';
 import type { Needs, Policy, PolicyEvent, SessionInfo, Verdict } from '../../src/milter/policy.ts';
@@ -51,11 +54,15 @@ export class TestPolicy implements Policy {
 
 /** One accepted connection, from the server's side. */
 export interface Accepted {
-  readonly socket: Socket;
+  readonly socket: MtaSocket;
   readonly remotePort: number | undefined;
   readonly connection: Connection;
   /** Each buffer given to the socket's write(). */
   readonly writes: Buffer[];
+  /** Settles when the connection has been told that the socket is closed. */
+  readonly closed: Promise<void>;
+  /** How many bytes have been given to the connection. */
+  bytesRead: number;
 }
 
 export interface TestServerSettings {
@@ -80,11 +87,10 @@ export class TestServer {
 
   static async start(settings: TestServerSettings = {}): Promise<TestServer> {
     const server = createServer({ noDelay: true });
-    server.setMaxListeners(0); // One waits for each connection that is being made.
     const self = new TestServer(server);
-    server.on('connection', (socket) => self.#serve(socket, settings));
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
+    assert.ok(acceptHandles(server, (socket) => self.#serve(socket, settings)));
     return self;
   }
 
@@ -99,7 +105,7 @@ export class TestServer {
     for (;;) {
       const peer = this.accepted.find(({ remotePort }) => remotePort === localPort);
       if (peer) return new Mta(socket, peer);
-      await once(this.#server, 'connection');
+      await nextTurn();
     }
   }
 
@@ -114,7 +120,7 @@ export class TestServer {
   }
 
   #serve(
-    socket: Socket,
+    socket: MtaSocket,
     { decide = () => ({ kind: 'continue' }), needs = EVERYTHING, ...more }: TestServerSettings,
   ) {
     const writes: Buffer[] = [];
@@ -123,6 +129,17 @@ export class TestServer {
       writes.push(chunk);
       return write(chunk);
     }) as typeof socket.write;
+    let close: () => void;
+    const closed = new Promise<void>((resolve) => {
+      close = resolve;
+    });
+    const on = socket.on.bind(socket) as (event: string, listener: (chunk: Buffer) => void) => void;
+    socket.on = (event: string, listener: (value: never) => void) =>
+      on(event, (value) => {
+        if (event === 'data') accepted.bytesRead += value.length;
+        listener(value as never);
+        if (event === 'close') close();
+      });
     const sink = {
       write: ({ text }: LogRecord) => {
         this.log.push(text);
@@ -153,7 +170,8 @@ export class TestServer {
       limits: more.limits ?? DEFAULT_MESSAGE_LIMITS,
       nextSessionId: () => `s${++this.#sessions}`,
     });
-    this.accepted.push({ socket, remotePort: socket.remotePort, connection, writes });
+    const accepted = { socket, remotePort: socket.remotePort, connection, writes, closed, bytesRead: 0 };
+    this.accepted.push(accepted);
   }
 }
 
@@ -182,18 +200,9 @@ export class Mta {
   /** Writes the parts one after the other, each when the server has taken in the one before. */
   async send(...parts: readonly Buffer[]): Promise<void> {
     for (const part of parts) {
-      const until = this.peer.socket.bytesRead + part.length;
+      const until = this.peer.bytesRead + part.length;
       this.socket.write(part);
-      while (this.peer.socket.bytesRead < until && !this.peer.socket.destroyed) {
-        await new Promise<void>((resolve) => {
-          const { socket } = this.peer;
-          const done = () => {
-            socket.off('data', done).off('close', done);
-            resolve();
-          };
-          socket.on('data', done).on('close', done);
-        });
-      }
+      while (this.peer.bytesRead < until && !this.peer.socket.destroyed) await nextTurn();
     }
   }
 
