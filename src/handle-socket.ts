@@ -69,6 +69,8 @@ const END_OF_FILE = -4095;
 const BUFFER_BYTES = 64 * 1024;
 /** From here on a chunk keeps the buffer that it came in, rather than being copied out of it. */
 const LARGE_BYTES = 16 * 1024;
+/** Looks in the time after which silence is told of: a timer that each packet sets back costs more than them. */
+const LOOKS = 8;
 /** As much as may wait to be written before there is a `drain`. */
 const HIGH_WATER_BYTES = 16 * 1024;
 
@@ -127,6 +129,8 @@ class HandleSocket implements MtaSocket {
   #ending = false;
   #destroyed = false;
   #idle: NodeJS.Timeout | undefined;
+  /** How often it was looked since something was last read or written. */
+  #silent = 0;
   #onData: (chunk: Buffer) => void = ignore;
   #onDrain: () => void = ignore;
   #onClose: () => void = ignore;
@@ -192,7 +196,7 @@ class HandleSocket implements MtaSocket {
   /** @returns false when more should be written only after `drain`. */
   write(bytes: Uint8Array): boolean {
     if (this.#destroyed || this.#ending) return false;
-    this.#idle?.refresh();
+    this.#silent = 0;
     const { WriteWrap, streamBaseState, kLastWriteWasAsync } = this.#binding;
     this.#request ??= new WriteWrap();
     const request = this.#request;
@@ -224,7 +228,7 @@ class HandleSocket implements MtaSocket {
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
-    clearTimeout(this.#idle);
+    clearInterval(this.#idle);
     this.#handle.close(() => this.#onClose());
   }
 
@@ -237,10 +241,15 @@ class HandleSocket implements MtaSocket {
     if (!this.#destroyed) this.#handle.setKeepAlive?.(enable, Math.trunc(initialDelayMs / 1000));
   }
 
-  /** Calls back after so many milliseconds in which nothing was read or written. */
+  /** Calls back after so many milliseconds in which nothing was read or written, or an eighth more. */
   setTimeout(ms: number, callback: () => void): void {
-    clearTimeout(this.#idle);
-    this.#idle = setTimeout(callback, ms).unref();
+    clearInterval(this.#idle);
+    this.#silent = 0;
+    this.#idle = setInterval(() => {
+      this.#silent += 1;
+      // The first of these looks came at any time after the last packet.
+      if (this.#silent === LOOKS + 1) callback();
+    }, ms / LOOKS).unref();
   }
 
   #peer(): { address?: string; port?: number } {
@@ -263,11 +272,11 @@ class HandleSocket implements MtaSocket {
       else if (length < 0) this.#fail('read', length);
       return undefined;
     }
-    this.#idle?.refresh();
+    this.#silent = 0;
     const filled = this.#buffer;
     this.#buffer = length < LARGE_BYTES ? shared : Buffer.allocUnsafeSlow(BUFFER_BYTES);
     const own = filled !== shared && length >= LARGE_BYTES;
-    this.#onData(own ? filled.subarray(0, length) : Buffer.from(filled.subarray(0, length)));
+    this.#onData(own ? filled.subarray(0, length) : copyOf(filled, length));
     return this.#buffer === filled ? undefined : this.#buffer;
   }
 
@@ -290,7 +299,7 @@ class HandleSocket implements MtaSocket {
         this.#fail('write', status);
         return;
       }
-      this.#idle?.refresh();
+      this.#silent = 0;
       if (this.#unwritten > 0) return;
       if (this.#ending) {
         this.destroy();
@@ -306,6 +315,12 @@ class HandleSocket implements MtaSocket {
     this.destroy();
     this.#onError(new Error(`${call} ${getSystemErrorName(error)}`));
   }
+}
+
+function copyOf(filled: Buffer, length: number): Buffer {
+  const chunk = Buffer.allocUnsafe(length);
+  chunk.set(new Uint8Array(filled.buffer, 0, length));
+  return chunk;
 }
 
 function ignore(): void {}
