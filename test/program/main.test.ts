@@ -322,6 +322,33 @@ test('a bug of ours that nobody catches: logged with its stack, the socket remov
   assert.equal(existsSync(path), false);
 });
 
+test('connections are accepted as handles, or as net.Sockets where those cannot be had', async (t) => {
+  const planted = join(directory(t), 'planted.mjs');
+  const watch = `import net from 'node:net';
+    const { emit } = net.Server.prototype;
+    net.Server.prototype.emit = function (event, ...values) {
+      if (event === 'connection') process.stdout.write('a net.Socket\\n');
+      return emit.call(this, event, ...values);
+    };`;
+  for (const [binding, sockets] of [
+    ['', 0],
+    [
+      'const { binding } = process; process.binding = (name) => (name === "stream_wrap" ? {} : binding(name));',
+      1,
+    ],
+  ] as const) {
+    writeFileSync(planted, `${watch}\n${binding}\n`);
+    const milter = start(t, LOOPBACK, {
+      NODE_OPTIONS: `--import=${planted}`,
+      SMTPF_MILTER_WORKERS: '0',
+      SMTPF_MILTER_WARM_UP: '0',
+    });
+    assert.ok(await isServed(t, await milter.port()));
+    assert.equal(milter.stdout.match(/a net\.Socket/g)?.length ?? 0, sockets);
+    assert.equal(await milter.stop(), 0);
+  }
+});
+
 describe('too much', { concurrency: 2 }, () => {
   test('connections above --max-connections are refused, the others go on', async (t) => {
     const milter = start(t, [...LOOPBACK, '--max-connections', '2']);
