@@ -1,4 +1,5 @@
 /** The listening side at work: counts connections, refuses those above the limit, and ends in good order. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { MtaSocket } from './handle-socket.ts';
 import type { Listener } from './listener.ts';
 
@@ -36,6 +37,9 @@ const WARNING_INTERVAL_MS = 10_000;
 /** Most connections are over by then, and were spared the system calls. */
 const LOOK_MS = 30_000;
 
+/** How long connections are accepted when no more are wanted. */
+const QUEUE_MS = 500;
+
 /** How long ended connections have to clean up. */
 const CLEAN_UP_MS = 2_000;
 
@@ -53,6 +57,7 @@ export class Server {
   readonly #failures: Throttle;
   readonly #looking: NodeJS.Timeout;
   #emptied: (() => void) | undefined;
+  #accepted = 0;
 
   constructor(listeners: readonly Listener[], settings: ServerSettings) {
     this.#listeners = listeners;
@@ -74,6 +79,18 @@ export class Server {
     return this.#slots.length - this.#freeSlots.length;
   }
 
+  /** Has those connections accepted that the kernel has made already: closing the socket would reset them. */
+  async acceptQueued(): Promise<void> {
+    const end = performance.now() + QUEUE_MS;
+    let seen: number;
+    do {
+      seen = this.#accepted;
+      // Between two of its turns the event loop looks at every socket, and takes one connection from its queue.
+      await nextTurn();
+      await nextTurn();
+    } while (this.#accepted > seen && performance.now() < end);
+  }
+
   /**
    * Stops listening and waits until all connections have ended by themselves, at most `graceMs`, or until `hurry`
    * fires; then ends the rest.
@@ -93,6 +110,7 @@ export class Server {
   }
 
   #connected(socket: MtaSocket): void | Promise<void> {
+    this.#accepted += 1;
     const { maxConnections, admission } = this.#settings;
     const admitted = admission ? admission.take() : maxConnections === 0 || this.connections < maxConnections;
     if (admitted === true) this.#serve(socket);

@@ -159,11 +159,7 @@ async function serveAlone(program: Program & { readonly listeners: readonly List
     addresses,
     report,
     examine,
-    stop: async (announceStop) => {
-      const stopped = service.stop(options.graceMs, signals.hurry);
-      announceStop(service.connections);
-      return stopped;
-    },
+    stop: (announceStop) => service.stop(options.graceMs, signals.hurry, announceStop),
   });
   await sink.close();
   return code;

@@ -124,10 +124,17 @@ export class Service {
     }
   }
 
-  /** Stops listening at once; connections may go on until `graceMs` are over or `hurry` fires. @returns how many were cut off. */
-  async stop(graceMs: number, hurry: AbortSignal): Promise<number> {
+  /**
+   * Stops listening; connections may go on until `graceMs` are over or `hurry` fires.
+   * @param announce is told how many there are, once nobody listens.
+   * @returns how many were cut off.
+   */
+  async stop(graceMs: number, hurry: AbortSignal, announce: (connections: number) => void): Promise<number> {
     this.#stopping.abort();
-    const [cutOff] = await Promise.all([this.#server?.shutdown(graceMs, hurry), this.#warmingUp]);
+    await this.#server?.acceptQueued();
+    const stopped = this.#server?.shutdown(graceMs, hurry);
+    announce(this.connections);
+    const [cutOff] = await Promise.all([stopped, this.#warmingUp]);
     return cutOff ?? 0;
   }
 

@@ -48,9 +48,10 @@ async function begin(start: WorkerStart): Promise<void> {
   const hurry = new AbortController();
   const traces = new Map<number, () => void>();
   const end = async (graceMs: number): Promise<void> => {
-    const stopped = service.stop(graceMs, hurry.signal);
-    post({ kind: 'stopping', connections: service.connections });
-    post({ kind: 'stopped', cutOff: await stopped });
+    const cutOff = await service.stop(graceMs, hurry.signal, (connections) =>
+      post({ kind: 'stopping', connections }),
+    );
+    post({ kind: 'stopped', cutOff });
     await sink.close();
     process.exit(EXIT.ok);
   };

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, lstatSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { Mta } from '../helpers/mta.ts';
 import { mta as packet } from '../helpers/packet-builder.ts';
 import {
@@ -73,6 +74,24 @@ describe('two workers', { concurrency: 2 }, () => {
     assert.equal(count(running.stderr, /running as root/), process.getuid?.() === 0 ? 1 : 0);
     assert.match(running.stderr, /stopped, 2 connections cut off/);
     assert.ok(!workers.some(isAlive));
+  });
+
+  test('connections in the queue when it is told to stop are served', async (t) => {
+    const milter = await startMilter(t, NAMES_ITSELF, ['--workers', '2', '--grace', '60']);
+    const { running } = milter;
+    const workers = childrenOf(running.child.pid);
+    for (const worker of workers) process.kill(worker, 'SIGSTOP');
+    running.child.kill('SIGTERM');
+    await pause(300); // The workers have been told before the connections come.
+    const connecting = Array.from({ length: 8 }, () => milter.connect());
+    await pause(200);
+    for (const worker of workers) process.kill(worker, 'SIGCONT');
+    const mtas = await Promise.all(connecting);
+    for (const mta of mtas) {
+      await processOf(mta);
+      await mta.quit();
+    }
+    assert.equal(await running.ended(), 0);
   });
 
   test('sessions may end before the program does', async (t) => {
