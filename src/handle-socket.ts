@@ -83,11 +83,11 @@ const shared = Buffer.allocUnsafeSlow(BUFFER_BYTES);
  */
 export function acceptHandles(server: Server, connected: (socket: MtaSocket) => void): boolean {
   const binding = streamBinding();
-  const listening = '_handle' in server ? (server._handle as Partial<ListeningHandle> | null) : null;
+  const listening = '_handle' in server ? (server._handle as Partial<ListeningHandle & Handle> | null) : null;
   const accept = listening?.onconnection;
-  if (binding === undefined || !listening || accept === undefined) return false;
+  if (binding === undefined || !listening || accept === undefined || !isAsExpected(listening)) return false;
   listening.onconnection = function (error, handle) {
-    if (error || !handle || !isAsExpected(handle)) accept.call(this, error, handle);
+    if (error || !handle) accept.call(this, error, handle);
     else connected(new HandleSocket(handle, binding));
   };
   return true;
@@ -107,7 +107,8 @@ function streamBinding(): StreamBinding | undefined {
   }
 }
 
-function isAsExpected(handle: Handle): boolean {
+/** A connection's handle is of the same class as that of the socket it was accepted on. */
+function isAsExpected(handle: Partial<Handle>): boolean {
   return (
     typeof handle.useUserBuffer === 'function' &&
     typeof handle.readStart === 'function' &&
@@ -139,7 +140,7 @@ class HandleSocket implements MtaSocket {
   constructor(handle: Handle, binding: StreamBinding) {
     this.#handle = handle;
     this.#binding = binding;
-    // MTAs pipeline small packets: without it each costs 40 ms.
+    // What `noDelay` of the server does for a net.Socket.
     handle.setNoDelay?.(true);
   }
 
@@ -268,7 +269,7 @@ class HandleSocket implements MtaSocket {
     const { streamBaseState, kReadBytesOrError } = this.#binding;
     const length = streamBaseState[kReadBytesOrError] ?? 0;
     if (length <= 0) {
-      if (length === END_OF_FILE) this.#end();
+      if (length === END_OF_FILE) this.destroySoon();
       else if (length < 0) this.#fail('read', length);
       return undefined;
     }
@@ -278,12 +279,6 @@ class HandleSocket implements MtaSocket {
     const own = filled !== shared && length >= LARGE_BYTES;
     this.#onData(own ? filled.subarray(0, length) : copyOf(filled, length));
     return this.#buffer === filled ? undefined : this.#buffer;
-  }
-
-  /** The MTA has closed its side. */
-  #end(): void {
-    if (!this.#destroyed) this.#handle.readStop();
-    this.destroySoon();
   }
 
   /** The kernel has not taken all of it at once; libuv writes the rest. */

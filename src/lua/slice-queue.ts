@@ -2,6 +2,7 @@
  * Turns for callbacks that work long: one slice of one of them per turn of the event loop, so that other sessions are
  * answered between slices however many callbacks are at work.
  */
+
 /** How long work goes on before other sessions have their turn, in milliseconds. */
 export const SLICE_MS = 5;
 

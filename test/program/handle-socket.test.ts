@@ -74,6 +74,8 @@ for (const [name, handles, unix] of [
   ['net.Socket over a unix socket', false, true],
 ] as const) {
   describe(name, () => {
+    const connected = async (t: TestContext): Promise<Ends> => (await accepting(t, handles, unix)).connect();
+
     test('chunks are ours: what comes later, on whatever connection, leaves them be', async (t) => {
       const server = await accepting(t, handles, unix);
       const ends = [await server.connect(), await server.connect(), await server.connect()];
@@ -95,7 +97,7 @@ for (const [name, handles, unix] of [
     });
 
     test('an MTA that does not read: what waits is counted, and told when it is gone', async (t) => {
-      const { socket, mta, told, received } = await (await accepting(t, handles, unix)).connect();
+      const { socket, mta, told, received } = await connected(t);
       mta.pause();
       const bytes = randomBytes(8_000_000);
       assert.equal(socket.write(bytes), false);
@@ -115,7 +117,7 @@ for (const [name, handles, unix] of [
     });
 
     test('the MTA ends', async (t) => {
-      const { socket, mta, told, chunks } = await (await accepting(t, handles, unix)).connect();
+      const { socket, mta, told, chunks } = await connected(t);
       mta.end('bye');
       await until(() => told.length > 0);
       assert.deepEqual(told, ['close']);
@@ -124,7 +126,7 @@ for (const [name, handles, unix] of [
     });
 
     test('the MTA ends its side before it has read: it gets all of it', async (t) => {
-      const { socket, mta, told, received } = await (await accepting(t, handles, unix)).connect();
+      const { socket, mta, told, received } = await connected(t);
       mta.pause();
       const bytes = randomBytes(4_000_000);
       socket.write(bytes);
@@ -138,7 +140,7 @@ for (const [name, handles, unix] of [
     });
 
     test('destroySoon() lets go what was written', async (t) => {
-      const { socket, mta, told, received } = await (await accepting(t, handles, unix)).connect();
+      const { socket, mta, told, received } = await connected(t);
       mta.pause();
       const bytes = randomBytes(4_000_000);
       socket.write(bytes);
@@ -152,7 +154,7 @@ for (const [name, handles, unix] of [
     });
 
     test('destroy() ends it at once, and once', async (t) => {
-      const { socket, mta, told, received } = await (await accepting(t, handles, unix)).connect();
+      const { socket, mta, told, received } = await connected(t);
       mta.pause();
       socket.write(randomBytes(4_000_000));
       socket.destroy();
@@ -170,7 +172,7 @@ for (const [name, handles, unix] of [
     });
 
     test('a connection that is not there any more', async (t) => {
-      const { socket, mta, told } = await (await accepting(t, handles, unix)).connect();
+      const { socket, mta, told } = await connected(t);
       if (unix) mta.destroy();
       else mta.resetAndDestroy();
       await until(() => told.includes('close'));
@@ -179,7 +181,7 @@ for (const [name, handles, unix] of [
     });
 
     test('a write to an MTA that has gone', async (t) => {
-      const { socket, mta, told } = await (await accepting(t, handles, unix)).connect();
+      const { socket, mta, told } = await connected(t);
       socket.pause();
       mta.destroy();
       await once(mta, 'close');
@@ -194,7 +196,7 @@ for (const [name, handles, unix] of [
     });
 
     test('nothing comes while it is paused', async (t) => {
-      const { socket, mta, chunks } = await (await accepting(t, handles, unix)).connect();
+      const { socket, mta, chunks } = await connected(t);
       mta.write('one');
       await until(() => lengthOf(chunks) === 3);
       assert.equal(socket.isPaused(), false);
@@ -209,7 +211,7 @@ for (const [name, handles, unix] of [
     });
 
     test('silence is told of, and what is read or written ends it', async (t) => {
-      const { socket, mta, chunks, told } = await (await accepting(t, handles, unix)).connect();
+      const { socket, mta, chunks, told } = await connected(t);
       const begun = performance.now();
       let last = begun;
       socket.setTimeout(150, () => told.push('silence'));
@@ -229,7 +231,7 @@ for (const [name, handles, unix] of [
     });
 
     test('who is there', async (t) => {
-      const { socket, mta } = await (await accepting(t, handles, unix)).connect();
+      const { socket, mta } = await connected(t);
       assert.equal(socket.remoteAddress, unix ? undefined : '127.0.0.1');
       assert.equal(socket.remotePort, mta.localPort);
       socket.setKeepAlive(true, 60_000);
