@@ -98,6 +98,8 @@ local SPELLINGS = {
   "all-staff@example.com.",
   "all-staff@mail.example.com",
   "all-staff@localhost",
+  "all-staff@mx.example",
+  "all-staff@[192.0.2.1]",
   "all-staff",
   "all-staff+monday@example.com",
   "all-staff+@example.com",
@@ -127,10 +129,8 @@ test.case("other recipients of the message are untouched", function()
     "all-staffs@example.com",
     "+all-staff@example.com",
     "all-staff%example.org@example.com",
-    "all-staff%example.com@example.org",
     "example.org!all-staff@example.com",
     "postmaster",
-    "@",
     "!",
     "%@example.com",
     ("("):rep(1000) .. "@example.com",
@@ -153,7 +153,7 @@ test.case("each message of a session has its own sender", function()
   test.refused(s:rcpt "all-staff@example.com", 550)
 end)
 
-test.case("a refusal is in the log, as the client wrote it; nothing else is", function()
+test.case("a refusal is in the log, with the case that the client wrote; nothing else is", function()
   local _, s = send(OUTSIDE, "Stranger@example.org", "All-Staff+x@example.com", "someone@example.com")
   test.equal(s:log(), { "<Stranger@example.org> may not send to <All-Staff+x@example.com>" })
 end)

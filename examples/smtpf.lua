@@ -1,6 +1,6 @@
 -- A tour of the smtpf Lua API: every callback, when it is called and with what, each logged. Accepts all mail.
 --
---     smtpf-milter --script examples/smtpf.lua --syslog stderr
+--     smtpf-milter --script examples/smtpf.lua --on-error tempfail --syslog stderr
 --
 -- Every SMTP session runs this file from its first line in a Lua context of its own: nothing is seen of other sessions,
 -- global variables last until the client is gone, and an edit counts from the next connection on. To write a policy,

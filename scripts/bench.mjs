@@ -1,13 +1,16 @@
 /** `npm run bench`: builds what is missing, then measures; options are those of test/bench/bench.ts. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { buildIfNeeded, installIfNeeded, ROOT } from './prepare.mjs';
+import { onSupportedNode } from '../src/system/node-version.js';
 
-installIfNeeded();
-buildIfNeeded();
-const bench = join(ROOT, 'test', 'bench', 'bench.ts');
-const { status } = spawnSync(process.execPath, ['--import', 'tsx', bench, ...process.argv.slice(2)], {
-  cwd: ROOT,
-  stdio: 'inherit',
+onSupportedNode(async () => {
+  const { buildIfNeeded, installIfNeeded, ROOT } = await import('./prepare.mjs');
+  installIfNeeded();
+  buildIfNeeded();
+  const bench = join(ROOT, 'test', 'bench', 'bench.ts');
+  const { status } = spawnSync(process.execPath, ['--import', 'tsx', bench, ...process.argv.slice(2)], {
+    cwd: ROOT,
+    stdio: 'inherit',
+  });
+  process.exit(status === null ? 1 : status);
 });
-process.exit(status ?? 1);

@@ -1,4 +1,7 @@
 /** `npm run build`: compiles src to dist. */
-import { build } from './prepare.mjs';
+import { onSupportedNode } from '../src/system/node-version.js';
 
-build();
+onSupportedNode(async () => {
+  const { build } = await import('./prepare.mjs');
+  build();
+});

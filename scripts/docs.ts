@@ -1,6 +1,17 @@
-/** `npm run docs`: writes the generated parts of README.md from the descriptions of API and options. */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { generatedParts, withGeneratedParts } from '../src/api/documentation.ts';
+/** `npm run docs`: writes the generated parts of docs/ from the descriptions of API, rules and options, and breaks long lines. */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { broken, generatedParts, withGeneratedParts } from './documentation.ts';
 
-const file = new URL('../README.md', import.meta.url);
-writeFileSync(file, withGeneratedParts(readFileSync(file, 'utf8'), generatedParts()));
+const ROOT = new URL('../', import.meta.url);
+
+const pages = ['', 'docs/', 'test/'].flatMap((folder) =>
+  readdirSync(new URL(folder, ROOT))
+    .filter((name) => name.endsWith('.md') && name !== 'CHANGELOG.md')
+    .map((name) => `${folder}${name}`),
+);
+for (const page of pages) {
+  const file = new URL(page, ROOT);
+  const text = readFileSync(file, 'utf8');
+  const written = broken(withGeneratedParts(text, generatedParts().get(page) ?? new Map()));
+  if (written !== text) writeFileSync(file, written);
+}

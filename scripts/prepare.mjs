@@ -64,8 +64,8 @@ export function build() {
 function removeOrphans(directory) {
   for (const entry of readdirSync(directory, { withFileTypes: true })) {
     const path = join(directory, entry.name);
-    const source = join(ROOT, 'src', relative(DIST, path)).replace(/\.js(\.map)?$/, '.ts');
-    if (!existsSync(source)) rmSync(path, { recursive: true });
+    const source = join(ROOT, 'src', relative(DIST, path)).replace(/\.map$/, '');
+    if (!existsSync(source) && !existsSync(source.replace(/\.js$/, '.ts'))) rmSync(path, { recursive: true });
     else if (entry.isDirectory()) removeOrphans(path);
   }
 }

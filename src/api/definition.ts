@@ -1,19 +1,8 @@
 /** The Lua API, chapter by chapter: all of it but Lua's own libraries, of which only the differences are described. */
-import { callbacksChapter } from './callbacks.ts';
-import { dnsChapter } from './dns.ts';
-import type { Chapter } from './entry.ts';
+
+import type { Chapter } from '../modules/entry.ts';
+import { MODULES } from '../modules/modules.ts';
 import { luaChapter } from './lua.ts';
-import { messageChapters } from './message.ts';
-import { smtpChapters } from './smtp.ts';
-import { syslogChapters } from './syslog.ts';
 import { testChapter } from './test.ts';
 
-export const API: readonly Chapter[] = [
-  luaChapter,
-  callbacksChapter,
-  ...smtpChapters,
-  ...messageChapters,
-  ...syslogChapters,
-  dnsChapter,
-  testChapter,
-];
+export const API: readonly Chapter[] = [luaChapter, ...MODULES.flatMap(({ api }) => api), testChapter];

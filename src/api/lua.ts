@@ -1,5 +1,5 @@
 /** The Lua that policies are written in, where it is not the Lua 5.3 of the manual. */
-import type { Chapter, Note } from './entry.ts';
+import type { Chapter, Note } from '../modules/entry.ts';
 
 const note = (name: string, doc: string): Note => ({ kind: 'note', name, doc });
 
@@ -9,19 +9,19 @@ export const luaChapter: Chapter = {
   entries: [
     note(
       'Integers have 32 bits',
-      'from -2147483648 to 2147483647. Sums wrap around beyond: `5*1024*1024*1024` is 1073741824, and `os.time() * 1000` is wrong; write `5.0*1024*1024*1024`. A decimal numeral that is too large is a float, a hexadecimal one loses its upper bits. What this program hands over (sizes, times, positions in files) is a float where it does not fit; floats are exact up to 2^53, and `string.format("%d", x)` writes them without `.0`.',
+      'from -2147483648 to 2147483647. Sums wrap around beyond: `5*1024*1024*1024` is 1073741824, and `os.time() * 1000` is wrong; write `5.0*1024*1024*1024`. A decimal numeral that is too large is a float, a hexadecimal one loses its upper bits. Sizes, times and positions in files are floats where they do not fit; floats are exact up to 2^53, and `string.format("%d", x)` writes them without `.0`.',
     ),
     note(
       'Budgets',
-      '`--cpu-ms` (CPU time of one callback, and of the main chunk), `--memory-mb`, `--write-mb`, and the deadlines `--deadline` and `--eom-deadline`. What is beyond ends the callback: no `pcall` catches it, the `--on-error` action is taken, and the script runs no more in that session. Ordinary errors are a string beyond `--string-mb` (“not enough memory”) and a file beyond `--max-files` (`nil, "Too many open files"`).',
+      'bound a callback: `--cpu-ms` (CPU time, of the main chunk too), `--memory-mb` (what it adds), `--session-mb` (what the session keeps in variables and in changes to the message, measured between callbacks), `--write-mb`, and the deadlines `--deadline` and `--eom-deadline`. Waiting is no CPU time, but beginning a wait and handling its result is, and each wait costs 0.01 ms. A callback that goes beyond ends: no `pcall` catches that, the milter takes the `--on-error` action, and the script runs no more in that session. Ordinary errors are a string beyond `--string-mb` (“not enough memory”) and a file beyond `--max-files` (`nil, "Too many open files"`).',
     ),
     note(
       'Turns',
-      'a callback that works long is put aside every 5 ms, so that other sessions are answered. It cannot be put aside in an error handler (of `xpcall`) and in the few functions that a library function calls and waits for (metamethods of what `require`, `os.time` and the `==` of `table.move` look at): what takes more than 14 ms of CPU time there ends the callback, as a budget does.',
+      'a callback that works long yields to other sessions every 5 ms. It cannot yield in an error handler (of `xpcall`) and in the few functions that a library function calls and waits for (metamethods of what `require`, `os.time` and the `==` of `table.move` look at). More than 14 ms of CPU time there end the callback, as a budget does.',
     ),
     note(
       'Sizes',
-      'have limits, so that no single call keeps others waiting: the stack has 100,000 slots (recursion tens of thousands of calls deep, or so many results of `table.unpack` or `string.byte`), a text for `load` 1 MiB (16 KiB in an error handler), a pattern and `package.path` 64 KiB, a numeral 1 KiB. What remains: where a script fills its memory with small objects, the collection of garbage stops all sessions of its worker process for some 20 to 50 ms at a time, now and then for about 1 ms for each MiB that is alive.',
+      'have limits, so that no single call keeps others waiting. The stack has 100,000 slots (recursion tens of thousands of calls deep, or so many results of `table.unpack` or `string.byte`), a text for `load` 1 MiB (16 KiB in an error handler), a pattern, `package.path` and the name of a module 64 KiB, a string in an error message of the libraries 64 KiB, a numeral 1 KiB. One thing remains: where a script fills its memory with small objects, the collection of garbage stops all sessions of its worker process for some 20 to 50 ms at a time, now and then for about 1 ms for each MiB that is alive.',
     ),
     note(
       'Waiting',
@@ -29,31 +29,39 @@ export const luaChapter: Chapter = {
     ),
     note(
       '`print`, `io.write`, `io.stdout`, `io.stderr`',
-      'write lines to the log, at level info. Standard input is at its end.',
+      'write lines to the log as `syslog.info` does: with what `syslog.openlog` has set, and the session’s id in front. `try` and `test` show them. Standard input is at its end.',
     ),
     note(
       '`io`, `os`',
-      'work as in C Lua, with this process’s rights. Files left open are closed with the session. `os.exit` raises an error; `os.execute` and `io.popen` need `--allow-execute`, and then wait. There is the C locale only.',
+      'work as in C Lua, with the rights of the process. The end of the session closes open files. `os.exit` raises an error; `os.execute` and `io.popen` need `--allow-execute`, and then wait. The C locale is the only one.',
+    ),
+    note(
+      'Files of a policy',
+      'are those of the file system. Some files are closed to `io`, `require`, `dofile`, `loadfile`, `os.remove` and `os.rename`, by whatever path or link: the kernel’s file systems (`/proc`, `/sys` and their like; through `/proc/self/mem` one session could change the others), devices but for `/dev/null`, `zero`, `full`, `random` and `urandom`, files without a name, and the program’s own: the spool (but for the file that `smtp.do_dot` gets), the journal, the control socket. The answer is `nil, "NAME: Permission denied (procfs)", 13`, with the reason in parentheses. Only the rights of the process bind programs that `--allow-execute` permits, and JavaScript.',
+    ),
+    note(
+      '`math.random`',
+      'draws from a generator that the program has seeded; after `math.randomseed`, from one of the session’s own.',
     ),
     note(
       '`require`',
-      'looks for Lua files by `package.path`, which `--package-path` sets: the script’s directory, then `/etc/mail`. There are no C modules (`package.loadlib` refuses, `package.cpath` is empty). `require "js"` needs `--allow-js`.',
+      'looks for Lua files by `package.path`, which `--package-path` sets: the script’s directory, then `/etc/mail`. There are no C modules (`package.loadlib` refuses, `package.cpath` is empty). `require "js"` needs `--allow-js`, and never finds a file; the names of loaded libraries (`string`, `dns`, `syslog` and others) find these, whatever files there are. A module that requires itself, through others too, raises an error with the line.',
     ),
     note(
       '`load`, `loadfile`, `dofile`, `string.dump`',
-      'take Lua text only; precompiled code is refused. A text, the pieces of a reader function or a file may have 1 MiB; a file is compiled once for all sessions.',
+      'take Lua text only and refuse precompiled code. A text, the pieces of a reader function or a file may have 1 MiB. A file is compiled once for all sessions.',
     ),
     note(
       '`debug`',
-      'looks: `traceback`, `getinfo`, `getlocal`, `getupvalue`, `upvalueid`, `getmetatable`, `getuservalue`. What could switch off a budget or change what is not the script’s raises an error: `sethook`, `setlocal`, `setupvalue`, `setmetatable` and others.',
+      'has the functions that look: `traceback`, `getinfo`, `getlocal`, `getupvalue`, `upvalueid`, `getmetatable`, `getuservalue`. Those that could switch off a budget or change what is not the script’s raise an error: `sethook`, `setlocal`, `setupvalue`, `setmetatable` and others.',
     ),
     note(
       'Older Luas',
-      'leave nothing behind: `bit32`, `math.pow`, `math.log10` and others, which C Lua 5.3 can be built with, are not there.',
+      'leave nothing behind: there is no `bit32`, `math.pow`, `math.log10` and others, with which C Lua 5.3 can be built.',
     ),
     note(
       'Garbage',
-      'is collected by itself: `collectgarbage` answers but has no effect. There are no finalizers (`__gc`) and no weak tables.',
+      'needs no call: `collectgarbage` answers but has no effect. There are no finalizers (`__gc`) and no weak tables.',
     ),
   ],
 };

@@ -1,7 +1,8 @@
 /** The Lua API by name: what `check` and the stubs look things up in. */
-import { CALLBACKS } from './callbacks.ts';
+
+import type { ApiClass, ApiFunction, Callback, Constant, Entry, Field } from '../modules/entry.ts';
+import { CALLBACKS } from '../modules/smtp/callbacks.ts';
 import { API } from './definition.ts';
-import type { ApiClass, ApiFunction, Callback, Constant, Entry, Field } from './entry.ts';
 
 const ENTRIES: readonly Entry[] = API.flatMap(({ entries }) => entries);
 

@@ -9,16 +9,35 @@ import type {
   Field,
   Note,
   Parameter,
-  Since,
-} from './entry.ts';
+  Stage,
+} from '../modules/entry.ts';
+
+/** A list of the chapters, each with a link to its heading and the names that have headings of their own. */
+export function formatContents(chapters: readonly Chapter[]): string {
+  return chapters
+    .map(({ title, entries }) => {
+      const names = entries.flatMap((entry) => (formatEntry(entry, 1) === '' ? [] : [`\`${entry.name}\``]));
+      return `- [${title}](#${anchor(title)})${names.length > 0 ? `: ${names.join(', ')}` : ''}`;
+    })
+    .join('\n');
+}
+
+/** The anchor of a heading, as Git servers make it. */
+function anchor(title: string): string {
+  return title
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-');
+}
 
 /** Chapters under headings of the given level. */
 export function formatReference(chapters: readonly Chapter[], level: number): string {
   return chapters.map((chapter) => formatChapter(chapter, level)).join('\n');
 }
 
-function formatChapter({ title, doc, entries }: Chapter, level: number): string {
+function formatChapter({ title, doc, since, entries }: Chapter, level: number): string {
   const parts = [`${'#'.repeat(level)} ${title}\n`, `${doc}\n`];
+  if (since !== undefined) parts.push(`Since version ${since}.\n`);
   const fields = entries.filter((entry): entry is Field => entry.kind === 'field');
   if (fields.length > 0) parts.push(formatFields(fields));
   const notes = entries.filter((entry): entry is Note => entry.kind === 'note');
@@ -59,7 +78,7 @@ function formatCallback({ name, alias, params, answers, doc, mta }: Callback, le
 }
 
 function formatFunction(entry: ApiFunction, level: number): string {
-  const { name, aliases, params, results, doc, waits, example, overloads } = entry;
+  const { name, aliases, params, results, forms, from, doc, waits, example, overloads } = entry;
   const required = params.filter(({ optional }) => optional !== true).map((param) => param.name);
   const optional = params.filter((param) => param.optional === true).map((param) => param.name);
   const list = `${required.join(', ')}${optional.map((param, i) => `[${i > 0 || required.length > 0 ? ', ' : ''}${param}`).join('')}${']'.repeat(optional.length)}`;
@@ -80,6 +99,13 @@ function formatFunction(entry: ApiFunction, level: number): string {
     );
     lines.push(`Returns ${texts.join('; ')}.\n`);
   }
+  if (forms !== undefined) {
+    lines.push(`Together they are ${forms.map((form) => `\`${form.join(', ')}\``).join(' or ')}.\n`);
+  }
+  if (entry.useful !== undefined && entry.useful !== from) {
+    lines.push(`Of use from ${formatStage(entry.useful)} on.\n`);
+  }
+  if (entry.since !== undefined) lines.push(`Since version ${entry.since}.\n`);
   if (aliases !== undefined)
     lines.push(`Also called ${aliases.map((alias) => `\`${alias}\``).join(', ')}.\n`);
   if (example !== undefined) lines.push(`\`\`\`lua\n${example}\n\`\`\`\n`);
@@ -97,19 +123,17 @@ function formatClass({ name, fields, doc }: ApiClass, level: number): string {
   return `${'#'.repeat(level)} ${name}\n\n${doc}.\n\n${rows.join('\n')}\n`;
 }
 
-const SINCE: Readonly<Record<Since, string>> = {
-  start: 'always',
-  connect: '`do_connect`',
-  helo: '`do_helo`',
-  mail: '`do_mail`',
-};
+function formatStage(stage: Stage): string {
+  return stage === 'start' ? 'always' : `\`do_${stage}\``;
+}
 
 function formatFields(fields: readonly Field[]): string {
-  const rows = fields.map(
-    ({ name, type, since, doc }) =>
-      `| \`${name}\` | \`${type.replaceAll('|', '\\|')}\` | ${SINCE[since]} | ${doc} |`,
-  );
-  return `| field | type | from | what it holds |\n| --- | --- | --- | --- |\n${rows.join('\n')}\n`;
+  const rows = fields.map(({ name, type, from, filled, doc }) => {
+    const stage = from === 'start' ? 'always' : `from ${formatStage(from)} on`;
+    const elements = filled === undefined ? '' : `, filled from ${formatStage(filled)} on`;
+    return `- \`${name}\` (\`${type}\`, ${stage}${elements}): ${doc}`;
+  });
+  return `${rows.join('\n')}\n`;
 }
 
 function formatNotes(notes: readonly Note[]): string {

@@ -4,8 +4,9 @@
  * Callbacks are fields with a function type: a script's own `function smtp.do_rcpt(recipient, params)` gets its
  * parameter types from there, and is no second definition. Plain annotations only, which both servers know.
  */
+
+import type { ApiClass, ApiFunction, Callback, Chapter, Constant, Field } from '../modules/entry.ts';
 import { API } from './definition.ts';
-import type { ApiClass, ApiFunction, Callback, Chapter, Constant, Field } from './entry.ts';
 import { API_NAMES, TRANSACTION_ALIAS } from './names.ts';
 
 const HEAD = `---@meta

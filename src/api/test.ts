@@ -1,5 +1,6 @@
 /** The library `test`, which files of policy tests have besides the API of a policy: see src/policy-test. */
-import type { ApiClass, ApiFunction, Chapter, Parameter } from './entry.ts';
+import type { ApiClass, ApiFunction, Chapter, Parameter } from '../modules/entry.ts';
+import { FAKES } from '../modules/modules.ts';
 
 const SESSION = 'test.smtp_session';
 const RESULT = { type: 'test.result', doc: 'what the client sees, and what it came from' };
@@ -44,17 +45,18 @@ const FUNCTIONS: readonly ApiFunction[] = [
     'A client connects to a server that runs the policy; `greeting` and `helo_reply` of the session are what it saw.',
     { results: [{ type: SESSION, doc: 'the session' }] },
   ),
+  ...FAKES.flatMap(({ api }) => api),
   fn(
-    'dns',
+    'fails',
     [
       {
-        name: 'records',
-        type: 'table',
-        doc: 'by `"name TYPE"` a text, a table of texts, or the word of a failure',
+        name: 'failure',
+        type: 'string',
+        doc: '`timeout`, `servfail`, `refused`, `unavailable`, `protocol` or `limit`',
       },
     ],
-    'What the DNS has; nothing else exists.',
-    { example: 'test.dns { ["example.com MX"] = "10 mx.example.com", ["slow.example A"] = "timeout" }' },
+    'Stands for `nil, err` where a test says what a service answers.',
+    { results: [{ type: 'any', doc: 'to be given as an answer' }] },
   ),
   fn('env', [{ name: 'variables', type: 'table', doc: 'texts by name' }], 'What `os.getenv` knows.'),
   fn(
@@ -216,8 +218,18 @@ const CLASSES: readonly ApiClass[] = [
       { name: 'lines', type: 'string[]', doc: 'the whole reply' },
       { name: 'action', type: 'string', doc: 'what the MTA does' },
       { name: 'callback', type: 'string|nil', doc: 'the callback that decided, `smtp.do_rcpt`' },
-      { name: 'where', type: 'string|nil', doc: '`file:line` that it returned from' },
+      { name: 'where', type: 'string|nil', doc: '`file:line` that it returned from, or failed at' },
+      {
+        name: 'failed',
+        type: 'string[]|nil',
+        doc: 'what failed so far, in the session before its messages and in this message, with `on_error`: `smtp.do_dot, smtpf.lua:3: oops (--on-error continue)`',
+      },
       { name: 'edits', type: 'test.edit[]', doc: 'changes that went with it' },
+      {
+        name: 'notes',
+        type: 'string[]',
+        doc: 'what they do at the end of a message: `breaks d=example.com: h= covers Subject`',
+      },
     ],
   },
   {
@@ -269,12 +281,13 @@ const CLASSES: readonly ApiClass[] = [
     doc: 'A callback as it went',
     fields: [
       { name: 'name', type: 'string', doc: 'as the policy spells it' },
-      { name: 'where', type: 'string', doc: '`file:line` it returned from' },
+      { name: 'where', type: 'string', doc: '`file:line` it returned from, or failed at' },
       { name: 'result', type: 'string', doc: '`continue`, `reply`, `accept` and so on' },
       { name: 'code', type: 'integer|nil', doc: 'code of a reply' },
       { name: 'text', type: 'string|nil', doc: 'its text' },
       { name: 'failure', type: 'string|nil', doc: 'what was wrong, when the callback failed' },
-      { name: 'milliseconds', type: 'number', doc: 'how long it took' },
+      { name: 'cpu_milliseconds', type: 'number', doc: 'CPU time that it used' },
+      { name: 'wall_milliseconds', type: 'number', doc: 'from its beginning to its end, waiting included' },
     ],
   },
 ];

@@ -1,55 +1,141 @@
 /** What the start of the milter tells its operator, on standard output and in the log. */
-import { type BoundAddress, formatListenAddress, mainCfLine, sendmailMcLine } from '../listen-address.ts';
-import type { Logger } from '../log.ts';
-import type { ScriptReport } from '../policy-source.ts';
+import { type Stats, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { mayMakeFilesIn } from '../net/endpoint.ts';
+import {
+  type BoundAddress,
+  formatListenAddress,
+  mainCfLine,
+  POSTFIX_QUEUE,
+  postfixQueueAbove,
+  sendmailMcLine,
+} from '../net/listen-address.ts';
+import { consequenceOf, NO_CALLBACKS, scriptDoesNotRun } from '../policy/failure.ts';
+import type { OnError } from '../policy/policy-settings.ts';
+import { type ScriptReport, warningLines } from '../policy/policy-source.ts';
+import type { Logger } from '../syslog/log.ts';
+import { nameOf, userName } from '../system/privileges.ts';
+import { visible } from '../text/visible.ts';
+
+/** What the default of --on-error means. */
+const FAILS_OPEN =
+  '--on-error continue: mail goes on where a callback fails, so whoever can make one fail gets by the policy; --on-error tempfail defers it';
 
 export interface Announcement {
   readonly version: string;
   readonly addresses: readonly BoundAddress[];
   readonly report: ScriptReport;
+  readonly onError: OnError;
+  /** What the operator should know of the sockets. */
+  readonly warnings: readonly string[];
+  /** The policy runs as root. */
+  readonly asRoot: boolean;
 }
 
 /** On standard output: what an operator wants to see, and the lines to copy, each alone on its line. */
-export function announce({ version, addresses, report }: Announcement): void {
+export function announce({ version, addresses, report, onError, warnings }: Announcement): void {
   const lines = [`smtpf-milter ${version}`];
   for (const address of addresses) {
     lines.push(
       `listening on ${formatListenAddress(address)}`,
+      ...openTo(address),
       '',
-      'For Postfix, in main.cf:',
+      `For Postfix, in main.cf${chrootCaution(address)}:`,
       mainCfLine(address),
-      'For Sendmail, in sendmail.mc:',
+      `For Sendmail, in sendmail.mc${safetyCaution(address)}:`,
       sendmailMcLine(address),
       '',
     );
   }
-  lines.push(
-    report.problem === undefined ? describeScript(report) : `script does not run: ${report.problem}`,
-  );
-  lines.push(...report.warnings.map((warning) => `warning: ${warning}`));
-  process.stdout.write(Buffer.from(`${lines.join('\n')}\n`, 'latin1'));
+  if (report.problem === undefined) lines.push(describeScript(report));
+  else lines.push(`script does not run: ${report.problem}`, consequenceOf(onError));
+  if (onError === 'continue') lines.push(FAILS_OPEN);
+  lines.push(...[...warnings, ...warningLines(report)].map((warning) => `warning: ${warning}`));
+  process.stdout.write(Buffer.from(`${lines.map(visible).join('\n')}\n`, 'latin1'));
 }
 
-export function logStart(log: Logger, { version, addresses, report }: Announcement): void {
+/** Sockets that this process, with the rights it has by now, cannot remove when it ends: one line each. */
+export function irremovableSockets(addresses: readonly BoundAddress[]): string[] {
+  return addresses.flatMap((address) => {
+    if (address.kind !== 'unix') return [];
+    const directory = dirname(address.path);
+    if (mayMakeFilesIn(directory)) return [];
+    const user = userName();
+    return [
+      `${formatListenAddress(address)} stays behind when the milter ends, and only a start by root replaces it: user ${user} may not write to ${directory}; name a socket in a directory of that user (install -d -o ${user} DIRECTORY)`,
+    ];
+  });
+}
+
+/** Who may connect to a unix socket: that takes the right to write. */
+function openTo(address: BoundAddress): string[] {
+  const status = address.kind === 'unix' ? statusOf(address.path) : undefined;
+  if (status === undefined) return [];
+  const { mode, uid, gid } = status;
+  const user = `user ${nameOf('passwd', uid)}`;
+  const who =
+    (mode & 0o002) !== 0
+      ? 'every user'
+      : (mode & 0o020) !== 0
+        ? `${user} and group ${nameOf('group', gid)}`
+        : user;
+  return [`open to ${who} (mode ${(mode & 0o7777).toString(8).padStart(4, '0')})`];
+}
+
+/** undefined where this user cannot look. */
+function statusOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+function chrootCaution(address: BoundAddress): string {
+  if (address.kind !== 'unix' || postfixQueueAbove(address.path) !== undefined) return '';
+  return ` (without a chroot only; a socket below ${POSTFIX_QUEUE} is found in both cases)`;
+}
+
+/** Sendmail does not start with a socket in a directory, or below one, that others than its owner may write to. */
+function safetyCaution(address: BoundAddress): string {
+  if (address.kind !== 'unix') return '';
+  for (let above = dirname(address.path); ; above = dirname(above)) {
+    if (((statusOf(above)?.mode ?? 0) & 0o022) !== 0) {
+      return ` (Sendmail does not start with it, as others than its owner may write to ${above})`;
+    }
+    if (above === '/') return '';
+  }
+}
+
+export function logStart(
+  log: Logger,
+  { version, addresses, report, onError, warnings, asRoot }: Announcement,
+): void {
   log.notice(`smtpf-milter ${version} listening on ${addresses.map(formatListenAddress).join(' ')}`);
-  if (report.problem === undefined) log.notice(describeScript(report));
-  else log.warning(`script does not run: ${report.problem}`);
-  for (const warning of report.warnings) log.warning(warning);
-  if (process.getuid?.() === 0) log.warning('running as root: choose another user with --user');
+  logScript(log, report, onError);
+  if (onError === 'continue') log.notice(FAILS_OPEN);
+  for (const warning of [...warnings, ...warningLines(report)]) log.warning(warning);
+  if (asRoot) log.warning('running as root: choose another user with --user');
 }
 
 /** @param report undefined when no worker process has answered */
-export function logReload(log: Logger, report: ScriptReport | undefined): void {
+export function logReload(log: Logger, report: ScriptReport | undefined, onError: OnError): void {
   if (report === undefined) {
     log.error('SIGHUP: no worker process answers');
     return;
   }
-  const serving = report.serving === undefined ? '' : `; the last good version (${report.serving}) serves`;
-  if (report.problem === undefined) log.notice(`SIGHUP: ${describeScript(report)}`);
-  else log.warning(`SIGHUP: ${report.problem}${serving}`);
-  for (const warning of report.warnings) log.warning(warning);
+  logScript(log, report, onError, 'SIGHUP: ');
+  for (const warning of warningLines(report)) log.warning(warning);
+}
+
+/** One line: an error where mail passes without the policy, or is held up by it. */
+function logScript(log: Logger, report: ScriptReport, onError: OnError, why = ''): void {
+  const { problem, serving, callbacks } = report;
+  if (problem === undefined) log[callbacks.length > 0 ? 'notice' : 'error'](why + describeScript(report));
+  else if (serving === undefined) log.error(why + scriptDoesNotRun(onError, problem));
+  else log.warning(`${why}${problem}; the last good version (${serving}) serves`);
 }
 
 function describeScript({ path, hash, callbacks }: ScriptReport): string {
-  return `script ${path} (${hash}), callbacks: ${callbacks.join(' ') || 'none'}`;
+  return `script ${path} (${hash}), callbacks: ${callbacks.join(' ') || `none, ${NO_CALLBACKS}`}`;
 }

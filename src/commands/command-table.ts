@@ -1,12 +1,12 @@
 /** The commands: one table, from which command line and `--help` follow. */
-import type { Options } from '../option-table.ts';
-import type { GivenOptions } from '../options.ts';
-import { type OwnOptions, ownSwitch, ownValue } from './own-option.ts';
-import { TRY_OPTIONS } from './try-options.ts';
+import type { Options } from '../options/option-table.ts';
+import type { GivenOptions } from '../options/options.ts';
+import { type OwnOptions, ownList, ownSwitch, ownValue } from './own-option.ts';
+import { TRY_OPTIONS } from './try/try-options.ts';
 
 export type Arguments = Readonly<Record<string, unknown>>;
 
-export interface Command {
+export interface CommandDefinition {
   /** yargs' form: words in brackets are arguments; `$0` marks the command that needs no name. */
   readonly usage: string | readonly string[];
   readonly name: string;
@@ -18,7 +18,11 @@ export interface Command {
   readonly own?: OwnOptions;
   /** Arguments in order, with their description. */
   readonly positionals: Readonly<Record<string, { readonly help: string; readonly shown?: string }>>;
+  /** What is said where an argument is missing that it must have. */
+  readonly unnamed?: string;
   readonly examples: readonly (readonly [command: string, meaning: string])[];
+  /** Paragraphs that `--help` shows below the examples. */
+  readonly notes?: readonly string[];
   /** Options that its arguments stand for. */
   readonly implied?: (args: Arguments) => GivenOptions;
   /** @returns the exit code. The parts a command needs are loaded only when it runs. */
@@ -42,14 +46,14 @@ const SCRIPT_OPTIONS = [
 const OF_SERVER = {
   control: 'Its control socket',
   spool: 'Its --spool, where it was started with one: the control socket is beside it',
-  user: 'Its --user, where it was started with one: that user’s spool directory is meant',
+  user: 'Its --user, where it was started with one',
   group: 'Its --group',
   config: 'Its --config',
 };
 
 const JSON_OUTPUT = { json: ownSwitch('Output', 'Print JSON') };
 
-export const COMMANDS: readonly Command[] = [
+export const COMMANDS: readonly CommandDefinition[] = [
   {
     usage: ['serve', '$0'],
     name: 'serve',
@@ -57,32 +61,43 @@ export const COMMANDS: readonly Command[] = [
     positionals: {},
     examples: [
       ['$0', 'Policy /etc/mail/smtpf.lua, on port 8895 of 127.0.0.1'],
-      ['$0 --listen unix:/run/milter.sock --socket-group postfix', 'A unix socket'],
+      [
+        '$0 --listen unix:/var/spool/postfix/smtpf/milter.sock',
+        'A unix socket for Postfix, in a chroot or not; the README says how to make its directory',
+      ],
       ['$0 --listen inet:8895@127.0.0.1 --listen inet6:8895@::1', 'Two addresses'],
       ['$0 --user smtpf --on-error tempfail', 'Started as root'],
       ['$0 check /etc/mail/smtpf.lua', 'Is this script right?'],
     ],
+    notes: [
+      'smtpf-milter COMMAND --help shows the options of one command.',
+      'Every option can also be set by an environment variable, as SMTPF_MILTER_LISTEN for --listen (there several addresses stand with blanks between), or in the JSON file of --config, as "listen": [...]. The command line counts before the environment, that before the file.',
+      'SIGHUP compiles the script anew for connections to come. SIGTERM ends the program.',
+    ],
     run: async (options, _args, version) => {
+      const { openFilesLimit, requireDescriptors } = await import('../system/descriptors.ts');
+      // Before the rest is imported, which opens many files at a time.
+      requireDescriptors(openFilesLimit());
       const { serve } = await import('./serve.ts');
       return serve(options, version);
     },
   },
   {
-    usage: 'check <file>',
+    usage: 'check <files..>',
     name: 'check',
     summary:
       'Look for mistakes in a script, run its main chunk as a connection would, and list its callbacks',
     options: SCRIPT_OPTIONS,
     own: { strict: ownSwitch('Output', 'Warnings fail too'), ...JSON_OUTPUT },
-    positionals: { file: { help: 'The Lua file' } },
+    positionals: { files: { help: 'The Lua files' } },
+    unnamed: 'the script to check must be named: smtpf-milter check FILE...',
     examples: [
       ['$0 check /etc/mail/smtpf.lua', 'Exit code 0, or 1 and FILE:LINE:COLUMN: MESSAGE'],
-      ['$0 check --strict --json smtpf.lua', 'For a program'],
+      ['$0 check --strict --json *.lua', 'For a program: one JSON document'],
     ],
-    implied: ({ file }) => new Map([['script', [String(file)]]]),
-    run: async (options, { file, strict, json }) => {
+    run: async (options, { files, strict, json }) => {
       const { check } = await import('./check.ts');
-      return check(options, String(file), { strict: strict === true, json: json === true });
+      return check(options, [files].flat().map(String), { strict: strict === true, json: json === true });
     },
   },
   {
@@ -94,23 +109,36 @@ export const COMMANDS: readonly Command[] = [
       'on-error',
       'actions',
       'macros',
+      'store',
+      'store-mb',
+      'store-prefix',
+      'http-allow',
+      'own-address',
+      'clamd',
+      'spamd',
+      'rspamd',
+      'srs-secret',
+      'srs-domain',
+      'signing-key',
       'dns-server',
       'dns-timeout',
       'deadline',
       'eom-deadline',
       'max-header-mb',
+      'max-headers',
       'max-body-mb',
       'max-recipients',
     ],
     own: TRY_OPTIONS,
     positionals: {
       policy: { help: 'The Lua file' },
-      message: { help: 'File of the message', shown: 'a short one, built in' },
+      message: { help: 'File of the message; - for standard input', shown: 'a short one, built in' },
     },
+    unnamed: 'the policy to try must be named: smtpf-milter try POLICY [MESSAGE]',
     examples: [
       [
         '$0 try smtpf.lua message.eml --ip 192.0.2.7',
-        'Exit code 0 accepted, 1 refused, 2 deferred, 3 script error',
+        'Exit code 0 accepted, 1 refused, 2 tempfail, 3 script error',
       ],
       ['$0 try smtpf.lua --to list@example.com --mta sendmail', 'Without a message of your own'],
       ['$0 try smtpf.lua --session -', 'Type SMTP commands'],
@@ -118,7 +146,7 @@ export const COMMANDS: readonly Command[] = [
     ],
     implied: ({ policy }) => new Map([['script', [String(policy)]]]),
     run: async (options, args) => {
-      const { tryPolicy } = await import('./try.ts');
+      const { tryPolicy } = await import('./try/try.ts');
       return tryPolicy(options, args);
     },
   },
@@ -135,8 +163,8 @@ export const COMMANDS: readonly Command[] = [
       coverage: ownSwitch('Output', 'Show which lines of the policies were not run'),
       tap: ownSwitch('Output', 'Print TAP'),
       ...JSON_OUTPUT,
-      junit: ownValue('Output', 'Write a report for CI servers to this file'),
-      lcov: ownValue('Output', 'Write the coverage of lines to this file'),
+      junit: ownValue('Output', 'Write a report for CI servers to this file; - for standard output'),
+      lcov: ownValue('Output', 'Write the coverage of lines to this file; - for standard output'),
     },
     positionals: { files: { help: 'Files, or directories with such files in them', shown: '.' } },
     examples: [
@@ -177,6 +205,40 @@ export const COMMANDS: readonly Command[] = [
     },
   },
   {
+    usage: 'key',
+    name: 'key',
+    summary: 'Make a key that signs mail (DKIM, ARC), and print its record for the DNS',
+    options: [],
+    own: {
+      domain: ownValue('The key', 'Domain that signs: d= of its signatures'),
+      selector: ownValue('The key', 'Its name in the domain: s= of its signatures'),
+      type: ownValue('The key', 'rsa or ed25519', 'rsa'),
+      bits: ownValue('The key', 'Length of an RSA key, from 1024 to 4096', '2048'),
+      out: ownValue(
+        'Output',
+        'File for the private key, in PEM form, for its owner alone; one that exists is left as it is',
+        'DOMAIN.SELECTOR.pem',
+      ),
+      ...JSON_OUTPUT,
+    },
+    positionals: {},
+    examples: [
+      ['$0 key --domain example.com --selector 2026a', 'example.com.2026a.pem, and a record'],
+      [
+        '$0 key --domain example.com --selector 2026e --type ed25519',
+        'A second signature, for those who know it',
+      ],
+    ],
+    run: async (_options, { domain, selector, type, bits, out, json }) => {
+      const { key } = await import('./key.ts');
+      const given = Object.entries({ domain, selector, type, bits, out }).filter(
+        ([, value]) => value !== undefined,
+      );
+      const texts = Object.fromEntries(given.map(([name, value]) => [name, String(value)]));
+      return key(texts, { json: json === true });
+    },
+  },
+  {
     usage: 'status',
     name: 'status',
     summary: 'Show how a running server is doing',
@@ -186,11 +248,40 @@ export const COMMANDS: readonly Command[] = [
     positionals: {},
     examples: [
       ['$0 status', 'Of the server that runs with the same options'],
-      ['$0 status --json --control /run/smtpf/control.sock', 'For a program'],
+      ['$0 status --json --control /run/smtpf-milter/control', 'For a program'],
     ],
     run: async (options, { json }) => {
       const { status } = await import('./status.ts');
       return status(options, { json: json === true });
+    },
+  },
+  {
+    usage: 'doctor',
+    name: 'doctor',
+    summary: 'Look for what is wrong with the server, its files and the MTA beside it, and say what mends it',
+    own: {
+      postfix: ownValue('Which MTA', 'Directory of main.cf and master.cf', '/etc/postfix, where it is'),
+      sendmail: ownValue('Which MTA', 'sendmail.cf', '/etc/mail/sendmail.cf, where it is'),
+      ignore: ownList('Output', 'A finding that does not count, as fails-open. May be given several times'),
+      fix: ownSwitch('Output', 'Print a shell script with the commands that mend; nothing is changed'),
+      ...JSON_OUTPUT,
+    },
+    positionals: {},
+    examples: [
+      ['$0 doctor', 'Exit code 0, or 1 and what is wrong. Run it as root, with the options of the server'],
+      ['$0 doctor --config /etc/smtpf-milter/config.json --json', 'For monitoring'],
+      ['$0 doctor --postfix /etc/postfix --fix', 'A script to read, and to run as root'],
+    ],
+    run: async (options, { postfix, sendmail, ignore, json, fix }) => {
+      const { doctor } = await import('./doctor.ts');
+      const text = (value: unknown) => (value === undefined ? undefined : String(value));
+      return doctor(options, {
+        postfix: text(postfix),
+        sendmail: text(sendmail),
+        ignore: [ignore ?? []].flat().map(String),
+        json: json === true,
+        fix: fix === true,
+      });
     },
   },
   {
@@ -218,23 +309,98 @@ export const COMMANDS: readonly Command[] = [
     },
   },
   {
-    usage: 'why <what>',
+    usage: 'why [what]',
     name: 'why',
-    summary: 'Say what was decided about a message, and which line of the script decided it',
-    options: [...Object.keys(OF_SERVER), 'journal'],
+    summary: 'Say what was decided about messages, and which line of the script decided it',
+    options: [...Object.keys(OF_SERVER), 'journal', 'journal-key'],
     server: {
       ...OF_SERVER,
       journal: 'The journal itself: then no server is asked, and none needs to run',
     },
-    own: JSON_OUTPUT,
-    positionals: { what: { help: 'A queue id, an id of a session or transaction, or an address' } },
+    own: {
+      since: ownValue('Which messages', 'Not before this time: 30m, 2h, 7d ago, or 2026-11-28T10:30 (UTC)'),
+      last: ownValue('Which messages', 'At most so many, the newest', '20'),
+      rejected: ownSwitch(
+        'Which messages',
+        'Those of which the client, or a recipient, was refused or deferred',
+      ),
+      failed: ownSwitch('Which messages', 'Those with a callback that failed, whatever became of them'),
+      ...JSON_OUTPUT,
+    },
+    positionals: {
+      what: {
+        help: "A queue id, an id of a session or transaction, an address or domain of sender or recipient, or a client's address or network",
+        shown: 'all messages',
+      },
+    },
     examples: [
       ['$0 why 4XyZ1b2c3d', 'Of a server started with --journal'],
+      ['$0 why example.com --rejected --since 2h', 'What was refused from or to a domain'],
+      ['$0 why 192.0.2.0/24 --last 5', 'The newest of these clients'],
       ['$0 why joe@example.com --journal /var/lib/smtpf/journal', 'Without a server'],
     ],
-    run: async (options, { what, json }) => {
+    run: async (options, { what, since, last, rejected, failed, json }) => {
       const { why } = await import('./why.ts');
-      return why(options, String(what), { json: json === true });
+      const given = Object.entries({ what, since, last, rejected, failed }).filter(
+        ([, value]) => value !== undefined && value !== false,
+      );
+      const texts = Object.fromEntries(given.map(([name, value]) => [name, String(value)]));
+      return why(options, texts, { json: json === true });
+    },
+  },
+  {
+    usage: 'store <action> [what..]',
+    name: 'store',
+    summary: 'Look into the store of a server, and mend what is kept there: list, get, set, del, dump, load',
+    options: ['store', 'store-mb', 'store-prefix', 'spool', 'user', 'group', 'worker-user', 'config'],
+    server: {
+      store: 'Its --store, where it was started with one',
+      'store-mb': 'Its --store-mb',
+      'store-prefix': 'Its --store-prefix',
+      spool: 'Its --spool, where it was started with one: the store may be in it',
+      user: 'Its --user, where it was started with one',
+      group: 'Its --group',
+      'worker-user': 'Its --worker-user',
+      config: 'Its --config',
+    },
+    own: {
+      ttl: ownValue('What is set', 'How long it is kept: 90, 30m, 2h, 7d', 'in kv for ever, else 35d'),
+      string: ownSwitch('What is set', 'VALUE is a string, whatever it looks like'),
+      json: ownSwitch('Output', 'Print JSON, one object a line'),
+    },
+    positionals: {
+      action: { help: 'list, get, set, del, dump or load' },
+      what: { help: 'Area, key and value, or a file: see below', shown: 'list and dump: all' },
+    },
+    unnamed: 'what to do must be named: smtpf-milter store list|get|set|del|dump|load',
+    examples: [
+      ['$0 store list [AREA] [PREFIX]', 'What is kept, of keys that begin so'],
+      ['$0 store get joe@example.com', 'All that is counted for a key'],
+      ['$0 store del rate joe@example.com', 'Let him send again'],
+      ["$0 store set grey '192.0.2.0/24|a@b.example|c@d.example' known", 'Let this attempt pass'],
+      ['$0 store set client 192.0.2.0/24 5 --ttl 90d', 'No greylisting for a network'],
+      ['$0 store set maintenance true --ttl 2h', 'What kv.get "maintenance" returns'],
+      ['$0 store dump FILE, and $0 store load FILE', 'All of it, into another store too'],
+    ],
+    notes: [
+      'An AREA is kv, kv:NAME for kv.open "NAME", rate, grey, client (networks that passed greylisting) or limit. get and del without one look for the key in all, set means kv.',
+      'Keys are written as they are shown: \\ for a backslash, \\xHH for a byte. A VALUE is a number, true, false, a flat table as JSON, or a string.',
+      'Exit code 1: get or del found nothing; 64: wrong use; 75: the store does not answer.',
+    ],
+    run: async (options, { action, what, json, ttl, string }) => {
+      const { store } = await import('./store/store.ts');
+      return store(options, {
+        action: String(action),
+        words: [what ?? []].flat().map(String),
+        json: json === true,
+        ttl: ttl === undefined ? undefined : String(ttl),
+        isString: string === true,
+        // A pipe takes it when somebody reads: the program must not end before.
+        write: (text) =>
+          new Promise((done) =>
+            process.stdout.write(text, (error) => done((error ?? undefined) === undefined)),
+          ),
+      });
     },
   },
 ];

@@ -1,30 +1,54 @@
 /** `smtpf-milter serve`: listens, has connections served by this process or by workers, and obeys signals until one says stop. */
-import { setTimeout as pause } from 'node:timers/promises';
-import { type Binding, bindEach, type SocketAccess } from '../binding.ts';
-import { controlPathOf } from '../control/control-client.ts';
+
 import { ControlServer } from '../control/control-server.ts';
+import { bindControl, type ControlSocket } from '../control/control-socket.ts';
 import type { Fleet } from '../control/fleet.ts';
 import { Journal } from '../control/journal.ts';
-import { formatListenAddress } from '../listen-address.ts';
-import { bindAll, type Listener, listenUnix } from '../listener.ts';
-import { Logger } from '../log.ts';
-import { Spool } from '../message-file.ts';
-import { EXIT, OperatorError, systemReason } from '../operator-error.ts';
-import type { Options } from '../option-table.ts';
-import type { ScriptReport } from '../policy-source.ts';
-import { dropPrivileges, lookUpGroup, lookUpIdentity } from '../privileges.ts';
-import { prepareSpoolDirectory, requireSpoolAccess } from '../spool-directory.ts';
+import { familiesOf, notReady } from '../control/metrics-page.ts';
+import { MetricsServer } from '../control/metrics-server.ts';
+import type { EventWriter } from '../events/event-writer.ts';
+import { openEventWriter } from '../events/open-writer.ts';
+import { loadExposition } from '../metrics/exposition.ts';
+import { MetricBatch } from '../metrics/metric-batch.ts';
+import { MetricTotals } from '../metrics/metric-totals.ts';
+import { bindEach, type Endpoint, type SocketAccess } from '../net/endpoint.ts';
+import { formatListenAddress, type ListenAddress } from '../net/listen-address.ts';
+import { bindAll, type Listener } from '../net/listener.ts';
+import { PassiveSocket } from '../net/passive-socket.ts';
+import type { Options } from '../options/option-table.ts';
+import type { ScriptReport } from '../policy/policy-source.ts';
+import { prepareSpoolDirectory, requireSpoolAccess } from '../spool/spool-directory.ts';
+import { defaultStore } from '../store/store-directory.ts';
+import { requireConfinement } from '../supervisor/confinement.ts';
 import { fleetOfOne } from '../supervisor/fleet-of-one.ts';
-import { PassiveSocket } from '../supervisor/passive-socket.ts';
-import { ScriptState } from '../supervisor/script-state.ts';
+import { launchHere } from '../supervisor/launch.ts';
+import { LauncherProcess } from '../supervisor/launcher-process.ts';
+import { killOrphans } from '../supervisor/orphans.ts';
+import { endOnOurBugs } from '../supervisor/our-bugs.ts';
+import { badStart, ScriptState } from '../supervisor/script-state.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
+import { Logger } from '../syslog/log.ts';
 import { openSink, targetOnThisMachine } from '../syslog/open-sink.ts';
-import { announce, logReload, logStart } from './announcement.ts';
+import { connectionsShortage, openFilesLimit } from '../system/descriptors.ts';
+import {
+  accountOf,
+  actingAs,
+  dropPrivileges,
+  lookUpGroup,
+  lookUpIdentity,
+  lookUpWorkerIdentity,
+} from '../system/privileges.ts';
+import type { ReadSecret } from '../system/secret-file.ts';
+import { EXIT, exitCodeOf, OperatorError } from '../text/operator-error.ts';
+import { visibleText } from '../text/visible.ts';
+import { announce, irremovableSockets, logReload, logStart } from './announcement.ts';
+import { readSecretFiles, requireJournalOutOfReach, unreadableScript } from './rights.ts';
 import { type Signals, watchSignals } from './signals.ts';
 
 /** Workers of a program that was killed a moment ago still hold its addresses. */
 const PREDECESSOR_MS = 1_500;
-const PREDECESSOR_LOOK_MS = 50;
+/** A signal to all processes at once may end a worker before this process has been told of it. */
+const OWN_SIGNAL_MS = 1_000;
 
 /**
  * Runs the milter until SIGTERM or SIGINT.
@@ -32,48 +56,93 @@ const PREDECESSOR_LOOK_MS = 50;
  * @throws OperatorError when it cannot start; nothing listens then.
  */
 export async function serve(options: Options, version: string): Promise<number> {
+  // As the workers have their names: so that one sees, in `ps` and where an address is in use, whose process this is.
+  const part = options.workers === 0 ? 'server' : 'supervisor';
+  process.title = ['smtpf-milter:', part, ...process.argv.slice(2)].join(' ');
   const signals = watchSignals();
+  requireConfinement(options);
   const identity = lookUpIdentity(options.user, options.group);
-  const spool = prepareSpoolDirectory(options.spool, {
-    uid: identity?.uid ?? process.getuid?.() ?? 0,
-    gid: identity?.gid ?? process.getgid?.() ?? 0,
-  });
+  const workerIdentity = options.workerUser && lookUpWorkerIdentity(options.workerUser, identity);
+  if (workerIdentity !== undefined && options.workers === 0)
+    throw new OperatorError(`${workerIdentity.written}: there are no workers with --workers 0`, EXIT.config);
+  if (options.heapBytes > 0 && options.workers === 0)
+    throw new OperatorError(
+      `--heap-mb ${options.heapBytes / 1048576}: there are no workers with --workers 0: give Node --max-old-space-size`,
+      EXIT.config,
+    );
+  const supervisor = accountOf(identity);
+  /** Who runs the policy. */
+  const runner = accountOf(workerIdentity ?? identity);
+  const spool = prepareSpoolDirectory(options.spool, runner, [supervisor.uid]);
+  const store = options.store ?? defaultStore(spool, runner.uid);
+  if (store.kind === 'memory' && options.workers > 1)
+    throw new OperatorError(
+      `--store memory: each of the ${options.workers} workers would have its own: --workers 1, or another store`,
+      EXIT.config,
+    );
+  for (const pid of killOrphans(spool)) {
+    complain(`worker process ${pid} killed: its supervisor is gone, and it has not ended by itself`);
+  }
   const access: SocketAccess = {
     mode: options.socketMode,
     uid: identity?.uid,
     gid:
       options.socketGroup === undefined ? identity?.gid : lookUpGroup('--socket-group', options.socketGroup),
+    group: options.socketGroup,
+    groups: identity?.groups,
   };
   const sockets: Sockets =
     options.workers === 0
-      ? { listeners: await bindAll(options.listen, access) }
-      : { bindings: await bindPassively(options, access) };
+      ? { listeners: await bindAll(options.listen, access, PREDECESSOR_MS) }
+      : { endpoints: await bindEach(options.listen, access, PassiveSocket.open, PREDECESSOR_MS) };
   let control: ControlSocket = {};
+  let metrics: Listener | undefined;
   const closeSockets = () =>
-    [...(sockets.listeners ?? sockets.bindings), ...(control.listener ? [control.listener] : [])].map(
-      (socket) => socket.close(),
-    );
+    [
+      ...(sockets.listeners ?? sockets.endpoints),
+      ...(control.listener ? [control.listener] : []),
+      ...(metrics ? [metrics] : []),
+    ].map((socket) => socket.close());
   let journal: Journal | undefined;
   try {
-    control = await bindControl(options, spool, identity);
+    if (workerIdentity !== undefined) requireJournalOutOfReach(options, supervisor.uid);
+    control = await bindControl(options, identity);
+    if (options.metrics !== undefined) metrics = await bindMetrics(options.metrics, access);
+    const unreadable = actingAs(runner, () => unreadableScript(options.script, runner));
+    if (unreadable !== undefined && options.onBadStart === 'exit')
+      throw new OperatorError(`--script ${options.script}: ${unreadable}`, EXIT.config);
+    const launcher =
+      workerIdentity &&
+      sockets.endpoints &&
+      (await LauncherProcess.start(
+        workerIdentity,
+        sockets.endpoints.map(({ socket }) => socket.fd),
+        spool,
+      ));
+    const { secrets, warnings } = readSecretFiles(options);
     if (identity !== undefined) dropPrivileges(identity);
-    requireSpoolAccess(spool);
+    if (launcher === undefined) requireSpoolAccess(spool);
     journal = await openJournal(options, complain);
     const syslog = targetOnThisMachine(options.syslog, complain);
     const program = {
-      options: { ...options, syslog },
+      options: { ...options, store, syslog, control: control.path ?? '' },
       version,
       spool,
+      secrets,
       signals,
       control,
+      metrics,
       journal,
+      warnings: [...(unreadable === undefined ? [] : [unreadable]), ...warnings],
       closeSockets,
     };
     return sockets.listeners
       ? await serveAlone({ ...program, listeners: sockets.listeners })
-      : await serveByWorkers({ ...program, bindings: sockets.bindings });
+      : await serveByWorkers({ ...program, endpoints: sockets.endpoints, launcher });
   } catch (error) {
     closeSockets();
+    // A signal to all processes at once ends those first that cannot obey it yet.
+    if (exitCodeOf(error) === EXIT.software && (await signals.stopsWithin(OWN_SIGNAL_MS))) return EXIT.ok;
     throw error;
   } finally {
     await journal?.close();
@@ -81,16 +150,21 @@ export async function serve(options: Options, version: string): Promise<number> 
 }
 
 type Sockets =
-  | { readonly listeners: readonly Listener[] }
-  | { readonly listeners?: undefined; readonly bindings: readonly Binding<PassiveSocket>[] };
+  | { readonly listeners: readonly Listener[]; readonly endpoints?: undefined }
+  | { readonly listeners?: undefined; readonly endpoints: readonly Endpoint<PassiveSocket>[] };
 
 interface Program {
   readonly options: Options;
   readonly version: string;
   readonly spool: string;
+  readonly secrets: readonly ReadSecret[];
   readonly signals: Signals;
   readonly control: ControlSocket;
+  /** Where `--metrics` is asked. */
+  readonly metrics: Listener | undefined;
   readonly journal: Journal | undefined;
+  /** Of files that the operator has named. */
+  readonly warnings: readonly string[];
   /** @returns what went wrong with each */
   readonly closeSockets: () => (string | undefined)[];
 }
@@ -99,46 +173,90 @@ interface Program {
 interface Serving extends Program {
   readonly fleet: Fleet;
   readonly log: Logger;
+  readonly events: EventWriter | undefined;
   readonly addresses: readonly Listener['address'][];
   readonly report: ScriptReport;
   examine(): Promise<ScriptReport | undefined>;
+  /** Settles, with the reason, when the program cannot go on. */
+  readonly lost?: Promise<string> | undefined;
   /** @param announce is told how many connections are open. @returns how many were cut off. */
   stop(announce: (connections: number) => void): Promise<number>;
 }
 
 /** From the announcement to the end. */
-async function beOfService(serving: Serving): Promise<number> {
+async function serveUntilStopped(serving: Serving): Promise<number> {
   const { version, addresses, report, log, signals, fleet, journal } = serving;
   const { listener, problem } = serving.control;
   const control = listener && new ControlServer(listener, fleet, journal);
+  const metrics = serving.metrics && serveMetrics(serving.metrics, serving);
   if (problem !== undefined) log.notice(problem);
-  announce({ version, addresses, report });
-  logStart(log, { version, addresses, report });
-  signals.onReload(async () => logReload(log, await serving.examine()));
-  const signal = await signals.stop;
+  const bound = [
+    ...addresses,
+    ...(listener ? [listener.address] : []),
+    ...(serving.metrics ? [serving.metrics.address] : []),
+  ];
+  const { onError } = serving.options;
+  const { maxConnections, workers, workerUser } = serving.options;
+  const shortage = connectionsShortage(maxConnections, openFilesLimit(), workers);
+  const warnings = [...serving.warnings, ...irremovableSockets(bound), shortage].filter(
+    (warning) => warning !== undefined,
+  );
+  const asRoot = process.getuid?.() === 0 && workerUser === undefined;
+  const announcement = { version, addresses, report, onError, warnings, asRoot };
+  announce(announcement);
+  logStart(log, announcement);
+  if (serving.metrics) log.notice(`metrics at ${formatListenAddress(serving.metrics.address)}`);
+  signals.onReload(async () => {
+    serving.events?.reopen();
+    logReload(log, await serving.examine(), onError);
+  });
+  const lost = serving.lost?.then((reason) => ({ why: reason, code: EXIT.software }));
+  const { why, code } = await Promise.race([
+    signals.stop.then((signal) => ({ why: signal, code: EXIT.ok })),
+    ...(lost ? [lost] : []),
+  ]);
+  if (code !== EXIT.ok) log.error(`${why}: the program ends`);
   control?.close();
   const cutOff = await serving.stop((connections) =>
-    log.notice(`${signal}: stopping, ${connections} connections open`),
+    log.notice(`${why}: stopping, ${connections} connections open`),
   );
+  // Until here it can be asked whether the server is stopping.
+  metrics?.close();
+  await serving.events?.close();
   log.notice(cutOff === 0 ? 'stopped' : `stopped, ${cutOff} connections cut off`);
-  return EXIT.ok;
+  return code;
 }
 
 async function serveAlone(program: Program & { readonly listeners: readonly Listener[] }): Promise<number> {
-  const { options, version, spool, listeners, journal, signals, closeSockets } = program;
+  const { options, version, spool, secrets, listeners, journal, signals, closeSockets } = program;
   // The supervisor has no need of the Lua engine.
-  const { endOnOurBugs, Service } = await import('../supervisor/service.ts');
+  const { Service } = await import('../supervisor/service.ts');
   const instance = Date.now().toString(36);
+  const batch = options.metrics && new MetricBatch();
+  const tellEvent = (line: string): boolean => {
+    events?.write(line);
+    return true;
+  };
   const service = new Service({
     options,
     spool,
+    secrets,
+    sweeps: true,
     instance,
     complain,
     announce: (notice) => script.noticed(notice),
     journal: journal && ((decision) => journal.add(decision)),
+    tellEvent: 'path' in options.events ? tellEvent : undefined,
+    metrics: batch,
   });
   const { log, sink, policies } = service;
-  const script = new ScriptState(options.script, log);
+  const events = openEventWriter(options.events, (message) => log.warning(message));
+  const totals = new MetricTotals((message) => log.warning(message));
+  const families = () => {
+    totals.add(batch?.take() ?? []);
+    return totals.families();
+  };
+  const script = new ScriptState(options.script, options.onError, log);
   const examine = async (): Promise<ScriptReport> => {
     const found = await policies.examine();
     script.examined(found);
@@ -149,13 +267,16 @@ async function serveAlone(program: Program & { readonly listeners: readonly List
     return sink.close();
   });
   const report = await examine();
+  const refused = badStart(report, options);
+  if (refused !== undefined) throw refused;
   service.serve(listeners);
   const addresses = listeners.map(({ address }) => address);
   const listening = addresses.map(formatListenAddress);
-  const code = await beOfService({
+  const code = await serveUntilStopped({
     ...program,
-    fleet: fleetOfOne(service, { version, listening, script }),
+    fleet: fleetOfOne(service, { version, listening, script, events, families }),
     log,
+    events,
     addresses,
     report,
     examine,
@@ -166,40 +287,45 @@ async function serveAlone(program: Program & { readonly listeners: readonly List
 }
 
 async function serveByWorkers(
-  program: Program & { readonly bindings: readonly Binding<PassiveSocket>[] },
+  program: Program & {
+    readonly endpoints: readonly Endpoint<PassiveSocket>[];
+    readonly launcher: LauncherProcess | undefined;
+  },
 ): Promise<number> {
-  const { options, version, spool, bindings, journal, signals, closeSockets } = program;
+  const { options, version, spool, secrets, endpoints, launcher, journal, signals, closeSockets } = program;
   const sink = openSink(options.syslog, complain, options.logFormat);
   const log = new Logger(sink, options.logLevel);
-  process.on('uncaughtException', (error) => {
-    const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    log.error(`internal error, ending: ${stack}`);
-    complain(`internal error: ${stack}`);
+  const events = openEventWriter(options.events, (message) => log.warning(message));
+  endOnOurBugs(log, complain, () => {
     closeSockets();
-    sink.close().finally(() => process.exit(EXIT.software));
+    return sink.close();
   });
-  const removed = new Spool(spool).sweep();
-  if (removed > 0) log.notice(`${removed} message files of an earlier run removed from ${spool}`);
   const supervisor = new Supervisor({
     options,
     version,
     spool,
-    bindings,
+    secrets,
+    endpoints,
+    launch: launcher?.launch ?? launchHere(endpoints.map(({ socket }) => socket.fd)),
     log,
     sink,
     complain,
     journal: journal && ((decision) => journal.add(decision)),
+    events,
+    metrics: options.metrics && new MetricTotals((message) => log.warning(message)),
   });
   const report = await supervisor.start();
-  const code = await beOfService({
+  const code = await serveUntilStopped({
     ...program,
     fleet: supervisor,
     log,
-    addresses: bindings.map(({ address }) => address),
+    events,
+    addresses: endpoints.map(({ address }) => address),
     report,
+    lost: launcher?.lost,
     examine: () => supervisor.examine(),
     stop: (announceStop) => {
-      for (const trouble of closeSockets()) if (trouble !== undefined) log.warning(trouble);
+      for (const problem of closeSockets()) if (problem !== undefined) log.warning(problem);
       return supervisor.stop(options.graceMs, signals.hurry, announceStop);
     },
   });
@@ -207,50 +333,35 @@ async function serveByWorkers(
   return code;
 }
 
-async function bindPassively(options: Options, access: SocketAccess): Promise<Binding<PassiveSocket>[]> {
-  const until = performance.now() + PREDECESSOR_MS;
-  for (;;) {
-    try {
-      return await bindEach(options.listen, access, PassiveSocket.open);
-    } catch (error) {
-      const isInUse = error instanceof OperatorError && error.message.includes('address in use');
-      if (!isInUse || performance.now() > until) throw error;
-      await pause(PREDECESSOR_LOOK_MS);
-    }
-  }
+/** @throws OperatorError that names the option */
+async function bindMetrics(address: ListenAddress, access: SocketAccess): Promise<Listener> {
+  loadExposition();
+  const [listener] = await bindAll([address], access, PREDECESSOR_MS, '--metrics');
+  return listener as Listener;
+}
+
+function serveMetrics(listener: Listener, { fleet, log }: Serving): MetricsServer {
+  const source = {
+    families: async () => familiesOf(fleet.snapshot()),
+    notReady: () => notReady(fleet.snapshot()),
+  };
+  return new MetricsServer(listener, source, (message) => log.warning(message));
 }
 
 async function openJournal(
-  { journal, journalBytes, journalRedact }: Options,
+  { journal, journalBytes, journalRedact, journalKey }: Options,
   warn: (message: string) => void,
 ): Promise<Journal | undefined> {
   if (journal === undefined) return undefined;
-  return Journal.open({ path: journal, maxBytes: journalBytes, redact: journalRedact, warn });
-}
-
-interface ControlSocket {
-  readonly listener?: Listener;
-  /** Why there is none. */
-  readonly problem?: string;
-}
-
-/** Where nobody has asked for it, mail is not to suffer from a control socket that cannot be had. */
-async function bindControl(
-  options: Options,
-  spool: string,
-  identity: { readonly uid: number | undefined; readonly gid: number } | undefined,
-): Promise<ControlSocket> {
-  const path = controlPathOf({ ...options, spool });
-  if (path === undefined) return {};
-  try {
-    return { listener: await listenUnix(path, { mode: 0o600, uid: identity?.uid, gid: identity?.gid }) };
-  } catch (error) {
-    const reason = systemReason(error);
-    if (options.control !== undefined) throw new OperatorError(`--control ${path}: ${reason}`, EXIT.config);
-    return { problem: `no control socket at ${path}: ${reason} (--control names another place)` };
-  }
+  return Journal.open({
+    path: journal,
+    maxBytes: journalBytes,
+    redact: journalRedact,
+    keyPath: journalKey,
+    warn,
+  });
 }
 
 function complain(message: string): void {
-  process.stderr.write(`smtpf-milter: ${message}\n`);
+  process.stderr.write(`smtpf-milter: ${visibleText(message)}\n`);
 }

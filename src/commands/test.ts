@@ -2,8 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { relative, resolve } from 'node:path';
-import { EXIT, OperatorError, systemReason } from '../operator-error.ts';
-import type { Options } from '../option-table.ts';
+import type { Options } from '../options/option-table.ts';
 import { formatLcov, mergeCoverage, summarize } from '../policy-test/coverage.ts';
 import { findTestFiles } from '../policy-test/find-files.ts';
 import { formatJunit } from '../policy-test/junit.ts';
@@ -12,7 +11,11 @@ import { type Summary, summaryOf } from '../policy-test/summary.ts';
 import { formatTap } from '../policy-test/tap.ts';
 import type { FileReport } from '../policy-test/test-file.ts';
 import { TextReport } from '../policy-test/text-report.ts';
+import { visibleReport } from '../policy-test/visible-report.ts';
 import { FileWatch } from '../policy-test/watch.ts';
+import { indentedJson } from '../text/json-text.ts';
+import { EXIT, OperatorError, systemReason } from '../text/operator-error.ts';
+import { visibleText } from '../text/visible.ts';
 
 export interface TestArguments {
   /** Files and directories. */
@@ -42,6 +45,7 @@ const BROKEN = 3;
  */
 export async function test(options: Options, given: TestArguments): Promise<number> {
   checkFilter(given.filter);
+  checkOutputs(given);
   const jobs = readJobs(given.jobs);
   if (!given.watch) return conclude(await runOnce(options, given, jobs), given);
   return runAgainAndAgain(options, given, jobs);
@@ -56,7 +60,7 @@ async function runOnce(options: Options, given: TestArguments, jobs: number): Pr
     jobs,
     finished: (report) => {
       const isEmpty = report.cases.length === 0 && report.broken === undefined;
-      if (text && !isEmpty) process.stdout.write(`${text.file(report)}\n`);
+      if (text && !isEmpty) process.stdout.write(`${text.file(visibleReport(report))}\n`);
     },
   });
   const coverage = mergeCoverage(files.map((file) => file.coverage.map(named)));
@@ -66,14 +70,19 @@ async function runOnce(options: Options, given: TestArguments, jobs: number): Pr
 /** Prints and writes the reports. */
 function conclude(summary: Summary, given: TestArguments): number {
   const text = textReport(given);
+  const coverage = summary.coverage.map((of) => ({ ...of, file: visibleText(of.file) }));
+  const shown = { ...summary, files: summary.files.map(visibleReport), coverage };
   if (text) {
-    if (given.coverage) process.stdout.write(`${text.coverage(summary.coverage)}\n`);
+    if (given.coverage) process.stdout.write(`${text.coverage(coverage)}\n`);
     process.stdout.write(text.summary(summary));
   }
-  if (given.tap) process.stdout.write(formatTap(summary));
-  if (given.json) process.stdout.write(`${JSON.stringify(plainSummary(summary), null, 2)}\n`);
-  if (given.junit !== undefined) write('--junit', given.junit, formatJunit(summary));
-  if (given.lcov !== undefined) write('--lcov', given.lcov, formatLcov(summary.coverage));
+  if (given.tap) {
+    process.stdout.write(formatTap(shown));
+    if (given.coverage) process.stdout.write(commented(new TextReport(false).coverage(coverage)));
+  }
+  if (given.json) process.stdout.write(indentedJson(plainSummary(summary)));
+  if (given.junit !== undefined) write('--junit', given.junit, formatJunit(shown));
+  if (given.lcov !== undefined) write('--lcov', given.lcov, formatLcov(coverage));
   if (summary.broken > 0) return BROKEN;
   if (summary.failed > 0) return FAILED;
   if (summary.passed === 0) {
@@ -95,14 +104,14 @@ async function runAgainAndAgain(options: Options, given: TestArguments, jobs: nu
       conclude(summary, given);
     } catch (error) {
       if (!(error instanceof OperatorError)) throw error;
-      process.stdout.write(`${error.message}\n`);
+      process.stdout.write(`${visibleText(error.message)}\n`);
       watch.add(given.places.map((place) => resolve(place, 'any')));
     }
     if (textReport(given)) process.stdout.write('\nwaiting for changes\n');
     const changed = await watch.next();
     if (textReport(given)) {
       if (process.stdout.isTTY) process.stdout.write('\x1bc');
-      process.stdout.write(`changed: ${changed.map((path) => shortName(path)).join(' ')}\n\n`);
+      process.stdout.write(`changed: ${changed.map((path) => visibleText(shortName(path))).join(' ')}\n\n`);
     }
   }
 
@@ -113,7 +122,7 @@ async function runAgainAndAgain(options: Options, given: TestArguments, jobs: nu
 }
 
 function textReport(given: TestArguments): TextReport | undefined {
-  if (given.tap || given.json) return undefined;
+  if (forPrograms(given).length > 0) return undefined;
   const { NO_COLOR: unwanted } = process.env;
   return new TextReport(process.stdout.isTTY && process.stdout.hasColors() && !unwanted);
 }
@@ -144,11 +153,48 @@ function shortName(path: string): string {
 }
 
 function write(option: string, file: string, content: string): void {
+  if (isStandardOutput(file)) {
+    process.stdout.write(content);
+    return;
+  }
   try {
     writeFileSync(file, content);
   } catch (error) {
-    throw new OperatorError(`${option} ${file}: ${systemReason(error)}`, EXIT.usage);
+    throw new OperatorError(
+      `${option} ${file}: cannot be written: ${systemReason(error)}`,
+      EXIT.cannotCreate,
+    );
   }
+}
+
+/** Options that write a document for a program to standard output, in place of the text. */
+function forPrograms({ tap, json, junit, lcov }: TestArguments): string[] {
+  return [
+    ...(tap ? ['--tap'] : []),
+    ...(json ? ['--json'] : []),
+    ...(junit !== undefined && isStandardOutput(junit) ? [`--junit ${junit}`] : []),
+    ...(lcov !== undefined && isStandardOutput(lcov) ? [`--lcov ${lcov}`] : []),
+  ];
+}
+
+function isStandardOutput(file: string): boolean {
+  return file === '-' || ['/dev/stdout', '/dev/fd/1', '/proc/self/fd/1'].includes(resolve(file));
+}
+
+/** @throws OperatorError for options of which a program could not read what they print. */
+function checkOutputs(given: TestArguments): void {
+  const [first, second] = forPrograms(given);
+  if (second !== undefined) {
+    throw new OperatorError(`test: ${first} and ${second}: only one of them on standard output`, EXIT.usage);
+  }
+  if (first !== undefined && given.watch) {
+    throw new OperatorError(`test: ${first} and --watch: a run again and again is for people`, EXIT.usage);
+  }
+}
+
+/** As comments of TAP. */
+function commented(text: string): string {
+  return text.trimEnd().replace(/^/gm, '# ').concat('\n');
 }
 
 function checkFilter(filter: string | undefined): void {

@@ -1,10 +1,13 @@
 /** `smtpf-milter trace`: sessions of a running server, callback by callback, as they happen. */
-import { type Answer, askServer } from '../control/control-client.ts';
+import { askServer, type ControlReply } from '../control/control-client.ts';
 import { type Decision, decisionLine } from '../control/decision.ts';
 import { type CallTrace, networkOf, type TraceFilter } from '../control/trace.ts';
-import { EXIT, OperatorError } from '../operator-error.ts';
-import type { Options } from '../option-table.ts';
-import { visible } from './visible.ts';
+import type { Options } from '../options/option-table.ts';
+import { unpositioned } from '../policy/failure.ts';
+import { BadValue } from '../text/bad-value.ts';
+import { asciiJson } from '../text/json-text.ts';
+import { EXIT, OperatorError } from '../text/operator-error.ts';
+import { visibleText } from '../text/visible.ts';
 
 /**
  * Prints until the server ends, or SIGINT.
@@ -23,7 +26,7 @@ export async function trace(
   for await (const record of askServer(options, { command: 'trace', ...filter })) {
     const { kind } = record;
     if (kind === 'attached') process.stderr.write('attached: waiting for sessions, Ctrl-C ends\n');
-    else process.stdout.write(`${json ? JSON.stringify(record) : lineOf(kind, record)}\n`);
+    else process.stdout.write(`${json ? asciiJson(record) : lineOf(kind, record)}\n`);
   }
   process.stderr.write('the server has ended, or was not read fast enough\n');
   return EXIT.unavailable;
@@ -33,34 +36,27 @@ function requireNetwork(ip: string): void {
   try {
     networkOf(ip);
   } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw new OperatorError(`--ip: ${error.message}`, EXIT.usage);
+    if (!(error instanceof BadValue)) throw error;
+    throw new OperatorError(`--ip: ${JSON.stringify(ip)} ${error.message}`, EXIT.usage);
   }
 }
 
 /** The server is this program: its records have these forms. */
-function lineOf(kind: unknown, record: Answer): string {
-  return visible(
+function lineOf(kind: unknown, record: ControlReply): string {
+  return visibleText(
     kind === 'call' ? callLine(record as unknown as CallTrace) : decisionText(record as unknown as Decision),
   );
 }
 
-function callLine({
-  time,
-  session,
-  transaction,
-  queueId,
-  callback,
-  args,
-  result,
-  where,
-  milliseconds,
-  failure,
-}: CallTrace) {
+function callLine(call: CallTrace): string {
+  const { time, session, transaction, queueId, callback, args, result, where } = call;
+  const { cpuMilliseconds, wallMilliseconds, failure, onError } = call;
   const ids = `${transaction ?? session}${queueId === undefined ? '' : `: ${queueId}`}`;
   const line = where === undefined ? '' : ` at ${where}`;
-  const problem = failure === undefined ? '' : `: ${failure}`;
-  return `${clock(time)} ${ids}: ${callback}(${args.join(', ')}) -> ${result}${line}, ${milliseconds.toFixed(3)} ms${problem}`;
+  const end = failure === undefined ? `${result}${line}` : `failed${line}, --on-error ${onError}`;
+  const problem = failure === undefined ? '' : `: ${unpositioned(failure, where)}`;
+  const times = `cpu ${cpuMilliseconds.toFixed(3)} ms, wall ${wallMilliseconds.toFixed(3)} ms`;
+  return `${clock(time)} ${ids}: ${callback}(${args.join(', ')}) -> ${end}, ${times}${problem}`;
 }
 
 function decisionText(decision: Decision): string {

@@ -1,39 +1,31 @@
 /** The other end of the control socket, for the commands that ask a running server. */
 import { once } from 'node:events';
+import { lstatSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
-import { createInterface } from 'node:readline';
-import { jsonOf } from '../json-text.ts';
-import { EXIT, OperatorError, systemReason } from '../operator-error.ts';
-import type { Options } from '../option-table.ts';
-import { lookUpUser } from '../privileges.ts';
-import { defaultSpoolDirectory } from '../spool-directory.ts';
+import type { Options } from '../options/option-table.ts';
+import { lookUpUser } from '../system/privileges.ts';
+import { wayTo } from '../system/way-there.ts';
+import { jsonOf } from '../text/json-text.ts';
+import { codeOf, EXIT, OperatorError, systemReason } from '../text/operator-error.ts';
+import { controlPathsOfClient } from './control-path.ts';
 
-/** Where the control socket of a server with these options is; undefined when it has none. */
-export function controlPathOf({ control, spool, user, group }: Options): string | undefined {
-  if (control !== undefined) return control === '' ? undefined : control;
-  const uid =
-    user === undefined
-      ? (process.getuid?.() ?? 0)
-      : lookUpUser(user, group === undefined ? undefined : 0).uid;
-  return `${spool ?? defaultSpoolDirectory(uid)}.control`;
-}
+/** Longest line of an answer, in bytes. */
+const MAX_LINE_BYTES = 16 << 20;
 
-export type Answer = Readonly<Record<string, unknown>>;
+export type ControlReply = Readonly<Record<string, unknown>>;
 
 /**
  * Asks the server, and reads its answers line by line until it or the caller ends.
- * @throws OperatorError when none answers, or it refuses.
+ * @throws OperatorError when none answers, it refuses, or somebody else may be at the socket.
  */
 export async function* askServer(
   options: Options,
   request: Readonly<Record<string, string>>,
-): AsyncGenerator<Answer> {
-  const path = controlPathOf(options);
-  if (path === undefined) throw new OperatorError('--control none: there is nobody to ask', EXIT.usage);
-  const socket = await reach(path);
+): AsyncGenerator<ControlReply> {
+  const { path, socket } = await reach(options);
   try {
     socket.write(`${jsonOf(request)}\n`);
-    for await (const line of createInterface({ input: socket })) {
+    for await (const line of linesOf(socket, path)) {
       const answer: unknown = JSON.parse(line);
       if (typeof answer !== 'object' || answer === null) continue;
       if ('error' in answer) throw new OperatorError(String(answer.error), EXIT.unavailable);
@@ -44,17 +36,81 @@ export async function* askServer(
   }
 }
 
-async function reach(path: string): Promise<Socket> {
-  const socket = connect(path);
-  try {
-    await once(socket, 'connect');
-  } catch (error) {
-    const reason = systemReason(error);
-    throw new OperatorError(
-      `no server answers at ${path} (${reason === 'ECONNREFUSED' ? 'nobody listens' : reason}): name its --control, or run as its user`,
+/**
+ * Makes sure that whoever listens at the path is root, this user, the user of --user, or whoever owns a directory that root
+ * has made for them: in a directory such as /tmp anybody can be first.
+ * @throws OperatorError
+ */
+function requireTrusted(path: string, { user }: Options): void {
+  const trusted = [process.getuid?.() ?? 0, ...(user === undefined ? [] : [lookUpUser(user, 0).uid])];
+  const refused = (reason: string) =>
+    new OperatorError(
+      `${path} is not to be relied on: ${reason}: name --control, or --user`,
       EXIT.unavailable,
     );
+  try {
+    const { objection, assignee } = wayTo(path, trusted, true);
+    if (objection !== undefined) throw refused(objection);
+    const found = lstatSync(path, { throwIfNoEntry: false });
+    if (found === undefined || [0, assignee, ...trusted].includes(found.uid)) return;
+    throw refused(`it belongs to uid ${found.uid}`);
+  } catch (error) {
+    if (error instanceof OperatorError) throw error;
+    throw refused(systemReason(error));
   }
-  socket.on('error', () => {});
-  return socket;
+}
+
+/** @throws OperatorError where a line is longer than any server's */
+async function* linesOf(socket: Socket, path: string): AsyncGenerator<string> {
+  let parts: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of socket as AsyncIterable<Buffer>) {
+    let from = 0;
+    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
+      parts.push(chunk.subarray(from, end));
+      yield Buffer.concat(parts).toString();
+      parts = [];
+      length = 0;
+      from = end + 1;
+    }
+    parts.push(chunk.subarray(from));
+    length += chunk.length - from;
+    if (length > MAX_LINE_BYTES) {
+      const most = `${MAX_LINE_BYTES >> 20} MiB`;
+      throw new OperatorError(
+        `${path}: a line of more than ${most} is no answer of this program`,
+        EXIT.unavailable,
+      );
+    }
+  }
+}
+
+/** The server at the first place where one answers. @throws OperatorError */
+async function reach(options: Options): Promise<{ path: string; socket: Socket }> {
+  const paths = controlPathsOfClient(options);
+  const [first] = paths;
+  if (first === undefined) throw new OperatorError('--control none: there is nobody to ask', EXIT.usage);
+  let reason: string | undefined;
+  for (const path of paths) {
+    requireTrusted(path, options);
+    const socket = connect(path);
+    try {
+      await once(socket, 'connect');
+      socket.on('error', () => {});
+      return { path, socket };
+    } catch (error) {
+      // Of several places, the first where something is tells most.
+      if (codeOf(error) !== 'ENOENT') reason ??= refusedAt(path, error);
+    }
+  }
+  const nothing = `${paths.join(', ')} (no such file or directory)`;
+  throw new OperatorError(
+    `no server answers at ${reason ?? nothing}: name its --control, or run as its user`,
+    EXIT.unavailable,
+  );
+}
+
+function refusedAt(path: string, error: unknown): string {
+  const reason = systemReason(error);
+  return `${path} (${reason === 'ECONNREFUSED' ? 'nobody listens' : reason})`;
 }

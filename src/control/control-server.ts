@@ -2,16 +2,17 @@
  * The control socket: one request a connection, one line of JSON, answered by lines of JSON.
  *
  *     {"command":"status"}                              {"status":{...}}
- *     {"command":"why","query":"4XyZ..."}               {"decisions":[...]}
+ *     {"command":"why","what":"4XyZ...","since":"2h"}   {"decisions":[...]}
  *     {"command":"trace","ip":...,"from":...,"rcpt":...}  a line for each callback and decision, until either side ends
  *     anything else                                     {"error":"..."}
  */
 import type { Socket } from 'node:net';
-import { jsonOf } from '../json-text.ts';
-import type { Listener } from '../listener.ts';
-import { systemReason } from '../operator-error.ts';
+import type { Listener } from '../net/listener.ts';
+import { jsonOf } from '../text/json-text.ts';
+import { systemReason } from '../text/operator-error.ts';
 import type { Fleet } from './fleet.ts';
 import type { Journal } from './journal.ts';
+import { readQuery } from './journal-query.ts';
 import { networkOf, type TraceFilter } from './trace.ts';
 
 const MAX_REQUEST_CHARS = 4096;
@@ -67,7 +68,7 @@ export class ControlServer {
 
   async #answer(socket: Socket, line: string): Promise<void> {
     try {
-      const { command, query, ...filter } = parseRequest(line);
+      const { command, ...texts } = parseRequest(line);
       switch (command) {
         case 'status':
           end(socket, { status: await this.#fleet.status() });
@@ -75,10 +76,10 @@ export class ControlServer {
         case 'why':
           if (this.#journal === undefined)
             throw new Error('the server keeps no journal: start it with --journal');
-          end(socket, { decisions: await this.#journal.search(query ?? '') });
+          end(socket, { decisions: await this.#journal.search(readQuery(texts)) });
           break;
         case 'trace':
-          await this.#trace(socket, filter);
+          await this.#trace(socket, texts);
           break;
         default:
           throw new Error('unknown command');

@@ -1,4 +1,5 @@
 /** What the control socket asks of the processes that serve, be they several or one. */
+import type { Snapshot } from './metrics-page.ts';
 import type { Status } from './status.ts';
 import type { TraceFilter, TraceRecord } from './trace.ts';
 
@@ -10,5 +11,7 @@ export interface Trace {
 
 export interface Fleet {
   status(): Promise<Status>;
+  /** As the processes have told it last, without asking them. */
+  snapshot(): Snapshot;
   trace(filter: TraceFilter, deliver: (record: TraceRecord) => void): Trace;
 }

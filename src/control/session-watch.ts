@@ -4,16 +4,20 @@
  * A message is decided when its transaction ends; what decided it is found here from the verdicts given on the way.
  */
 
-import type { Call, CallWatcher } from '../lua/policy-settings.ts';
 import { addressOf, verifiedNameOf } from '../milter/connect.ts';
 import { declaredSize } from '../milter/declared-size.ts';
-import type { Needs, Policy, PolicyEvent, SessionInfo, Verdict } from '../milter/policy.ts';
+import type { Interests, Policy, PolicyEvent, SessionInfo, Verdict } from '../milter/policy.ts';
 import type { Reply } from '../milter/reply.ts';
+import type { Failure } from '../policy/failure.ts';
+import type { Call, CallbackWatcher } from '../policy/policy-settings.ts';
 import type { VerdictName } from './counts.ts';
 import {
   bounded,
+  type CallbackFailure,
   type Decision,
+  MAIN_CHUNK,
   MAX_RECIPIENTS,
+  noteFailure,
   type RecipientDecision,
   type Refusal,
   refusalOf,
@@ -28,16 +32,19 @@ export interface WatchKeeper {
   readonly tracing: boolean;
   /** Whether decisions are wanted as records; they are counted anyway. */
   readonly recording: boolean;
+  /** The SMTP session has begun: who only negotiates has none. */
+  sessionBegan(): void;
   called(call: Call): void;
-  scriptFailed(): void;
+  scriptFailed(failure: Failure): void;
   traced(subject: TraceSubject, record: TraceRecord): void;
   decided(verdict: VerdictName, ofSession: boolean): void;
-  record(subject: TraceSubject, decision: Decision): void;
+  /** @param mayLog of the session, see SessionInfo */
+  record(subject: TraceSubject, decision: Decision, mayLog: (bytes: number) => boolean): void;
   ended(subject: TraceSubject): void;
 }
 
-/** What decided, of which a record is made only where one is wanted. */
-interface Ruling {
+/** The verdict that decided about a message or session; a Decision is made of it only where a record is wanted. */
+interface DecisiveVerdict {
   readonly verdict: VerdictName;
   /** What the policy said; or what the client was told where it said nothing. */
   readonly given: Verdict | Refusal;
@@ -47,12 +54,13 @@ interface Ruling {
 interface Recipient {
   readonly address: string;
   /** Where it was refused. */
-  readonly refused: Ruling | undefined;
+  readonly refused: DecisiveVerdict | undefined;
 }
 
 /** One message, from MAIL to its end. */
 class Message {
-  readonly sender: string;
+  /** Undefined where the MTA was not asked to tell of MAIL, and does not say it otherwise. */
+  readonly sender: string | undefined;
   readonly id: string;
   /** The first of them. */
   readonly recipients: Recipient[] = [];
@@ -61,23 +69,27 @@ class Message {
   recipientCount = 0;
   refusedCount = 0;
   bytes = 0;
-  milliseconds = 0;
-  ruling: Ruling | undefined;
-  /** One that stands unless something else comes after it: a refused RCPT or DATA. */
-  provisional: Ruling | undefined;
+  cpuMilliseconds = 0;
+  wallMilliseconds = 0;
+  decisive: DecisiveVerdict | undefined;
+  /** The last RCPT that was refused, or the last DATA: they stand unless something else comes after them. */
+  refusedRcpt: DecisiveVerdict | undefined;
+  refusedData: DecisiveVerdict | undefined;
   lastCall: Call | undefined;
   lastReply: Reply | undefined;
   queueId: string | undefined;
   readonly declaredSize: number | undefined;
+  /** Callbacks of it that failed. */
+  readonly failures: CallbackFailure[] = [];
 
-  constructor(id: string, sender: string, params: readonly string[]) {
+  constructor(id: string, sender: string | undefined, params: readonly string[]) {
     this.id = id;
     this.sender = sender;
     this.declaredSize = declaredSize(params);
   }
 }
 
-export class SessionWatch implements Policy, CallWatcher, TraceSubject {
+export class SessionWatch implements Policy, CallbackWatcher, TraceSubject {
   readonly #session: SessionInfo;
   readonly #keeper: WatchKeeper;
   #policy: Policy | undefined;
@@ -89,7 +101,11 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
   #messages = 0;
   /** The callback that the event in progress has led to. */
   #call: Call | undefined;
+  /** The policy has been told of something. */
+  #begun = false;
   #disposed = false;
+  /** What failed before or between messages, or for the rest of the session. */
+  readonly #failures: CallbackFailure[] = [];
 
   constructor(session: SessionInfo, keeper: WatchKeeper) {
     this.#session = session;
@@ -102,9 +118,9 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
     return this;
   }
 
-  get needs(): Needs {
+  get interests(): Interests {
     if (this.#policy === undefined) throw new Error('a watch without a policy');
-    return this.#policy.needs;
+    return this.#policy.interests;
   }
 
   get ip(): string {
@@ -122,6 +138,10 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
 
   handle(event: PolicyEvent): Verdict | Promise<Verdict> {
     if (this.#policy === undefined) throw new Error('a watch without a policy');
+    if (!this.#begun) {
+      this.#begun = true;
+      this.#keeper.sessionBegan();
+    }
     this.#call = undefined;
     this.#note(event);
     const verdict = this.#policy.handle(event);
@@ -137,7 +157,7 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
     this.#policy?.dispose();
     if (this.#disposed) return;
     this.#disposed = true;
-    this.#keeper.ended(this);
+    if (this.#begun) this.#keeper.ended(this);
   }
 
   /** What the MTA was told, which need not be what the policy said: a bound may have been reached. */
@@ -149,19 +169,30 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
     this.#script = hash;
   }
 
-  failed(): void {
-    this.#keeper.scriptFailed();
+  failed(failure: Failure): void {
+    noteFailure(this.#failures, MAIN_CHUNK, failure);
+    this.#keeper.scriptFailed(failure);
   }
 
   called(call: Call, event: PolicyEvent): void {
     this.#call = call;
     const message = this.#message;
     if (message) {
-      message.milliseconds += call.milliseconds;
+      message.cpuMilliseconds += call.cpuMilliseconds;
+      message.wallMilliseconds += call.wallMilliseconds;
       message.lastCall = call;
     }
+    if (call.failure) this.#noteFailure(call.name, call.failure, event);
     this.#keeper.called(call);
     if (this.#keeper.tracing) this.#keeper.traced(this, this.#traceOf(call, event));
+  }
+
+  /** After the end of a message, or of the session, a failure has no mail to bear on, unless it has ended the script. */
+  #noteFailure(name: string, failure: Failure, { kind }: PolicyEvent): void {
+    if (failure.endsScript) noteFailure(this.#failures, name, failure);
+    else if (kind !== 'reset' && kind !== 'close') {
+      noteFailure(this.#message?.failures ?? this.#failures, name, failure);
+    }
   }
 
   #note(event: PolicyEvent): void {
@@ -177,8 +208,7 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
         this.#helo = event.name;
         break;
       case 'mail':
-        this.#messages += 1;
-        this.#message = new Message(`${this.#session.id}.${this.#messages}`, event.address, event.params);
+        this.#begin(event.address, event.params);
         break;
       case 'rcpt':
         if (message) message.recipient = event.address;
@@ -193,6 +223,8 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
         if (message) message.bytes += event.bytes.length;
         break;
       case 'endOfMessage':
+        // A policy that looks at no message has had the MTA say nothing of this one before.
+        if (!message) this.#begin(this.#session.macros.get('{mail_addr}'), []);
         if (this.#keeper.recording) this.#noteQueueId();
         break;
       case 'reset':
@@ -200,6 +232,11 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
         break;
       default:
     }
+  }
+
+  #begin(sender: string | undefined, params: readonly string[]): void {
+    this.#messages += 1;
+    this.#message = new Message(`${this.#session.id}.${this.#messages}`, sender, params);
   }
 
   #noteQueueId(): void {
@@ -211,7 +248,8 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
     const message = this.#message;
     const name = verdictName(verdict);
     if (event.kind === 'rcpt') {
-      const refused = name === 'reject' || name === 'defer' ? this.#ruling(name, verdict) : undefined;
+      const refused =
+        name === 'reject' || name === 'tempfail' ? this.#decisiveVerdict(name, verdict) : undefined;
       message?.recipients.push({ address: event.address, refused });
     }
     if (message === undefined || event.kind === 'unknown') {
@@ -221,29 +259,32 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
       }
       return verdict;
     }
-    const ruling = name && this.#ruling(name, verdict);
+    const decisive = name && this.#decisiveVerdict(name, verdict);
     switch (event.kind) {
       case 'rcpt':
         message.recipientCount += 1;
         if (message.recipients.length > MAX_RECIPIENTS) message.recipients.pop();
-        if (name === 'reject' || name === 'defer') message.refusedCount += 1;
-        if (name === 'accept' || name === 'discard') message.ruling ??= ruling;
-        else message.provisional = ruling;
+        if (name === 'reject' || name === 'tempfail') message.refusedCount += 1;
+        message.refusedData = undefined;
+        if (name === 'accept' || name === 'discard') message.decisive ??= decisive;
+        else message.refusedRcpt = decisive;
         break;
       case 'data':
-        if (name === 'accept' || name === 'discard') message.ruling ??= ruling;
-        else message.provisional = ruling;
+        if (name === 'accept' || name === 'discard') message.decisive ??= decisive;
+        else message.refusedData = decisive;
         break;
       case 'mail':
       case 'headers':
       case 'chunk':
-        message.ruling ??= ruling;
+        message.decisive ??= decisive;
         break;
       case 'endOfMessage':
-        // Without a callback here nobody has said so: those before have only not objected.
-        message.ruling ??= ruling ?? { verdict: 'accept', given: verdict, call: this.#call };
-        if (message.ruling.verdict === 'accept' && holds(verdict)) {
-          message.ruling = { ...message.ruling, verdict: 'quarantine' };
+        message.decisive ??= decisive ?? { verdict: 'accept', given: verdict, call: undefined };
+        if (message.decisive.verdict === 'accept') {
+          const reason = quarantineIn(verdict);
+          if (reason !== undefined) {
+            message.decisive = { verdict: 'quarantine', given: { text: reason }, call: undefined };
+          }
         }
         break;
       default:
@@ -251,15 +292,22 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
     return verdict;
   }
 
-  #ruling(verdict: VerdictName, given: Verdict): Ruling {
+  #decisiveVerdict(verdict: VerdictName, given: Verdict): DecisiveVerdict {
     return { verdict, given, call: this.#call ?? this.#message?.lastCall };
   }
 
   #recordOfSession(name: VerdictName, verdict: Verdict): void {
     if (!this.#keeper.recording) return;
     const call = this.#call;
-    const milliseconds = roundedMs(call?.milliseconds ?? 0);
-    this.#keeper.record(this, { ...this.#decision(this.#ruling(name, verdict)), milliseconds });
+    this.#record({
+      ...this.#decision(this.#decisiveVerdict(name, verdict)),
+      cpuMilliseconds: roundedMs(call?.cpuMilliseconds ?? 0),
+      wallMilliseconds: roundedMs(call?.wallMilliseconds ?? 0),
+    });
+  }
+
+  #record(decision: Decision): void {
+    this.#keeper.record(this, decision, (bytes) => this.#session.mayLog?.(bytes) ?? true);
   }
 
   /** The transaction ends: what was decided is known now. */
@@ -267,33 +315,43 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
     const message = this.#message;
     if (!message) return;
     if (this.#keeper.recording) this.#noteQueueId();
-    const ruling = message.ruling ?? this.#rulingWithoutWord(message);
-    this.#keeper.decided(ruling.verdict, false);
-    if (this.#keeper.recording) this.#keeper.record(this, this.#decision(ruling, message));
+    const decisive = message.decisive ?? this.#decisiveWithoutEnd(message);
+    this.#keeper.decided(decisive.verdict, false);
+    if (this.#keeper.recording) this.#record(this.#decision(decisive, message));
     this.#message = undefined;
   }
 
   /** What became of a message on whose end the policy was not asked. */
-  #rulingWithoutWord({ provisional, recipientCount, refusedCount, lastReply }: Message): Ruling {
-    if (provisional && (refusedCount === recipientCount || recipientCount === 0)) return provisional;
+  #decisiveWithoutEnd({
+    refusedRcpt,
+    refusedData,
+    recipientCount,
+    refusedCount,
+    lastReply,
+  }: Message): DecisiveVerdict {
+    if (refusedData) return refusedData;
+    if (refusedRcpt && refusedCount === recipientCount) return refusedRcpt;
     if (lastReply?.kind === 'replyCode') {
       const text = lastReply.text.replaceAll('%%', '%');
-      const verdict = text.startsWith('5') ? 'reject' : 'defer';
+      const verdict = text.startsWith('5') ? 'reject' : 'tempfail';
       return { verdict, given: { code: Number(text.slice(0, 3)), text: text.slice(4) }, call: undefined };
     }
     return { verdict: 'abandoned', given: {}, call: undefined };
   }
 
-  #decision(ruling: Ruling, message?: Message): Decision {
-    const { verdict, call } = ruling;
+  #decision(decisive: DecisiveVerdict, message?: Message): Decision {
+    const { verdict, call } = decisive;
     const callback = call?.name;
     const helo = this.#helo === undefined ? {} : { helo: bounded(this.#helo) };
     const size = message && (message.bytes > 0 ? message.bytes : message.declaredSize);
-    const { code, text, where } = refusalIn(ruling);
+    const { code, text, where } = refusalIn(decisive);
+    const failures = message ? [...this.#failures, ...message.failures] : this.#failures;
+    const onError = onErrorIn(decisive, failures);
     return {
       time: Date.now(),
       session: this.#session.id,
-      ...(message && { transaction: message.id, sender: bounded(message.sender) }),
+      ...(message && { transaction: message.id }),
+      ...(message?.sender !== undefined && { sender: bounded(message.sender) }),
       ...(message?.queueId !== undefined && { queueId: bounded(message.queueId) }),
       client: { ip: bounded(this.#ip), ptr: bounded(this.#ptr), ...helo },
       recipients: message?.recipients.map(recipientDecision) ?? [],
@@ -304,12 +362,16 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
       ...(text !== undefined && { text: bounded(text) }),
       ...(callback !== undefined && { callback }),
       ...(where !== undefined && { where }),
-      milliseconds: roundedMs(message?.milliseconds ?? 0),
+      ...(onError !== undefined && { onError }),
+      ...(failures.length > 0 && { failures: [...failures] }),
+      cpuMilliseconds: roundedMs(message?.cpuMilliseconds ?? 0),
+      wallMilliseconds: roundedMs(message?.wallMilliseconds ?? 0),
       ...(this.#script !== undefined && { script: this.#script }),
     };
   }
 
-  #traceOf({ name, verdict, where, failure, milliseconds }: Call, event: PolicyEvent): TraceRecord {
+  #traceOf(call: Call, event: PolicyEvent): TraceRecord {
+    const { name, verdict, where, failure, cpuMilliseconds, wallMilliseconds } = call;
     const position = where();
     return {
       kind: 'call',
@@ -321,14 +383,28 @@ export class SessionWatch implements Policy, CallWatcher, TraceSubject {
       args: argumentsOf(event),
       result: resultOf(verdict),
       ...(position !== '' && { where: position }),
-      milliseconds: roundedMs(milliseconds),
-      ...(failure !== undefined && { failure: bounded(failure) }),
+      cpuMilliseconds: roundedMs(cpuMilliseconds),
+      wallMilliseconds: roundedMs(wallMilliseconds),
+      ...(failure && { failure: bounded(failure.message), onError: failure.action }),
     };
   }
 }
 
-function refusalIn({ given, call }: Ruling): Refusal {
-  return 'kind' in given ? refusalOf(given, call?.where() ?? '') : given;
+function refusalIn({ given, call }: DecisiveVerdict): Refusal {
+  if (!('kind' in given)) return given;
+  const refusal = refusalOf(given, call?.where() ?? '');
+  return call?.failure ? { ...refusal, onError: call.failure.action } : refusal;
+}
+
+/** The action of --on-error where that is what made the decisive verdict; without a call it is so where the script runs no more. */
+function onErrorIn(
+  { verdict, given, call }: DecisiveVerdict,
+  failures: readonly CallbackFailure[],
+): CallbackFailure['action'] | undefined {
+  if (call) return call.failure?.action;
+  const action = failures[0]?.action;
+  const passes = action === 'continue' || action === 'accept';
+  return 'kind' in given && passes === (verdict === 'accept') ? action : undefined;
 }
 
 function recipientDecision({ address, refused }: Recipient): RecipientDecision {
@@ -336,10 +412,8 @@ function recipientDecision({ address, refused }: Recipient): RecipientDecision {
   return refused ? { address: shown, refused: refusalIn(refused) } : { address: shown };
 }
 
-function holds(verdict: Verdict): boolean {
-  return (
-    verdict.kind !== 'discard' &&
-    'modifications' in verdict &&
-    verdict.modifications?.some(({ kind }) => kind === 'quarantine') === true
-  );
+/** Why the message is to be held; undefined where it is not. */
+function quarantineIn(verdict: Verdict): string | undefined {
+  if (!('modifications' in verdict)) return undefined;
+  return verdict.modifications?.find((edit) => edit.kind === 'quarantine')?.reason;
 }

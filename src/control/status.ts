@@ -1,7 +1,20 @@
 /** How the whole program is doing, as `status` shows it. Texts are latin1. */
-import type { ProcessStatus } from '../supervisor/messages.ts';
-import { addCounts, type Counts, noCounts, percentile, VERDICT_NAMES, type VerdictName } from './counts.ts';
+import { consequenceOf, NO_CALLBACKS, unpositioned } from '../policy/failure.ts';
+import type { OnError } from '../policy/policy-settings.ts';
+import type { StoreStatus } from '../store/store.ts';
+import { table } from '../text/text-table.ts';
+import {
+  addCounts,
+  type Counts,
+  type LastFailure,
+  noCounts,
+  percentile,
+  VERDICT_NAMES,
+  type VerdictName,
+} from './counts.ts';
 import { roundedMs } from './decision.ts';
+import type { MapStatus, ProcessStatus } from './process-status.ts';
+import type { Rates, RateWindow } from './rates.ts';
 
 export interface ScriptStatus {
   readonly path: string;
@@ -9,17 +22,26 @@ export interface ScriptStatus {
   readonly hash: string | undefined;
   /** ISO 8601: when this version was first found. */
   readonly since: string;
-  /** What keeps the file's present version from running. */
+  /** Of the version that serves, as the script spells them. */
+  readonly callbacks: readonly string[];
+  /** What keeps the file's present version from being served. */
   readonly problem?: string;
+  /** `--on-error`: what becomes of mail where a callback fails, or no version can run. */
+  readonly onError: OnError;
 }
 
 export interface CallbackStatus {
   readonly name: string;
   readonly calls: number;
-  readonly maxMs: number;
-  /** 95 of 100 calls took no longer. */
-  readonly p95Ms: number;
-  readonly meanMs: number;
+  /** From beginning to end, waiting included; 95 of 100 calls took no longer than `wallP95Ms`. */
+  readonly wallMeanMs: number;
+  readonly wallP95Ms: number;
+  readonly wallMaxMs: number;
+  readonly cpuMeanMs: number;
+  readonly cpuMaxMs: number;
+  /** Calls that failed. */
+  readonly failures: number;
+  readonly lastFailure?: LastFailure;
 }
 
 export interface Status {
@@ -35,6 +57,8 @@ export interface Status {
     readonly connections: number;
     readonly openSessions: number;
     readonly memoryBytes: number;
+    /** It defers new messages, until there is more. */
+    readonly memoryShort: boolean;
   }[];
   /** Workers that have ended before their time. */
   readonly restarts: number;
@@ -42,10 +66,43 @@ export interface Status {
   readonly connections: number;
   readonly sessions: { readonly open: number; readonly total: number; readonly refused: number };
   readonly messages: Readonly<Record<VerdictName, number>>;
+  readonly rates: Rates;
   /** The slowest first. */
   readonly callbacks: readonly CallbackStatus[];
   readonly scriptErrors: number;
   readonly logDrops: number;
+  /** Events of the policy that were lost. */
+  readonly eventDrops: number;
+  /** Open in any of the workers. */
+  readonly maps: readonly MapSummary[];
+  /** What policies remember; null while no worker tells. */
+  readonly store: StoreSummary | null;
+}
+
+export interface StoreSummary {
+  readonly kind: StoreStatus['kind'];
+  /** Where it is, without user and password. */
+  readonly address: string;
+  /** `down` where it is for any of the workers, `unused` where no session has called it. */
+  readonly state: StoreStatus['state'];
+  /** ISO 8601: of `down` for the first worker, of `up` for the last. */
+  readonly since: string;
+  /** Why it is down. */
+  readonly problem: string | null;
+  /** As far as they are known. */
+  readonly usedBytes: number | null;
+  /** From which on it takes nothing more. */
+  readonly maxBytes: number | null;
+}
+
+export interface MapSummary {
+  readonly spec: string;
+  /** Of the worker that has the most; null for what is no table in memory. */
+  readonly entries: number | null;
+  /** ISO 8601: when the last worker has read its file; null where it has none. */
+  readonly readAt: string | null;
+  /** In any of the workers: `FILE:LINE: ...`, or the server that does not answer. */
+  readonly problem: string | null;
 }
 
 export interface StatusParts {
@@ -57,16 +114,25 @@ export interface StatusParts {
   readonly script: ScriptStatus;
   /** Of processes that have ended. */
   readonly past: Counts;
+  readonly rates: RateWindow;
+  /** Of this process. */
   readonly logDrops: number;
+  readonly eventDrops: number;
 }
 
-export function statusOf(parts: StatusParts): Status {
-  const { version, startedAt, listening, processes, restarts, script, past } = parts;
-  const now = Date.now();
-  const seconds = (since: number) => Math.max(0, Math.round((now - since) / 1000));
+/** Of all processes, those that have ended too. */
+export function countsOf({ past, processes }: Pick<StatusParts, 'past' | 'processes'>): Counts {
   const counts = noCounts();
   addCounts(counts, past);
   for (const { status } of processes) addCounts(counts, status.counts);
+  return counts;
+}
+
+export function statusOf(parts: StatusParts): Status {
+  const { version, startedAt, listening, processes, restarts, script } = parts;
+  const now = Date.now();
+  const seconds = (since: number) => Math.max(0, Math.round((now - since) / 1000));
+  const counts = countsOf(parts);
   const total = (of: (status: ProcessStatus) => number) =>
     processes.reduce((sum, { status }) => sum + of(status), 0);
   return {
@@ -82,6 +148,7 @@ export function statusOf(parts: StatusParts): Status {
       connections: status.connections,
       openSessions: status.openSessions,
       memoryBytes: status.memoryBytes,
+      memoryShort: status.memoryShort,
     })),
     restarts,
     script,
@@ -92,10 +159,50 @@ export function statusOf(parts: StatusParts): Status {
       refused: counts.refusedSessions,
     },
     messages: counts.messages,
+    rates: parts.rates.rates(counts),
     callbacks: callbacksOf(counts),
     scriptErrors: counts.scriptErrors,
     logDrops: parts.logDrops + total(({ logDrops }) => logDrops),
+    eventDrops: parts.eventDrops + total(({ eventDrops }) => eventDrops),
+    maps: mapsOf(processes.flatMap(({ status }) => status.maps)),
+    store: storeOf(processes.map(({ status }) => status.store)),
   };
+}
+
+/** One for all workers. */
+function storeOf(states: readonly StoreStatus[]): StoreSummary | null {
+  const down = states.filter(({ state }) => state === 'down').sort((a, b) => a.since - b.since);
+  const up = states.filter(({ state }) => state === 'up').sort((a, b) => b.since - a.since);
+  const told = down[0] ?? up[0] ?? states[0];
+  if (told === undefined) return null;
+  const most = (of: (state: StoreStatus) => number | undefined) =>
+    states.reduce<number | null>((found, state) => Math.max(found ?? 0, of(state) ?? 0) || found, null);
+  const { kind, address, state, since, reason } = told;
+  return {
+    kind,
+    address,
+    state,
+    since: new Date(since).toISOString(),
+    problem: reason ?? null,
+    usedBytes: most(({ usedBytes }) => usedBytes),
+    maxBytes: most(({ maxBytes }) => maxBytes),
+  };
+}
+
+/** One of each, as they are in all workers. */
+function mapsOf(states: readonly MapStatus[]): MapSummary[] {
+  const bySpec = new Map<string, MapStatus[]>();
+  for (const state of states) bySpec.set(state.spec, [...(bySpec.get(state.spec) ?? []), state]);
+  return [...bySpec].map(([spec, same]) => {
+    const latest = same.reduce((most, { readAt = 0 }) => Math.max(most, readAt), 0);
+    const counts = same.flatMap(({ entries }) => entries ?? []);
+    return {
+      spec,
+      entries: counts.length === 0 ? null : counts.reduce((most, count) => Math.max(most, count), 0),
+      readAt: latest === 0 ? null : new Date(latest).toISOString(),
+      problem: same.find(({ problem }) => problem !== undefined)?.problem ?? null,
+    };
+  });
 }
 
 function callbacksOf(counts: Counts): CallbackStatus[] {
@@ -103,11 +210,15 @@ function callbacksOf(counts: Counts): CallbackStatus[] {
     .map(([name, callback]) => ({
       name,
       calls: callback.calls,
-      maxMs: roundedMs(callback.maxMs),
-      p95Ms: roundedMs(percentile(callback, 0.95)),
-      meanMs: roundedMs(callback.totalMs / callback.calls),
+      wallMeanMs: roundedMs(callback.wallTotalMs / Math.max(callback.calls, 1)),
+      wallP95Ms: roundedMs(percentile(callback, 0.95)),
+      wallMaxMs: roundedMs(callback.wallMaxMs),
+      cpuMeanMs: roundedMs(callback.cpuTotalMs / Math.max(callback.calls, 1)),
+      cpuMaxMs: roundedMs(callback.cpuMaxMs),
+      failures: callback.failures,
+      ...(callback.lastFailure && { lastFailure: callback.lastFailure }),
     }))
-    .sort((a, b) => b.maxMs - a.maxMs);
+    .sort((a, b) => b.wallMaxMs - a.wallMaxMs);
 }
 
 /** For a person at a terminal. */
@@ -116,31 +227,109 @@ export function statusText(status: Status): string {
   const lines = [
     `smtpf-milter ${status.version}, process ${status.pid}, up ${duration(status.uptimeSeconds)}`,
     `listening   ${status.listening.join(' ')}`,
-    `script      ${script.path} (${script.hash ?? 'does not run'}) since ${script.since}`,
-    ...(script.problem === undefined ? [] : [`            as edited it does not run: ${script.problem}`]),
+    ...scriptLines(script),
     `sessions    ${sessions.open} open, ${sessions.total} in all, ${sessions.refused} refused`,
     `messages    ${VERDICT_NAMES.map((name) => `${messages[name]} ${name}`).join(', ')}`,
-    `errors      ${status.scriptErrors} of the script, ${status.logDrops} log lines lost, ${status.restarts} workers replaced`,
+    ratesLine(status.rates),
+    ...status.maps.flatMap(mapLines),
+    ...(status.store === null ? [] : storeLines(status.store)),
+    `errors      ${status.scriptErrors} of the script, ${status.logDrops} log lines lost, ${status.eventDrops === 0 ? '' : `${status.eventDrops} events lost, `}${status.restarts} workers replaced`,
     '',
-    'worker      pid      up        connections  sessions  memory',
-    ...workers.map(({ number, pid, uptimeSeconds, connections, openSessions, memoryBytes }) =>
-      [
-        String(number).padEnd(12),
-        String(pid).padEnd(9),
-        duration(uptimeSeconds).padEnd(10),
-        String(connections).padEnd(13),
-        String(openSessions).padEnd(10),
-        `${Math.round(memoryBytes / 1048576)} MiB`,
-      ].join(''),
-    ),
+    ...table([
+      ['worker', 'pid', 'up', 'connections', 'sessions', 'memory'],
+      ...workers.map(
+        ({ number, pid, uptimeSeconds, connections, openSessions, memoryBytes, memoryShort }) => [
+          String(number),
+          String(pid),
+          duration(uptimeSeconds),
+          String(connections),
+          String(openSessions),
+          `${Math.round(memoryBytes / 1048576)} MiB${memoryShort ? ', short: new messages are deferred' : ''}`,
+        ],
+      ),
+    ]),
   ];
-  if (status.callbacks.length > 0)
-    lines.push('', 'callback            calls       mean ms     95 % ms     max ms');
-  for (const { name, calls, meanMs, p95Ms, maxMs } of status.callbacks) {
-    const numbers = [calls, meanMs, p95Ms, maxMs].map((value) => String(value).padEnd(12));
-    lines.push(`${name.padEnd(20)}${numbers.join('')}`.trimEnd());
+  // The main chunk is not called.
+  const called = status.callbacks.filter(({ calls }) => calls > 0);
+  const tables = called.length > 0 ? ['', ...callbackTable(called)] : [];
+  const failed = status.callbacks.filter(({ failures }) => failures > 0);
+  const failures = failed.length > 0 ? ['', ...failed.map(failureLine)] : [];
+  return `${[...lines, ...tables, ...failures].join('\n')}\n`;
+}
+
+function ratesLine({ overSeconds, sessions, messages, scriptErrors }: Rates): string {
+  const all = VERDICT_NAMES.reduce((sum, name) => sum + messages[name], 0);
+  const refused = messages.reject + messages.tempfail;
+  const perSecond = [
+    `${sessions} sessions`,
+    `${rounded(all)} messages (${rounded(refused)} refused)`,
+    `${scriptErrors} errors`,
+  ];
+  return `per second  ${perSecond.join(', ')}, over the last ${overSeconds} s`;
+}
+
+function rounded(rate: number): number {
+  return Math.round(rate * 100) / 100;
+}
+
+/** Whether mail is filtered: a version of the script serves, and it defines callbacks. */
+export function isFiltering({ hash, callbacks }: ScriptStatus): boolean {
+  return hash !== undefined && callbacks.length > 0;
+}
+
+function scriptLines({ path, hash, since, callbacks, problem, onError }: ScriptStatus): string[] {
+  const reason = problem?.replace(/\s*\n\s*/g, ' / ');
+  if (hash === undefined) {
+    return [
+      `script      ${path} (does not run) since ${since}, ${consequenceOf(onError)}`,
+      ...(reason === undefined ? [] : [`            ${reason}`]),
+    ];
   }
-  return `${lines.join('\n')}\n`;
+  return [
+    `script      ${path} (${hash}) since ${since}`,
+    `defines     ${callbacks.join(' ') || `none: ${NO_CALLBACKS}`}`,
+    ...(reason === undefined ? [] : [`            as edited it does not serve: ${reason}`]),
+  ];
+}
+
+/** Entries in place of a file may be many. */
+const LONGEST_SPEC = 80;
+
+function mapLines({ spec, entries, readAt, problem }: MapSummary): string[] {
+  const name = spec.length > LONGEST_SPEC ? `${spec.slice(0, LONGEST_SPEC)}...` : spec;
+  const size = entries === null ? '' : `, ${entries} ${entries === 1 ? 'entry' : 'entries'}`;
+  const line = `map         ${name}${size}${readAt === null ? '' : `, read ${readAt}`}`;
+  return problem === null ? [line] : [line, `            ${problem}`];
+}
+
+function storeLines({ address, state, since, problem, usedBytes, maxBytes }: StoreSummary): string[] {
+  const limit = maxBytes === null ? '' : ` of ${mebibytes(maxBytes)}`;
+  const size = usedBytes === null ? '' : `, ${mebibytes(usedBytes)}${limit} MiB used`;
+  if (state === 'unused') return [`store       ${address}, not used yet`];
+  const line = `store       ${address}, ${state} since ${since}${size}`;
+  return problem === null ? [line] : [line, `            ${problem}`];
+}
+
+function mebibytes(bytes: number): string {
+  return (bytes / 1048576).toFixed(1).replace(/\.0$/, '');
+}
+
+function failureLine({ name, failures, lastFailure }: CallbackStatus): string {
+  const count = `failed      ${name}, ${failures === 1 ? 'once' : `${failures} times`}`;
+  if (!lastFailure) return count;
+  const { time, where, message, action } = lastFailure;
+  const place = where === undefined ? '' : ` at ${where}`;
+  return `${count}; last${place}, ${new Date(time).toISOString()}, --on-error ${action}: ${unpositioned(message, where).replace(/\s*\n\s*/g, ' / ')}`;
+}
+
+function callbackTable(callbacks: readonly CallbackStatus[]): string[] {
+  return table([
+    ['callback', 'calls', 'wall ms: mean', '95 %', 'max', 'cpu ms: mean', 'max'],
+    ...callbacks.map(({ name, calls, wallMeanMs, wallP95Ms, wallMaxMs, cpuMeanMs, cpuMaxMs }) => [
+      name,
+      ...[calls, wallMeanMs, wallP95Ms, wallMaxMs, cpuMeanMs, cpuMaxMs].map(String),
+    ]),
+  ]);
 }
 
 function duration(seconds: number): string {

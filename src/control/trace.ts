@@ -3,6 +3,8 @@
 import { BlockList, isIP } from 'node:net';
 import { addressOf, verifiedNameOf } from '../milter/connect.ts';
 import type { PolicyEvent, Verdict } from '../milter/policy.ts';
+import type { OnError } from '../policy/policy-settings.ts';
+import { BadValue } from '../text/bad-value.ts';
 import { bounded, type Decision } from './decision.ts';
 
 /** What sessions are shown; all of those given must fit. */
@@ -25,8 +27,11 @@ export interface CallTrace {
   /** `continue`, `550 5.1.1 no`, ... */
   readonly result: string;
   readonly where?: string;
-  readonly milliseconds: number;
+  readonly cpuMilliseconds: number;
+  readonly wallMilliseconds: number;
+  /** What was wrong, where the callback failed: `result` is the action of `--on-error` then. */
   readonly failure?: string;
+  readonly onError?: OnError;
 }
 
 export type TraceRecord = CallTrace | ({ readonly kind: 'decision' } & Decision);
@@ -91,14 +96,14 @@ export class TraceTap {
   }
 }
 
-/** @throws RangeError when the text is neither an address nor a network. */
+/** @throws BadValue when the text is neither an address nor a network. */
 export function networkOf(text: string): BlockList {
   const [address = '', bits, ...rest] = text.split('/');
   const version = isIP(address);
   const most = version === 4 ? 32 : 128;
   const length = bits === undefined ? most : /^\d{1,3}$/.test(bits) ? Number(bits) : Number.NaN;
   if (version === 0 || !(length <= most) || rest.length > 0) {
-    throw new RangeError(`neither an IP address nor a network: ${text}`);
+    throw new BadValue('must be an IP address or a network: 192.0.2.7, 2001:db8::/32');
   }
   const list = new BlockList();
   list.addSubnet(address, length, version === 4 ? 'ipv4' : 'ipv6');

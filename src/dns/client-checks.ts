@@ -1,10 +1,11 @@
 /**
  * What a mail server asks of the DNS about its clients, each made of several look-ups.
  */
+
+import { type Answer, known, unknown } from '../asking/answer.ts';
 import type { Inquiry } from './inquiry.ts';
 import { type Address, parseAddress, pointerName, reversed, sameAddress } from './name.ts';
-import { type Answer, known, unknown } from './records.ts';
-import { type CodePattern, isListAnswer, isTurnedAway } from './return-code.ts';
+import { type CodePattern, isListAnswer, isTurnedAway, octetsOf } from './return-code.ts';
 
 /** Names of an address that are looked at; who has more has them for show (RFC 7208 section 4.6.4). */
 const MAX_NAMES = 10;
@@ -62,9 +63,9 @@ export async function listing(
   const name = `${labels}.${zone}`;
   const answers = await inquiry.ask('A', name);
   if (answers.kind === 'unknown') return answers;
-  const counts = wanted ?? ((answer: string): boolean => !isTurnedAway(answer));
+  const counts = (answer: string): boolean => wanted?.(octetsOf(answer)) ?? !isTurnedAway(answer);
   const codes = answers.value.filter((answer) => isListAnswer(answer) && counts(answer));
-  const code = codes.sort((one, other) => octets(one).localeCompare(octets(other)))[0];
+  const code = lowest(codes);
   if (code !== undefined) {
     const texts = await inquiry.ask('TXT', name);
     return known({ code, text: texts.kind === 'known' ? (texts.value[0] ?? '') : '' });
@@ -76,10 +77,10 @@ export async function listing(
   return known(false);
 }
 
-/** In a form that sorts as the numbers do. */
-function octets(address: string): string {
-  return address
-    .split('.')
-    .map((octet) => octet.padStart(3, '0'))
-    .join('.');
+/** The lowest IPv4 address of those in plain text. */
+function lowest(addresses: readonly string[]): string | undefined {
+  const numbers = addresses.map((text) => octetsOf(text).reduce((number, octet) => number * 256 + octet, 0));
+  return addresses[
+    numbers.indexOf(numbers.reduce((one, other) => Math.min(one, other), Number.POSITIVE_INFINITY))
+  ];
 }

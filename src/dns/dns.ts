@@ -1,16 +1,12 @@
 /**
  * The DNS as all sessions of the process share it: a cache, and one question for all who ask the same at a time.
  */
+
+import { type Answer, type Patience, unknown } from '../asking/answer.ts';
 import { TimedCache } from './cache.ts';
-import {
-  type Answer,
-  type RecordSource,
-  type Records,
-  type RecordType,
-  subject,
-  unknown,
-} from './records.ts';
-import { type Fresh, Resolver, type ResolverSettings } from './resolver.ts';
+import type { Fresh, Question } from './question.ts';
+import { type RecordSource, type Records, type RecordType, subject } from './records.ts';
+import { Resolver, type ResolverSettings } from './resolver.ts';
 
 /** Of each type of record. */
 const MAX_ENTRIES = 5000;
@@ -30,36 +26,40 @@ const FAILURE_TTL = 1;
 
 export class Dns implements RecordSource {
   readonly timeoutMs: number;
-  readonly #shelves: { readonly [Type in RecordType]: Shelf<Type> };
+  readonly #caches: { readonly [Type in RecordType]: TypeCache<Type> };
 
   constructor(settings: ResolverSettings) {
     this.timeoutMs = settings.timeoutMs;
     const resolver = new Resolver(settings);
-    this.#shelves = {
-      A: new Shelf('A', resolver),
-      AAAA: new Shelf('AAAA', resolver),
-      MX: new Shelf('MX', resolver),
-      TXT: new Shelf('TXT', resolver),
-      PTR: new Shelf('PTR', resolver),
-      NS: new Shelf('NS', resolver),
+    this.#caches = {
+      A: new TypeCache('A', resolver),
+      AAAA: new TypeCache('AAAA', resolver),
+      MX: new TypeCache('MX', resolver),
+      TXT: new TypeCache('TXT', resolver),
+      PTR: new TypeCache('PTR', resolver),
+      NS: new TypeCache('NS', resolver),
     };
   }
 
   recall<Type extends RecordType>(type: Type, name: string): Answer<Records[Type]> | undefined {
-    return this.#shelves[type].recall(name);
+    return this.#caches[type].recall(name);
   }
 
-  query<Type extends RecordType>(type: Type, name: string): Promise<Answer<Records[Type]>> {
-    return this.#shelves[type].query(name);
+  query<Type extends RecordType>(
+    type: Type,
+    name: string,
+    patience: Patience,
+  ): Promise<Answer<Records[Type]>> {
+    return this.#caches[type].query(name, patience);
   }
 }
 
 /** All records of one type, by name. */
-class Shelf<Type extends RecordType> {
+class TypeCache<Type extends RecordType> {
   readonly #type: Type;
   readonly #resolver: Resolver;
   readonly #cache = new TimedCache<Answer<Records[Type]>>(MAX_ENTRIES, MAX_BYTES);
-  readonly #asked = new Map<string, Promise<Answer<Records[Type]>>>();
+  readonly #asked = new Map<string, Question<Records[Type]>>();
 
   constructor(type: Type, resolver: Resolver) {
     this.#type = type;
@@ -70,21 +70,21 @@ class Shelf<Type extends RecordType> {
     return this.#cache.get(name);
   }
 
-  query(name: string): Promise<Answer<Records[Type]>> {
+  query(name: string, patience: Patience): Promise<Answer<Records[Type]>> {
     const recalled = this.recall(name);
     if (recalled !== undefined) return Promise.resolve(recalled);
     const asked = this.#asked.get(name);
-    if (asked !== undefined) return asked;
+    if (asked !== undefined) return asked.wait(patience);
     if (this.#asked.size >= MAX_QUESTIONS) {
       return Promise.resolve(unknown('limit', `${subject(this.#type, name)}: too many questions under way`));
     }
-    const answered = this.#resolver.ask(this.#type, name).then((answer) => {
+    const question = this.#resolver.question(this.#type, name);
+    this.#asked.set(name, question);
+    question.answer.then((answer) => {
       this.#asked.delete(name);
       this.#cache.set(name, answer, sizeOf(name, answer), lifetimeOf(answer) * SECOND);
-      return answer;
     });
-    this.#asked.set(name, answered);
-    return answered;
+    return question.wait(patience);
   }
 }
 

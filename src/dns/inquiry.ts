@@ -3,17 +3,9 @@
  * more, and are counted.
  */
 import { setMaxListeners } from 'node:events';
+import { type Answer, known, type Patience, unknown } from '../asking/answer.ts';
 import { questionName } from './name.ts';
-import {
-  type Answer,
-  known,
-  NO_RECORDS,
-  type RecordSource,
-  type Records,
-  type RecordType,
-  subject,
-  unknown,
-} from './records.ts';
+import { NO_RECORDS, type RecordSource, type Records, type RecordType, subject } from './records.ts';
 
 /** Look-ups a session has at its beginning, and how many more for each second that it lasts. */
 const ALLOWED = 1000;
@@ -41,13 +33,8 @@ export class Inquiry {
   /** On the clock of performance.now(). */
   readonly #deadline: number;
 
-  /** `timeoutMs` bounds all questions together; the source's own time-out holds for each. */
-  constructor(
-    source: RecordSource,
-    allowance: Allowance,
-    cancelled: AbortSignal,
-    timeoutMs: number = source.timeoutMs,
-  ) {
+  /** The patience is for all questions together; the source's own time-out holds for each. */
+  constructor(source: RecordSource, allowance: Allowance, { timeoutMs, cancelled }: Patience) {
     this.#source = source;
     this.#allowance = allowance;
     this.#cancelled = cancelled;
@@ -72,21 +59,13 @@ export class Inquiry {
 
   #query<Type extends RecordType>(type: Type, name: string): Promise<Answer<Records[Type]>> {
     const left = this.#deadline - performance.now();
-    const late = (): Answer<never> => unknown('timeout', subject(type, name));
-    if (left <= 0 || this.#cancelled.aborted) return Promise.resolve(late());
+    if (left <= 0 || this.#cancelled.aborted) {
+      return Promise.resolve(unknown('timeout', subject(type, name)));
+    }
     if (!this.#allowance.take()) {
       return Promise.resolve(unknown('limit', `${subject(type, name)}: too many look-ups in this session`));
     }
-    return new Promise((resolve) => {
-      const end = (answer: Answer<Records[Type]>): void => {
-        clearTimeout(timer);
-        this.#cancelled.removeEventListener('abort', give);
-        resolve(answer);
-      };
-      const give = (): void => end(late());
-      const timer = setTimeout(give, left);
-      this.#cancelled.addEventListener('abort', give);
-      this.#source.query(type, name).then(end);
-    });
+    const timeoutMs = Math.min(left, this.#source.timeoutMs);
+    return this.#source.query(type, name, { timeoutMs, cancelled: this.#cancelled });
   }
 }

@@ -10,6 +10,14 @@ import { domainToASCII } from 'node:url';
 const MAX_NAME = 253;
 const MAX_LABEL = 63;
 
+/**
+ * Bytes of the longest name that is looked at: four in UTF-8 for each of an A-label, and a trailing dot. One byte more
+ * is enough to see that a name is longer.
+ */
+export const MAX_WRITTEN = 4 * MAX_NAME + 1;
+/** Characters of an address in plain text, with a zone. */
+const MAX_ADDRESS = 128;
+
 export type Question =
   /** In lower case, without trailing dot; `.` is the root. */
   | { readonly kind: 'name'; readonly name: string }
@@ -25,6 +33,10 @@ export type Question =
  */
 export function questionName(written: string): Question {
   if (written === '.') return { kind: 'name', name: '.' };
+  if (written.length > MAX_WRITTEN) {
+    // So many characters of ASCII stay what they are, whatever follows; others may stand for nothing.
+    return { kind: isAscii(written.slice(0, MAX_NAME + 1)) ? 'impossible' : 'unaskable' };
+  }
   const ascii = toAscii(written.endsWith('.') ? written.slice(0, -1) : written);
   if (ascii === undefined) return { kind: 'unaskable' };
   const labels = ascii.split('.');
@@ -35,9 +47,13 @@ export function questionName(written: string): Question {
   return { kind: 'name', name: ascii };
 }
 
+function isAscii(text: string): boolean {
+  return /^[\0-\x7f]*$/.test(text);
+}
+
 /** ASCII letters in lower case; undefined when there are bytes above 127 that make no name. */
 function toAscii(latin1: string): string | undefined {
-  if (/^[\0-\x7f]*$/.test(latin1)) return latin1.toLowerCase();
+  if (isAscii(latin1)) return latin1.toLowerCase();
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(latin1, 'latin1'));
     // It takes a name of digits for an IPv4 address and rewrites it: here there is more than digits.
@@ -57,6 +73,7 @@ export interface Address {
 
 /** Reads an address in plain text; an IPv4 address mapped into IPv6 is the IPv4 one, a zone (`%eth0`) is dropped. */
 export function parseAddress(text: string): Address | undefined {
+  if (text.length > MAX_ADDRESS) return undefined;
   if (isIPv4(text)) return { family: 4, parts: text.split('.').map(Number) };
   if (!isIPv6(text)) return undefined;
   const parts = groupsOf(text.replace(/%.*$/, ''));

@@ -1,9 +1,8 @@
 /**
- * What a look-up in the DNS asks for and what comes of it.
- *
- * The rule of all that is built on it: "no" and "could not find out" never mix. A name that does not exist, or has no
- * record of the type, is a firm answer, an empty list; everything else that is not an answer is `unknown`.
+ * What a look-up in the DNS asks for and what comes of it. A name that does not exist, or has no record of the type, is a
+ * firm answer, an empty list.
  */
+import type { Answer, Patience } from '../asking/answer.ts';
 
 export interface MailExchanger {
   /** Without trailing dot; `.` is the null MX of RFC 7505. */
@@ -28,31 +27,21 @@ export const NO_RECORDS: Records = { A: [], AAAA: [], MX: [], TXT: [], PTR: [], 
 
 export type RecordType = keyof Records;
 
-/** Why something could not be found out. */
-export type Failure = 'timeout' | 'servfail' | 'refused' | 'unavailable' | 'protocol' | 'limit';
-
-export type Answer<Value> =
-  | { readonly kind: 'known'; readonly value: Value }
-  /** `reason` is ASCII and begins with the failure. */
-  | { readonly kind: 'unknown'; readonly failure: Failure; readonly reason: string };
-
 /** A source of DNS records: the DNS itself, or what stands in its place. */
 export interface RecordSource {
   /** Time after which a look-up is given up, in milliseconds. */
   readonly timeoutMs: number;
   /** What is known without asking; undefined when it has to be asked for. */
   recall<Type extends RecordType>(type: Type, name: string): Answer<Records[Type]> | undefined;
-  /** Asks for the records of `name`, which questionName() has made; never rejects. */
-  query<Type extends RecordType>(type: Type, name: string): Promise<Answer<Records[Type]>>;
-}
-
-export function known<Value>(value: Value): Answer<Value> {
-  return { kind: 'known', value };
-}
-
-/** `detail` follows the word of the failure; bytes that are not printable ASCII become `?`. */
-export function unknown(failure: Failure, detail: string): Answer<never> {
-  return { kind: 'unknown', failure, reason: `${failure} ${detail.replace(/[^\x20-\x7e]/g, '?')}` };
+  /**
+   * Asks for the records of `name`, which questionName() has made. Never rejects; at the end of the patience it is
+   * `unknown`.
+   */
+  query<Type extends RecordType>(
+    type: Type,
+    name: string,
+    patience: Patience,
+  ): Promise<Answer<Records[Type]>>;
 }
 
 /** What a look-up is called in a reason. */

@@ -1,27 +1,20 @@
 /**
- * Questions to DNS servers, over Node's own resolver (c-ares): the only file that knows it.
+ * Tries at DNS servers, over Node's own resolver (c-ares): the only file that knows it. When which server is asked is
+ * decided in question.ts.
  *
- * c-ares would try again by itself, but then takes no late answer to an earlier try and asks no other server after
- * SERVFAIL (Node sets ARES_FLAG_NOCHECKRESP). So each try is one question to one server here: the next server is asked
- * when one fails, and when one is slow both are waited for. Truncated answers are asked for again over TCP by c-ares.
+ * What c-ares 1.34 does by itself is of no use here. After three answers of a server within a channel it waits for later
+ * ones for five times their average only, at least 250 ms (ares_metrics.c): it takes a server that is fast for one that
+ * is never slow. It takes no late answer to an earlier try, and asks no other server after SERVFAIL (Node sets
+ * ARES_FLAG_NOCHECKRESP). So each try is one question to one server here, and a channel gets so few questions that it
+ * does not adapt. Truncated answers are asked for again over TCP by c-ares.
  *
  * /etc/hosts and search domains play no part. A NOERROR answer without records counts as firm, whoever gives it; c-ares
  * does not tell response codes above 5 (RFC 2136's) from it, which no server gives to a query.
  */
 import { Resolver as Cares } from 'node:dns/promises';
-import {
-  type Answer,
-  type Failure,
-  known,
-  NO_RECORDS,
-  type Records,
-  type RecordType,
-  subject,
-  unknown,
-} from './records.ts';
-
-/** An answer as it came, with the seconds it may be kept, where c-ares tells. */
-export type Fresh<Value> = Answer<Value> & { readonly ttl?: number };
+import { type Failure, known, unknown } from '../asking/answer.ts';
+import { type Fresh, Question, type Try } from './question.ts';
+import { NO_RECORDS, type Records, type RecordType, subject } from './records.ts';
 
 export interface ResolverSettings {
   /** `ADDRESS:PORT`; empty for the servers of /etc/resolv.conf. */
@@ -31,16 +24,22 @@ export interface ResolverSettings {
 }
 
 /**
- * Questions over one socket: a port that changes is harder to guess for who would forge answers, and the answers to many
- * questions at once do not fit into one socket's buffer (some 250 in 208 KiB).
+ * Questions of a channel. It has a socket for them, which c-ares closes when all are answered: so the port changes with
+ * each, which is harder to guess for who would forge answers.
  */
-const QUESTIONS_PER_SOCKET = 32;
+const QUESTIONS = 3;
+/**
+ * When so many sockets are open, each gets more questions: descriptors are bounded, and answers to so many fit into the
+ * buffer of one socket (some 250 in 208 KiB).
+ */
+const MANY_SOCKETS = 500;
+const QUESTIONS_OF_MANY = 32;
+
+/** How long a try is listened to at least, in milliseconds, unless its question ends before. */
+const TRY_MS = 5000;
 
 /** Age at which /etc/resolv.conf is read again. */
 const SERVERS_AGE_MS = 10_000;
-
-/** All servers are asked, and the first of them once more; but no more often than this. */
-const MAX_TRIES = 4;
 
 /** Codes of node:dns. */
 const FIRM = new Set(['ENODATA', 'ENOTFOUND']);
@@ -58,7 +57,10 @@ const FAILURES: Readonly<Record<string, Failure>> = {
 
 interface Channel {
   readonly cares: Cares;
+  /** All that it was ever given. */
   questions: number;
+  /** Questions whose answer is still wanted. */
+  wanted: number;
 }
 
 export class Resolver {
@@ -66,77 +68,58 @@ export class Resolver {
   readonly #configured: readonly string[];
   #servers: readonly string[] = [];
   #serversRead = Number.NEGATIVE_INFINITY;
-  /** By server. */
+  /** The last one of each server. */
   readonly #channels = new Map<string, Channel>();
+  /** Channels with a question whose answer is wanted: those that have a socket. */
+  #busy = 0;
 
   constructor(settings: ResolverSettings) {
     this.timeoutMs = settings.timeoutMs;
     this.#configured = settings.servers;
   }
 
-  /** Asks until a server has answered or the time is over; never rejects. */
-  ask<Type extends RecordType>(type: Type, name: string): Promise<Fresh<Records[Type]>> {
-    const servers = this.#serversNow();
-    const tries = Math.min(servers.length + 1, MAX_TRIES);
-    return new Promise((resolve) => {
-      let made = 0;
-      let open = 0;
-      let failed: Fresh<Records[Type]> | undefined;
-      const end = (answer: Fresh<Records[Type]>): void => {
-        clearTimeout(deadline);
-        clearInterval(impatience);
-        made = tries;
-        resolve(answer);
-      };
-      const next = (): void => {
-        const server = servers[made % servers.length];
-        if (made >= tries || server === undefined) return;
-        made += 1;
-        open += 1;
-        this.#ask(server, type, name).then((answer) => {
-          open -= 1;
-          if (answer.kind === 'known') return end(answer);
-          // A server that did say something tells more than one that did not.
-          if (failed === undefined || failed.kind === 'known' || failed.failure === 'timeout')
-            failed = answer;
-          if (made < servers.length) next(); // The same server would only say the same.
-          if (open === 0) end(failed);
-          return undefined;
-        });
-      };
-      const deadline = setTimeout(
-        () => end(failed ?? unknown('timeout', subject(type, name))),
-        this.timeoutMs,
-      );
-      const impatience = setInterval(next, this.timeoutMs / (tries + 1));
-      next();
-    });
+  /** A question that asks nobody before somebody waits for it. */
+  question<Type extends RecordType>(type: Type, name: string): Question<Records[Type]> {
+    return new Question(
+      this.#serversNow(),
+      this.timeoutMs,
+      (server, again) => this.#try(this.#channel(server, again), type, name),
+      subject(type, name),
+    );
   }
 
-  async #ask<Type extends RecordType>(
-    server: string,
-    type: Type,
-    name: string,
-  ): Promise<Fresh<Records[Type]>> {
-    try {
-      return await READERS[type](this.#channel(server), name);
-    } catch (error) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-      if (FIRM.has(code)) return known(NO_RECORDS[type]);
-      return unknown(FAILURES[code] ?? 'unavailable', subject(type, name));
-    }
-  }
-
-  #channel(server: string): Cares {
-    let channel = this.#channels.get(server);
-    if (channel === undefined || channel.questions >= QUESTIONS_PER_SOCKET) {
-      const cares = new Cares({ timeout: this.timeoutMs, tries: 1 });
-      cares.setServers([server]);
-      channel = { cares, questions: 0 };
-      this.#channels.set(server, channel);
-    }
+  #try<Type extends RecordType>(channel: Channel, type: Type, name: string): Try<Records[Type]> {
     channel.questions += 1;
-    return channel.cares;
+    channel.wanted += 1;
+    if (channel.wanted === 1) this.#busy += 1;
+    let wanted = true;
+    const abandon = (): void => {
+      if (!wanted) return;
+      wanted = false;
+      channel.wanted -= 1;
+      if (channel.wanted > 0) return;
+      this.#busy -= 1;
+      channel.cares.cancel(); // Closes its socket.
+    };
+    return { answer: answerOf(channel.cares, type, name).finally(abandon), abandon };
+  }
+
+  /** A name that is asked for `again` gets a new socket: what kept an answer from coming may lie with the old one. */
+  #channel(server: string, again: boolean): Channel {
+    const many = this.#busy >= MANY_SOCKETS;
+    const last = this.#channels.get(server);
+    if (last !== undefined && last.questions < (many ? QUESTIONS_OF_MANY : QUESTIONS) && (many || !again)) {
+      return last;
+    }
+    // A question lasts longer than its time where somebody joins it late. Node.js 20 does not know maxTimeout: there
+    // c-ares gives a try up after 5 s.
+    const timeout = Math.max(TRY_MS, this.timeoutMs);
+    const settings = { timeout, tries: 1, maxTimeout: timeout };
+    const cares = new Cares(settings);
+    cares.setServers([server]);
+    const channel = { cares, questions: 0, wanted: 0 };
+    this.#channels.set(server, channel);
+    return channel;
   }
 
   #serversNow(): readonly string[] {
@@ -148,6 +131,20 @@ export class Resolver {
       this.#channels.clear();
     }
     return this.#servers;
+  }
+}
+
+async function answerOf<Type extends RecordType>(
+  cares: Cares,
+  type: Type,
+  name: string,
+): Promise<Fresh<Records[Type]>> {
+  try {
+    return await READERS[type](cares, name);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    if (FIRM.has(code)) return known(NO_RECORDS[type]);
+    return unknown(FAILURES[code] ?? 'unavailable', subject(type, name));
   }
 }
 
@@ -165,7 +162,7 @@ const READERS: Readers = {
 };
 
 function addresses(records: readonly { address: string; ttl: number }[]): Fresh<readonly string[]> {
-  const ttl = Math.min(...records.map((record) => record.ttl));
+  const ttl = records.reduce((least, record) => Math.min(least, record.ttl), Number.POSITIVE_INFINITY);
   return { ...known(records.map(({ address }) => address)), ttl };
 }
 

@@ -2,28 +2,16 @@
  * Records that stand in the place of the DNS, for trying and testing a policy: what is not in them does not exist.
  */
 import { isIP } from 'node:net';
+import { type Answer, type Failure, known, unknown } from '../asking/answer.ts';
 import { parseAddress, pointerName, questionName } from './name.ts';
 import {
-  type Answer,
-  type Failure,
-  known,
   type MailExchanger,
   NO_RECORDS,
   type RecordSource,
   type Records,
   type RecordType,
   subject,
-  unknown,
 } from './records.ts';
-
-const FAILURES: readonly string[] = [
-  'timeout',
-  'servfail',
-  'refused',
-  'unavailable',
-  'protocol',
-  'limit',
-] satisfies Failure[];
 
 /** What a question is answered with: the records' texts (of MX, `10 mx.example.com`), or why there is no answer. */
 export type ZoneAnswer = { readonly records: readonly string[] } | { readonly failure: Failure };
@@ -31,10 +19,6 @@ export type ZoneAnswer = { readonly records: readonly string[] } | { readonly fa
 /** What is wrong with an entry; the message names it. */
 export class ZoneError extends Error {
   override readonly name = 'ZoneError';
-}
-
-export function isFailure(word: string): word is Failure {
-  return FAILURES.includes(word);
 }
 
 export class Zone implements RecordSource {

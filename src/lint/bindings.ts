@@ -20,8 +20,12 @@ export interface Binding {
   readonly parameter?: { readonly of: FunctionDeclaration; readonly index: number };
   /** A variable of a generic `for`. */
   readonly loop?: { readonly statement: NodeOf<'ForGenericStatement'>; readonly index: number };
+  /** The function that declares it; undefined for the main chunk. */
+  readonly home: FunctionDeclaration | undefined;
   /** Whether it is assigned to after its declaration. */
   assigned: boolean;
+  /** Whether another function than the one that declares it does so. */
+  shared: boolean;
 }
 
 /** Something that gets a value: by assignment, or as the name of a function. */
@@ -44,6 +48,9 @@ export class Bindings {
   readonly definitions: Definition[] = [];
   /** Names of local variables that could be meant by a global identifier. */
   readonly #visible = new Map<Identifier, Scopes>();
+  #uses: Map<Binding | string, Identifier[]> | undefined;
+  /** The function whose body is being read. */
+  #home: FunctionDeclaration | undefined;
 
   constructor({ chunk }: Tree) {
     this.#link(chunk);
@@ -53,6 +60,19 @@ export class Bindings {
   /** Every node of the tree, parents before children. */
   nodes(): IterableIterator<Node> {
     return this.parents.keys();
+  }
+
+  /** The names that mean a local variable, its declaration among them, or a global one. */
+  usesOf(subject: Binding | string): readonly Identifier[] {
+    if (this.#uses === undefined) {
+      this.#uses = new Map();
+      for (const [identifier, binding] of this.variables) {
+        const uses = this.#uses.get(binding ?? identifier.name);
+        if (uses) uses.push(identifier);
+        else this.#uses.set(binding ?? identifier.name, [identifier]);
+      }
+    }
+    return this.#uses.get(subject) ?? [];
   }
 
   /** The function a node stands in; undefined in the main chunk. */
@@ -164,12 +184,15 @@ export class Bindings {
     const inner = new Map<string, Binding>();
     const { identifier } = statement;
     const isMethod = identifier?.type === 'MemberExpression' && identifier.indexer === ':';
-    if (isMethod) inner.set('self', { name: 'self', initial: undefined, assigned: false });
+    const outer = this.#home;
+    this.#home = statement;
+    if (isMethod) inner.set('self', this.#newBinding('self', undefined, {}));
     statement.parameters.forEach((parameter, index) => {
       if (parameter.type !== 'Identifier') return;
       this.#declare(inner, parameter, undefined, { parameter: { of: statement, index } });
     });
     this.#block(statement.body, scopes, inner);
+    this.#home = outer;
   }
 
   #expression(expression: Expression, scopes: Scopes): void {
@@ -226,8 +249,10 @@ export class Bindings {
   #assign(place: Place, value: Definition['value'], scopes: Scopes): void {
     this.#expression(place, scopes);
     const binding = place.type === 'Identifier' ? this.variables.get(place) : undefined;
-    if (binding) binding.assigned = true;
-    else this.definitions.push({ place, value });
+    if (binding) {
+      binding.assigned = true;
+      binding.shared ||= binding.home !== this.#home;
+    } else this.definitions.push({ place, value });
   }
 
   #declare(
@@ -236,9 +261,17 @@ export class Bindings {
     initial: Expression | undefined,
     origin: Pick<Binding, 'parameter' | 'loop'> = {},
   ): void {
-    const binding: Binding = { name: identifier.name, initial, assigned: false, ...origin };
+    const binding = this.#newBinding(identifier.name, initial, origin);
     scope.set(identifier.name, binding);
     this.variables.set(identifier, binding);
+  }
+
+  #newBinding(
+    name: string,
+    initial: Expression | undefined,
+    origin: Pick<Binding, 'parameter' | 'loop'>,
+  ): Binding {
+    return { name, initial, home: this.#home, assigned: false, shared: false, ...origin };
   }
 
   #resolve(identifier: Identifier, scopes: Scopes): void {

@@ -1,6 +1,6 @@
 /** Values of expressions that are known without running them, with integers as wide as this Lua's and as they are meant. */
 import { API_NAMES } from '../api/names.ts';
-import type { Policy } from './policy.ts';
+import type { PolicyScript } from './policy-script.ts';
 import { argumentsOf, type Expression, isCall, type NodeOf } from './syntax.ts';
 
 export type Constant =
@@ -20,7 +20,7 @@ const MAX = 2n ** 31n - 1n;
 const MIN = -(2n ** 31n);
 
 /** The value of a constant expression; undefined when it is none. */
-export function constantOf(policy: Policy, expression: Expression): Constant | undefined {
+export function constantOf(policy: PolicyScript, expression: Expression): Constant | undefined {
   const path = policy.pathOf(expression);
   if (path !== undefined) {
     const described =
@@ -127,7 +127,7 @@ function numberOf(constant: Constant): number | undefined {
 }
 
 /** All constants that an expression may be: those of `a and B or C` are B and C. Empty when some are not known. */
-export function alternativesOf(policy: Policy, expression: Expression): Constant[] {
+export function alternativesOf(policy: PolicyScript, expression: Expression): Constant[] {
   const value = policy.valueOf(expression);
   if (value.type !== 'LogicalExpression') {
     const constant = constantOf(policy, expression);
@@ -140,7 +140,7 @@ export function alternativesOf(policy: Policy, expression: Expression): Constant
 }
 
 /** The beginning of a text that is put together: of `"5.7.1 " .. x`, `string.format("5.7.1 %s", x)`, `{ "5.7.1 no" }`. */
-export function beginningOf(policy: Policy, expression: Expression): string | undefined {
+export function beginningOf(policy: PolicyScript, expression: Expression): string | undefined {
   const constant = constantOf(policy, expression);
   if (constant) return constant.kind === 'string' ? constant.value : undefined;
   const value = policy.valueOf(expression);

@@ -1,5 +1,5 @@
 /** What the rules report. */
-import type { Policy } from './policy.ts';
+import type { PolicyScript } from './policy-script.ts';
 import type { Span } from './source.ts';
 import type { Node } from './syntax.ts';
 
@@ -29,5 +29,5 @@ export interface Rule {
   readonly severity: Severity;
   /** One line for the documentation. */
   readonly summary: string;
-  readonly check: (policy: Policy, report: Report) => void;
+  readonly check: (policy: PolicyScript, report: Report) => void;
 }

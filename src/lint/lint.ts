@@ -1,6 +1,6 @@
 /** The linter: from the text of a policy to what is wrong with it, without running it. */
 import type { Details, Finding } from './finding.ts';
-import { Policy, type Surroundings } from './policy.ts';
+import { PolicyScript, type ScriptFacts } from './policy-script.ts';
 import { RULES } from './rules/rules.ts';
 import { withoutSilenced } from './silence.ts';
 import { Source } from './source.ts';
@@ -10,11 +10,11 @@ import { type Node, parseLua, spanOf } from './syntax.ts';
  * @param text the file's bytes as latin1; Lua has compiled it
  * @returns in the order of the source, with texts in latin1; undefined when the linter cannot read what Lua can
  */
-export function lint(text: string, surroundings: Surroundings): Finding[] | undefined {
+export function lint(text: string, facts: ScriptFacts): Finding[] | undefined {
   const source = new Source(text);
   const tree = parseLua(source.text);
   if (tree === undefined) return undefined;
-  const policy = new Policy(source, tree, surroundings);
+  const policy = new PolicyScript(source, tree, facts);
   const findings: Finding[] = [];
   for (const { name: rule, severity, check } of RULES) {
     const seen = new Set<Node>();

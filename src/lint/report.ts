@@ -1,4 +1,5 @@
 /** The linter's findings as text for people. */
+import { visibleLines } from '../text/visible.ts';
 import type { Finding } from './finding.ts';
 import type { Source } from './source.ts';
 
@@ -18,9 +19,9 @@ export function formatExcerpt(source: Source, finding: Finding): string {
   const text = source.lines[finding.line - 1] ?? '';
   const number = String(finding.line).padStart(5);
   const end = finding.endLine === finding.line ? finding.endColumn : text.length + 1;
-  const before = withoutInnerBytes(text.slice(0, finding.column - 1)).replace(/[^\t]/g, ' ');
-  const width = Math.max(1, withoutInnerBytes(text.slice(finding.column - 1, end - 1)).length);
-  return `${number} | ${text}\n      | ${before}^${'~'.repeat(width - 1)}`;
+  const before = withoutInnerBytes(visibleLines(text.slice(0, finding.column - 1))).replace(/[^\t]/g, ' ');
+  const width = Math.max(1, withoutInnerBytes(visibleLines(text.slice(finding.column - 1, end - 1))).length);
+  return `${number} | ${visibleLines(text)}\n      | ${before}^${'~'.repeat(width - 1)}`;
 }
 
 /** One character for each column of a terminal: bytes in the middle of a UTF-8 character take none. */

@@ -4,7 +4,7 @@
  *     -- smtpf: ignore RULE[, RULE...]         on the line of the finding, or on the line above
  *     -- smtpf: ignore-file RULE[, RULE...]    anywhere, for the whole file
  */
-import { nearest } from '../option-values.ts';
+import { nearest } from '../text/nearest.ts';
 import type { Finding } from './finding.ts';
 import { RULES, UNKNOWN_RULE } from './rules/rules.ts';
 import type { Comment } from './syntax.ts';

@@ -1,12 +1,46 @@
-/** Types as the description of the API writes them: `string|nil`, `smtp.rcpt_entry[]`, `fun`, ... */
+/**
+ * Types as the description of the API writes them: `string|nil`, `smtp.rcpt_entry[]`, `"inet"|"unix"`, ...; and three
+ * that only the linter has, for strings of which it knows more: `lowercase`, `uppercase`, and `numeral`, which tonumber
+ * takes. An unknown type is undefined.
+ */
+import { LUA_FUNCTIONS } from '../api/lua-library.ts';
 import { API_NAMES } from '../api/names.ts';
 
 /** What Lua's `type` gives; `any` when it is not known. */
-export type Base = 'string' | 'number' | 'boolean' | 'table' | 'function' | 'nil' | 'any';
+export type Base = 'string' | 'number' | 'boolean' | 'table' | 'function' | 'userdata' | 'nil' | 'any';
+
+export type Type = string | undefined;
 
 /** The members of a union. */
 export function membersOf(type: string): string[] {
   return type.split('|');
+}
+
+/** What is one of several types; undefined where one of them is. */
+export function unionOf(types: readonly Type[]): Type {
+  const members = new Set<string>();
+  for (const type of types) {
+    if (type === undefined || type === 'any') return undefined;
+    for (const member of membersOf(type)) members.add(member);
+  }
+  return members.size === 0 ? undefined : [...members].join('|');
+}
+
+/** The members that pass; undefined for an unknown type, `never` when there are none. */
+export function filterType(type: Type, passes: (member: string) => boolean): Type | 'never' {
+  if (type === undefined) return undefined;
+  const members = membersOf(type).filter(passes);
+  return members.length === 0 ? 'never' : members.join('|');
+}
+
+export function mayBeNil(type: Type): boolean {
+  return type !== undefined && membersOf(type).includes('nil');
+}
+
+/** Whether a value of the type may be taken for true, or for false, by `if`. */
+export function mayBe(truth: boolean, member: string): boolean {
+  if (member === 'boolean') return true;
+  return truth !== (member === 'nil' || member === 'false');
 }
 
 /** The type without nil and false: what is left where a value has been tested, or must be there. */
@@ -17,7 +51,14 @@ export function presentType(type: string): string | undefined {
 
 export function baseOf(member: string): Base {
   if (member.endsWith('[]') || API_NAMES.classes.has(member)) return 'table';
+  if (member.startsWith('"')) return 'string';
   switch (member) {
+    case 'lowercase':
+    case 'uppercase':
+    case 'numeral':
+      return 'string';
+    case 'io.file':
+      return 'userdata';
     case 'string':
     case 'boolean':
     case 'table':
@@ -69,7 +110,30 @@ export function memberType(type: string | undefined, name: string): string | und
   return fieldType(owner, name) ?? fieldType(owner, '[string]');
 }
 
+/** The methods of a class. */
+export function methodsOf(owner: string): string[] {
+  const prefix = `${owner}:`;
+  return [...API_NAMES.functions.keys(), ...LUA_FUNCTIONS.keys()]
+    .filter((name) => name.startsWith(prefix))
+    .map((name) => name.slice(prefix.length));
+}
+
 /** The type of a field of a class; undefined when it has none of that name. */
 function fieldType(type: string | undefined, name: string): string | undefined {
-  return API_NAMES.classes.get(type ?? '')?.fields.find((field) => field.name === name)?.type;
+  const field = API_NAMES.classes.get(type ?? '')?.fields.find((one) => one.name === name);
+  return field?.lowerCase ? field.type.replace('string', 'lowercase') : field?.type;
+}
+
+/** What stands under a path from the globals, as the API has it; undefined for what it does not have. */
+export function typeOfPath(path: string): Type {
+  const field = API_NAMES.fields.get(path);
+  if (field) return field.type;
+  if (API_NAMES.constants.has(path)) return 'integer';
+  if (API_NAMES.functions.has(path)) return 'function';
+  if (API_NAMES.tables.has(path)) return 'table';
+  // Below a field that holds a table of a class.
+  const dot = path.lastIndexOf('.');
+  if (dot < 0) return undefined;
+  const base = typeOfPath(path.slice(0, dot));
+  return memberType(base, path.slice(dot + 1));
 }

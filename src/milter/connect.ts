@@ -37,15 +37,12 @@ export function addressOf(client: ClientEndpoint): string {
   }
 }
 
-/** The client's verified name; the empty string where there is only its address in brackets. */
+/** The client's verified name; the empty string where there is only its address in brackets, or Postfix's `unknown`. */
 export function verifiedNameOf(hostname: string): string {
-  return hostname.startsWith('[') ? '' : hostname;
+  return hostname.startsWith('[') || hostname === 'unknown' ? '' : hostname;
 }
 
-/**
- * @throws ProtocolError when the payload is cut short or too long, the family is none of the four, or the address does
- * not parse.
- */
+/** @throws ProtocolError when the payload is cut short or too long, or the family is none of the four. */
 export function decodeConnect(payload: Buffer): ConnectCommand {
   const reader = new ByteReader('connect', payload);
   const hostname = reader.cString();
@@ -64,15 +61,13 @@ function endpoint(family: number, text: string, port: number): ClientEndpoint {
   switch (family) {
     case SMFIA.UNIX: // The port is on the wire, always 0.
       return { family: 'unix', path: text };
-    case SMFIA.INET: {
-      const address = bareAddress(text);
-      if (!isIPv4(address)) throw new ProtocolError(`connect: IPv4 address ${JSON.stringify(text)}`);
-      return { family: 'inet4', address, port };
-    }
+    case SMFIA.INET:
     case SMFIA.INET6: {
       const address = bareAddress(text);
-      if (!isIPv6(address)) throw new ProtocolError(`connect: IPv6 address ${JSON.stringify(text)}`);
-      return { family: 'inet6', address: shortIPv6(address), port };
+      if (isIPv4(address)) return { family: 'inet4', address, port };
+      if (isIPv6(address)) return { family: 'inet6', address: shortIPv6(address), port };
+      // Postfix says `unknown` of a client whose proxy told it no address (XCLIENT ADDR=[UNAVAILABLE]).
+      return { family: 'unknown' };
     }
     default:
       throw new ProtocolError(`connect: address family 0x${family.toString(16)}`);
@@ -86,7 +81,7 @@ function bareAddress(text: string): string {
 }
 
 /** The one form RFC 5952 gives an IPv6 address; a zone (`fe80::1%eth0`) stays as it is. */
-function shortIPv6(address: string): string {
+export function shortIPv6(address: string): string {
   const [text = '', ...zone] = address.split('%');
   const groups = groupsOf(text);
   return [isMapped(groups) ? mappedText(groups) : groupsText(groups), ...zone].join('%');

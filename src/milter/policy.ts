@@ -8,11 +8,14 @@ import type { BodyBytes } from './body-bytes.ts';
 import type { ClientEndpoint } from './connect.ts';
 import type { Modification, Reply, SymbolList } from './reply.ts';
 
-/** Addresses are without angle brackets and source route; the null sender is `''`. Text is latin1. */
+/** Text is latin1. */
 export type PolicyEvent =
   | { readonly kind: 'connect'; readonly hostname: string; readonly client: ClientEndpoint }
   | { readonly kind: 'helo'; readonly name: string }
-  /** `written` is the address as the client wrote it: what a modification must give back. */
+  /**
+   * `address` is the canonical mailbox that the MTA understands, `''` for the null sender; `written` is the path as the
+   * client wrote it: what a modification must give back.
+   */
   | {
       readonly kind: 'mail' | 'rcpt';
       readonly address: string;
@@ -40,7 +43,7 @@ export type Verdict =
   | { readonly kind: 'accept'; readonly modifications?: readonly Modification[] }
   | { readonly kind: 'discard' }
   | { readonly kind: 'skip' }
-  /** Refuse or defer in the MTA's own words. */
+  /** A refusal for good or for now, in the MTA's own words. */
   | { readonly kind: 'reject' | 'tempfail' }
   | {
       readonly kind: 'reply';
@@ -53,7 +56,7 @@ export type Verdict =
 export type Interest = 'none' | 'data' | 'verdict';
 
 /** What the MTA must be asked to send; fixed for the life of a milter connection. */
-export interface Needs {
+export interface Interests {
   readonly connect: Interest;
   readonly helo: Interest;
   readonly mail: Interest;
@@ -75,7 +78,7 @@ export interface MacroReader {
 }
 
 export interface Policy {
-  readonly needs: Needs;
+  readonly interests: Interests;
   /** One event at a time: the next is given when the verdict of the one before is there. Never throws or rejects. */
   handle(event: PolicyEvent): Verdict | Promise<Verdict>;
   /** Is told what the MTA is answered: a bound of the protocol's side may have decided instead of the policy. */
@@ -93,6 +96,13 @@ export interface SessionInfo {
   readonly macros: MacroReader;
   /** SMFIF_ bits the MTA granted; 0 before negotiation. */
   grantedActions(): number;
+  /**
+   * Whether a line of so many bytes about this session may be written to the log or the journal: a peer has no more
+   * written than it sends, and a little besides. Absent: all may.
+   */
+  mayLog?(bytes: number): boolean;
+  /** Bytes that are kept for the session by who asks: what was read from the MTA and not handled yet. Absent: none. */
+  keptBytes?(): number;
 }
 
 export interface PolicyFactory {

@@ -13,10 +13,17 @@
  * src/smtpd/smtpd_chat.c; RFC 3463 for enhanced status codes, RFC 5321 4.2 for the texts of codes.
  */
 
-/** Most bytes of text in a line, behind code and enhanced status code. */
-const MAX_TEXT_BYTES = 998;
-/** libmilter's limit too; with MAX_TEXT_BYTES it keeps the whole well within a packet, every `%` doubled. */
+/** Most bytes of a text that stays in one line, as the script gave it: smtpf's limit. */
+const MAX_SINGLE_TEXT_BYTES = 998;
+/** Most bytes of a line in a reply of several, code and enhanced status code included, a doubled `%` as two: libmilter's limit. */
+const MAX_LINE_BYTES = 980;
+/** libmilter's limit. */
 const MAX_LINES = 32;
+/**
+ * Most bytes of all lines together, their CR LF included. Sendmail cuts a reply at 16 KiB, with the address that it may
+ * put in front: what it then sends has no last line, and the client waits for ever.
+ */
+const MAX_REPLY_BYTES = 14_000;
 
 const ENHANCED_STATUS_CODE = /^\d\.\d{1,3}\.\d{1,3}(?= |$)/;
 
@@ -54,13 +61,14 @@ export interface FormattedReply {
  * Makes any text safe for the wire and acceptable to both MTAs.
  *
  * An enhanced status code is taken from `enhanced`, else from the start of the text, else it is `c.0.0` of the code's
- * class. One of another class than the code's is dropped. Lines longer than 998 bytes are folded at words; above 32
- * lines the rest is cut off.
+ * class. One of another class than the code's is dropped. A text of one line that has up to 998 bytes, the enhanced
+ * status code in it included, stays one line. A longer one, and lines too long in a text of several, are folded at words
+ * into lines of at most 980 bytes. What does not fit into 32 lines and 14000 bytes is cut off.
  *
  * @param code 400 to 599.
  * @param lines latin1 text; line ends within a line (CR LF, CR or LF) separate lines too. None, or blank ones only, stand
  * for the standard text of `code`.
- * @throws RangeError when `code` is not 400 to 599: a filter can refuse and defer, nothing else.
+ * @throws RangeError when `code` is not 400 to 599: a filter can refuse for good or for now, nothing else.
  */
 export function formatReply(code: number, lines: readonly string[], enhanced?: string): FormattedReply {
   if (!Number.isInteger(code) || code < 400 || code > 599) throw new RangeError(`reply code: ${code}`);
@@ -70,15 +78,17 @@ export function formatReply(code: number, lines: readonly string[], enhanced?: s
   const status = chooseStatus(code, enhanced, inText, warnings);
 
   const bare = withoutBlankEnds(texts.map((text) => withoutStatus(text, [status, inText])));
-  const folded = (bare.length > 0 ? bare : [standardText(code)]).flatMap(fold);
-  if (folded.length > MAX_LINES) {
-    warnings.push(`reply ${code}: only the first ${MAX_LINES} lines are sent, of ${folded.length}`);
+  const given = bare.length > 0 ? bare : [standardText(code)];
+  const isSingle = given.length === 1 && texts.join(' ').length <= MAX_SINGLE_TEXT_BYTES;
+  const room = MAX_LINE_BYTES - `${code}-${status} `.length;
+  const folded = (isSingle ? given : given.flatMap((text) => fold(text, room))).map(escapePercent);
+  const count = isSingle ? 1 : countThatFit(folded, MAX_LINE_BYTES - room);
+  if (count < folded.length) {
+    warnings.push(`reply ${code}: only the first ${count} lines are sent, of ${folded.length}`);
   }
-  const sent = withoutBlankEnds(folded.slice(0, MAX_LINES));
+  const sent = withoutBlankEnds(folded.slice(0, count));
   const last = sent.length - 1;
-  const text = sent
-    .map((line, index) => `${code}${index < last ? '-' : ' '}${status} ${line.replaceAll('%', '%%')}`)
-    .join('\r\n');
+  const text = sent.map((line, index) => `${code}${index < last ? '-' : ' '}${status} ${line}`).join('\r\n');
   return { text, warnings };
 }
 
@@ -125,16 +135,40 @@ function standardText(code: number): string {
   return STANDARD_TEXT.get(code) ?? (code < 500 ? STANDARD_DEFERRAL : STANDARD_REFUSAL);
 }
 
-/** Splits at blanks into lines of at most MAX_TEXT_BYTES; a longer word is cut. */
-function fold(text: string): string[] {
+function escapePercent(text: string): string {
+  return text.replaceAll('%', '%%');
+}
+
+/** Splits at blanks into lines that have at most `room` bytes once their `%` is doubled; a longer word is cut. */
+function fold(text: string, room: number): string[] {
   const lines: string[] = [];
   let rest = text;
-  while (rest.length > MAX_TEXT_BYTES) {
-    const blank = rest.lastIndexOf(' ', MAX_TEXT_BYTES);
-    const end = blank > 0 ? blank : MAX_TEXT_BYTES;
+  for (let end = fitting(rest, room); end < rest.length; end = fitting(rest, room)) {
+    const blank = rest.lastIndexOf(' ', end);
+    if (blank > 0) end = blank;
     lines.push(rest.slice(0, end).trimEnd());
     rest = rest.slice(end).trimStart();
   }
   lines.push(rest);
   return lines;
+}
+
+/** How many bytes from the start of `text` have at most `room` bytes once their `%` is doubled. */
+function fitting(text: string, room: number): number {
+  let length = 0;
+  for (let end = 0; end < text.length; end++) {
+    length += text[end] === '%' ? 2 : 1;
+    if (length > room) return end;
+  }
+  return text.length;
+}
+
+/** How many of the lines may be sent; `head` is the length of what stands before each. */
+function countThatFit(lines: readonly string[], head: number): number {
+  let left = MAX_REPLY_BYTES;
+  const over = lines.findIndex((line, index) => {
+    left -= head + line.length + '\r\n'.length;
+    return index >= MAX_LINES || left < 0;
+  });
+  return over < 0 ? lines.length : over;
 }

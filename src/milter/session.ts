@@ -21,13 +21,13 @@
  */
 import type { Command } from './command.ts';
 import { SMFIC, SMFIP } from './constants.ts';
-import { mailboxOf } from './envelope-address.ts';
+import { understoodMailbox } from './envelope-address.ts';
 import { Macros } from './macros.ts';
 import { type Agreement, hasDataEvent, negotiate } from './negotiation.ts';
-import type { Needs, PolicyEvent, Verdict } from './policy.ts';
+import type { Interests, PolicyEvent, Verdict } from './policy.ts';
 import { ProtocolError } from './protocol-error.ts';
 import type { Modification, Reply } from './reply.ts';
-import { DEFAULT_MESSAGE_LIMITS, type MessageLimits, Transaction } from './transaction.ts';
+import { DEFAULT_MESSAGE_LIMITS, type MessageLimits, type Room, Transaction } from './transaction.ts';
 import { NO_REPLY, replyTo, type Stage, scopeOf, withoutLeadingSpace } from './verdict-effect.ts';
 
 export type Step =
@@ -47,7 +47,7 @@ export type Step =
 
 type ContentCommand = Extract<Command, { kind: 'header' | 'endOfHeaders' | 'body' | 'endOfMessage' }>;
 
-/** Commands that do not begin an SMTP session after QUIT_NC. */
+/** Commands that do not begin an SMTP session. Who only negotiates, as a health check does, has none. */
 const BEGINS_NOTHING: ReadonlySet<Command['kind']> = new Set(['macro', 'abort', 'quit', 'quitNewConnection']);
 
 const NOTHING: readonly Step[] = [];
@@ -59,8 +59,9 @@ const TELL_CLOSE: Step = { kind: 'tell', event: { kind: 'close' } };
 
 export class Session {
   readonly macros = new Macros();
-  readonly #needs: Needs;
+  readonly #interests: Interests;
   readonly #limits: MessageLimits;
+  readonly #room: Room | undefined;
   #agreement: Agreement | undefined;
   /** The SMTP session has begun and its end has not been told. */
   #open = false;
@@ -75,8 +76,9 @@ export class Session {
   #then: ((verdict: Verdict) => readonly Step[]) | undefined;
   #stage: Stage = 'connect';
 
-  constructor(needs: Needs, limits: MessageLimits = DEFAULT_MESSAGE_LIMITS) {
-    this.#needs = needs;
+  constructor(interests: Interests, limits: MessageLimits = DEFAULT_MESSAGE_LIMITS, room?: Room) {
+    this.#room = room;
+    this.#interests = interests;
     this.#limits = limits;
   }
 
@@ -168,9 +170,8 @@ export class Session {
 
   #negotiate(offer: Extract<Command, { kind: 'negotiate' }>): readonly Step[] {
     if (this.#agreement) throw new ProtocolError('negotiate: second time on one connection');
-    const agreement = negotiate(offer, this.#needs);
+    const agreement = negotiate(offer, this.#interests);
     this.#agreement = agreement;
-    this.#open = true;
     return [{ kind: 'send', reply: agreement }];
   }
 
@@ -222,8 +223,11 @@ export class Session {
 
   #mail(written: string, params: readonly string[]): readonly Step[] {
     this.macros.clearAfter(SMFIC.MAIL);
-    this.#transaction = new Transaction();
-    return this.#ask('mail', { kind: 'mail', address: mailboxOf(written), written, params });
+    this.#transaction = new Transaction(this.#room);
+    const tempfail = this.#transaction.tempfailWhenShort();
+    if (tempfail !== undefined) return this.#give(tempfail, 'mail');
+    const address = understoodMailbox(written, this.macros, '{mail_addr}');
+    return this.#ask('mail', { kind: 'mail', address, written, params });
   }
 
   #rcpt(written: string, params: readonly string[]): readonly Step[] {
@@ -236,7 +240,8 @@ export class Session {
         'rcpt',
       );
     }
-    return this.#ask('rcpt', { kind: 'rcpt', address: mailboxOf(written), written, params });
+    const address = understoodMailbox(written, this.macros, '{rcpt_addr}');
+    return this.#ask('rcpt', { kind: 'rcpt', address, written, params });
   }
 
   /**
@@ -246,7 +251,8 @@ export class Session {
   #message(kind: string): Transaction {
     if (!this.#transaction) {
       if (!this.#agreed(SMFIP.NOMAIL)) throw new ProtocolError(`${kind} outside a transaction`);
-      this.#transaction = new Transaction();
+      this.#transaction = new Transaction(this.#room);
+      this.#transaction.tempfailWhenShort();
     }
     return this.#transaction;
   }
@@ -277,7 +283,7 @@ export class Session {
       transaction.headersAsked = true;
       const event = { kind: 'headers', lines: transaction.headerLines } as const;
       if (command.kind === 'endOfHeaders') return this.#ask('headers', event);
-      if (this.#needs.headers !== 'none' && !this.#decided('headers')) {
+      if (this.#interests.headers !== 'none' && !this.#decided('headers')) {
         return this.#question('headers', event, afterwards);
       }
     }
@@ -303,7 +309,7 @@ export class Session {
   }
 
   #header(name: string, value: string, transaction: Transaction): readonly Step[] {
-    if (this.#needs.headers !== 'none') {
+    if (this.#interests.headers !== 'none') {
       const colon = this.#agreed(SMFIP.HDR_LEADSPC) ? ':' : ': ';
       const text = value.includes('\n') ? value.replace(/\r?\n/g, '\r\n') : value;
       transaction.addHeader(name + colon + text, this.#limits);
@@ -340,9 +346,9 @@ export class Session {
       case 'header':
         return false;
       case 'chunk':
-        return this.#needs.body !== 'none';
+        return this.#interests.body !== 'none';
       default:
-        return this.#needs[stage] !== 'none';
+        return this.#interests[stage] !== 'none';
     }
   }
 
@@ -374,7 +380,7 @@ export class Session {
         this.#decideSession(effective, stage);
         break;
       case 'transaction':
-        steps.push(...this.#endTransaction());
+        for (const step of this.#endTransaction()) steps.push(step);
         if (stage !== 'endOfMessage') this.#repeat(effective);
         break;
       case 'command':
@@ -407,6 +413,7 @@ export class Session {
     // With a verdict for the whole session the policy has seen nothing of its messages.
     const unseen = this.#transaction?.unseen === true || this.#sessionVerdict !== undefined;
     if (!this.#transaction) return NOTHING;
+    this.#transaction.free();
     this.#transaction = undefined;
     this.#staleMacros = 'transaction';
     return unseen ? NOTHING : [TELL_RESET];

@@ -3,9 +3,9 @@
  * was, and which line of the policy it came from.
  */
 import type { LuaFunction, LuaState } from 'fengari';
-import { ascii, lua } from '../lua/engine.ts';
+import { ascii, lua } from '../lua/engine/engine.ts';
+import { readArray, readLatin1 } from '../lua/engine/values.ts';
 import { argumentError, raise } from '../lua/lib/arguments.ts';
-import { readLatin1 } from '../lua/values.ts';
 import { describeValue, type Numbers, quote } from './describe-value.ts';
 import { diffLines } from './line-diff.ts';
 
@@ -83,6 +83,8 @@ interface Result {
   readonly text: string;
   readonly command: string;
   readonly origin: string;
+  /** Callbacks that failed up to here, with the reason. */
+  readonly failed: readonly string[];
 }
 
 function unlike(L: LuaState, result: Result, messageArg: number, expected: string): never {
@@ -90,6 +92,7 @@ function unlike(L: LuaState, result: Result, messageArg: number, expected: strin
     `expected: ${expected}`,
     `got:      ${result.code} ${result.text}`,
     ...(result.origin === '' ? [] : [`from:     ${result.origin}`]),
+    ...result.failed.map((call) => `failed:   ${call}`),
   ]);
 }
 
@@ -109,6 +112,9 @@ function checkResult(L: LuaState): Result {
   const code = Number(field('code') ?? argumentError(L, 1, 'result of a command expected'));
   const enhanced = field('enhanced');
   const text = field('text') ?? '';
+  lua.lua_getfield(L, 1, ascii('failed'));
+  const failed = readArray(L, -1) ?? [];
+  lua.lua_pop(L, 1);
   const callback = field('callback');
   const where = field('where');
   return {
@@ -116,6 +122,7 @@ function checkResult(L: LuaState): Result {
     text: enhanced === undefined ? text : `${enhanced} ${text}`,
     command: field('command') ?? '',
     origin: [callback, where].filter((part) => part !== undefined && part !== '').join(', '),
+    failed,
   };
 }
 

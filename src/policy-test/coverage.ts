@@ -5,7 +5,7 @@
  * that returns before it never comes there.
  */
 import type { Proto } from 'fengari';
-import { latin1Of } from '../lua/engine.ts';
+import { latin1Of } from '../lua/engine/engine.ts';
 
 /** Of one file, by line: how often it was run. Every line that can run is in it. */
 export interface FileCoverage {

@@ -1,8 +1,8 @@
 /** Lua values as text for people, the same text for values that are equal in content. */
 import type { LuaState } from 'fengari';
-import { latin1Of, lua } from '../lua/engine.ts';
-import { readLatin1 } from '../lua/values.ts';
-import { escapeByte } from '../lua-escape.ts';
+import { latin1Of, lua } from '../lua/engine/engine.ts';
+import { readLatin1 } from '../lua/engine/values.ts';
+import { escapeByte } from '../text/lua-escape.ts';
 
 /** A table that fits is written in one line. */
 const LINE = 76;

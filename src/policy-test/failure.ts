@@ -1,5 +1,5 @@
 /** What is told of a case that failed, taken from how its function ended: no stack, but the lines that matter. */
-import type { Outcome } from '../lua/context.ts';
+import type { Outcome } from '../lua/context/context.ts';
 
 export interface TranscriptLine {
   readonly command: string;

@@ -1,7 +1,8 @@
 /** Finds the test files that arguments of the command mean. */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { EXIT, OperatorError, systemReason } from '../operator-error.ts';
+import { irregularity } from '../system/regular-file.ts';
+import { EXIT, OperatorError, systemReason } from '../text/operator-error.ts';
 
 const NOT_ENTERED = new Set(['node_modules']);
 
@@ -13,9 +14,13 @@ const NOT_ENTERED = new Set(['node_modules']);
 export function findTestFiles(places: readonly string[]): string[] {
   const files = places.flatMap((place) => {
     try {
-      return statSync(place).isDirectory() ? testsIn(place) : [place];
+      const found = statSync(place);
+      if (found.isDirectory()) return testsIn(place);
+      const reason = irregularity(found);
+      if (reason !== undefined) throw new OperatorError(reason, EXIT.noInput);
+      return [place];
     } catch (error) {
-      throw new OperatorError(`test: ${place}: ${systemReason(error)}`, EXIT.usage);
+      throw new OperatorError(`test: ${place}: cannot be read: ${systemReason(error)}`, EXIT.noInput);
     }
   });
   if (files.length === 0) {

@@ -1,7 +1,7 @@
 /** Runs test files: in this process, or several at a time in processes of their own. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { type FileReport, type RunSettings, runTestFile } from './test-file.ts';
-import type { Job } from './worker.ts';
+import type { TestFileTask } from './worker.ts';
 
 /** From this many files on, a process of its own is worth its start. */
 const FILES_PER_PROCESS = 2;
@@ -55,11 +55,13 @@ async function work(
 
 function start(): ChildProcess {
   const here = import.meta.url;
-  return fork(new URL(`./worker${here.slice(here.lastIndexOf('.'))}`, here), { serialization: 'advanced' });
+  return fork(new URL(`./worker-main${here.slice(here.lastIndexOf('.'))}`, here), {
+    serialization: 'advanced',
+  });
 }
 
 /** @returns the report, or how the process has ended instead */
-function runIn(child: ChildProcess, job: Job): Promise<FileReport | string> {
+function runIn(child: ChildProcess, task: TestFileTask): Promise<FileReport | string> {
   return new Promise((resolve) => {
     const reported = (report: FileReport): void => {
       child.off('exit', ended);
@@ -71,7 +73,7 @@ function runIn(child: ChildProcess, job: Job): Promise<FileReport | string> {
     };
     child.once('message', reported);
     child.once('exit', ended);
-    child.send(job);
+    child.send(task);
   });
 }
 

@@ -1,11 +1,12 @@
 /** What the functions of a session are given by a test: who connects, and what is sent. */
 import type { LuaState } from 'fengari';
-import { ascii, lua } from '../lua/engine.ts';
+import { ascii, lua } from '../lua/engine/engine.ts';
+import { keysOf } from '../lua/engine/plain.ts';
+import { readArray, readLatin1, readNumber } from '../lua/engine/values.ts';
 import { argumentError } from '../lua/lib/arguments.ts';
-import type { OnError } from '../lua/policy-settings.ts';
-import { readArray, readLatin1, readNumber } from '../lua/values.ts';
+import type { OnError } from '../policy/policy-settings.ts';
 import type { MtaKind } from '../workbench/client-reply.ts';
-import type { SessionSpec } from './bench.ts';
+import type { SessionSpec } from './test-harness.ts';
 
 const SESSION_FIELDS = ['ip', 'ptr', 'port', 'helo', 'auth', 'tls', 'macros', 'mta', 'on_error'];
 const MTAS: readonly string[] = ['postfix', 'sendmail'] satisfies MtaKind[];
@@ -90,19 +91,6 @@ export function checkAddress(L: LuaState, arg: number): string {
 
 export function checkText(L: LuaState, arg: number): string {
   return readLatin1(L, arg) ?? argumentError(L, arg, 'string expected');
-}
-
-/** The keys of a table that are strings, in latin1. */
-export function keysOf(L: LuaState, table: number): string[] {
-  const keys: string[] = [];
-  lua.lua_checkstack(L, 2);
-  lua.lua_pushnil(L);
-  while (lua.lua_next(L, table) !== 0) {
-    lua.lua_pop(L, 1);
-    const key = lua.lua_type(L, -1) === lua.LUA_TSTRING ? readLatin1(L, -1) : undefined;
-    if (key !== undefined) keys.push(key);
-  }
-  return keys;
 }
 
 function textField(L: LuaState, name: string): string | undefined {

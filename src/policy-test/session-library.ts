@@ -4,23 +4,24 @@
  * A session is a table with `greeting` and, where its HELO was named, `helo_reply`; JavaScript knows it by its identity.
  */
 import type { LuaFunction, LuaState } from 'fengari';
-import { ascii, lauxlib, lua } from '../lua/engine.ts';
-import { hostOf } from '../lua/host.ts';
+import { ascii, lauxlib, lua } from '../lua/engine/engine.ts';
+import { hostOf } from '../lua/engine/host.ts';
+import { type Plain, pushPlain } from '../lua/engine/plain.ts';
 import { argumentError, pushLibrary, raise } from '../lua/lib/arguments.ts';
 import { mailboxOf } from '../milter/envelope-address.ts';
 import type { Modification } from '../milter/reply.ts';
+import { inOneLine } from '../policy/failure.ts';
 import { replyLines } from '../workbench/client-reply.ts';
 import type { Delivery } from '../workbench/imitated-mta.ts';
-import type { Bench } from './bench.ts';
-import { type Plain, pushPlain } from './lua-value.ts';
 import { checkAddress, checkMessage, checkParams, checkSession, checkText } from './session-arguments.ts';
+import type { TestHarness } from './test-harness.ts';
 import type { StepResult, TestSession } from './test-session.ts';
 
 /** Name of the metatable of sessions. */
 const SESSION = 'test.session';
 
 /** Makes `test.session`, and the metatable that it needs in the state of L. */
-export function openSessions(L: LuaState, bench: () => Bench): LuaFunction {
+export function openSessions(L: LuaState, harness: () => TestHarness): LuaFunction {
   const sessions = new WeakMap<object, TestSession>();
 
   function check(L: LuaState): TestSession {
@@ -35,7 +36,8 @@ export function openSessions(L: LuaState, bench: () => Bench): LuaFunction {
       const session = check(L);
       if (session.over !== undefined) return raise(L, session.over);
       const say = read(L, session);
-      return hostOf(L).wait(L, say, pushResult);
+      // Not at once: what the server does then is no work of the test's.
+      return hostOf(L).wait(L, () => Promise.resolve().then(say), pushResult);
     };
   }
 
@@ -88,14 +90,15 @@ export function openSessions(L: LuaState, bench: () => Bench): LuaFunction {
     calls: (L) =>
       give(
         L,
-        check(L).calls.map(({ name, where, verdict, failure, milliseconds }) => ({
+        check(L).calls.map(({ name, where, verdict, failure, cpuMilliseconds, wallMilliseconds }) => ({
           name,
           where,
           result: verdict.kind,
           code: verdict.kind === 'reply' ? verdict.code : undefined,
           text: verdict.kind === 'reply' ? verdict.lines.join('\n') : undefined,
-          failure,
-          milliseconds,
+          failure: failure && inOneLine(failure),
+          cpu_milliseconds: cpuMilliseconds,
+          wall_milliseconds: wallMilliseconds,
         })),
       ),
   };
@@ -107,11 +110,12 @@ export function openSessions(L: LuaState, bench: () => Bench): LuaFunction {
 
   return (L) => {
     const { helo, ...spec } = checkSession(L);
-    if (!bench().inCase) return raise(L, 'test.session: only in a test.case');
+    if (!harness().inCase) return raise(L, 'test.session: only in a test.case');
     return hostOf(L).wait(
       L,
       async () => {
-        const session = bench().openSession(spec);
+        await Promise.resolve(); // What the server does is no work of the test's.
+        const session = harness().openSession(spec);
         const greeting = await session.connect();
         const heloReply =
           helo === undefined || session.over !== undefined ? undefined : await session.helo(helo);
@@ -137,7 +141,7 @@ function pushResult(L: LuaState, result: StepResult): number {
   return give(L, plainResult(result));
 }
 
-function plainResult({ command, reply, action, call, edits }: StepResult): Plain {
+function plainResult({ command, reply, action, call, failures, edits, notes }: StepResult): Plain {
   return {
     command,
     code: reply.code,
@@ -147,7 +151,9 @@ function plainResult({ command, reply, action, call, edits }: StepResult): Plain
     action,
     callback: call?.name,
     where: call?.where,
+    failed: failures.length > 0 ? failures : undefined,
     edits: edits.map(plainEdit),
+    notes,
   };
 }
 
@@ -185,7 +191,8 @@ function unspaced(value: string): string {
 function plainDelivery(delivery: Delivery | undefined): Plain {
   if (delivery === undefined || delivery.action === 'discarded') return undefined;
   const { action, reason, envelope, message } = delivery;
-  const headers: Record<string, Plain> = {};
+  // A header may be called __proto__.
+  const headers: Record<string, Plain> = Object.create(null);
   for (const { name, value } of message.headers) headers[name.toLowerCase()] ??= unspaced(value);
   return {
     action,

@@ -2,23 +2,22 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { LuaState } from 'fengari';
-import { LuaContext, type Outcome } from '../lua/context.ts';
-import { lua } from '../lua/engine.ts';
-import { defaultLimits } from '../lua/host.ts';
+import { LuaContext, type Outcome } from '../lua/context/context.ts';
+import type { Script } from '../lua/context/script.ts';
+import { Template } from '../lua/context/template.ts';
+import { lua } from '../lua/engine/engine.ts';
+import { defaultLimits } from '../lua/engine/host.ts';
 import { libraries } from '../lua/lib/libraries.ts';
 import { withPackagePath } from '../lua/lib/package.ts';
-import type { Script } from '../lua/script.ts';
-import { ScriptFile } from '../lua/script-file.ts';
-import { Template } from '../lua/template.ts';
-import type { Options } from '../option-table.ts';
-import { packagePathOf } from '../options.ts';
+import { ScriptFile } from '../lua/script/script-file.ts';
+import type { Options } from '../options/option-table.ts';
+import { packagePathOf } from '../options/options.ts';
 import { replyLines } from '../workbench/client-reply.ts';
-import { Bench } from './bench.ts';
 import { Coverage, type FileCoverage } from './coverage.ts';
 import { type Failure, failureOf } from './failure.ts';
+import { TestHarness } from './test-harness.ts';
 import { installCodes, testLibrary } from './test-library.ts';
 import type { StepResult } from './test-session.ts';
-import { installWorld } from './world-library.ts';
 
 export interface CaseReport {
   readonly name: string;
@@ -56,7 +55,7 @@ const DEADLINE_MS = 60_000;
 
 interface Case {
   readonly name: string;
-  /** Place of its function on the shelf. */
+  /** Index of its function in the thread that holds those of all cases. */
   readonly place: number;
 }
 
@@ -64,25 +63,25 @@ interface Case {
 export async function runTestFile(path: string, settings: RunSettings): Promise<FileReport> {
   const began = performance.now();
   const coverage = settings.coverage ? new Coverage() : undefined;
-  const bench = new Bench(path, settings.options, coverage?.watch);
+  const harness = new TestHarness(path, settings.options, coverage?.watch);
   const cases: CaseReport[] = [];
   const report = (broken: string | undefined): FileReport => ({
     file: path,
-    policy: bench.policy,
+    policy: harness.policy,
     cases,
     ...(broken === undefined ? {} : { broken: readable(broken) }),
     milliseconds: performance.now() - began,
-    dependencies: [...bench.dependencies],
+    dependencies: [...harness.dependencies],
     coverage: coverage?.report() ?? [],
   });
   const { script, failure } = new ScriptFile(path).current();
   if (!script) return report(failure.message);
-  const file = new RunningFile(script, bench, settings.options);
+  const file = new RunningFile(script, harness, settings.options);
   try {
     const wanted = new RegExp(settings.filter ?? '', 'iu');
-    const broken = (await file.load()) ?? bench.script().failure?.message;
+    const broken = (await file.load()) ?? harness.script().failure?.message;
     if (broken !== undefined) return report(broken);
-    const policy = bench.script().script;
+    const policy = harness.script().script;
     if (policy) coverage?.include(policy.proto);
     if (file.cases.length === 0) return report(`${path}: no test.case in it`);
     for (let i = 0; i < file.cases.length; i++) {
@@ -97,7 +96,7 @@ export async function runTestFile(path: string, settings: RunSettings): Promise<
     return report(undefined);
   } finally {
     file.close();
-    bench.world.end();
+    harness.world.end();
   }
 }
 
@@ -115,30 +114,26 @@ function readable(latin1: string): string {
 class RunningFile {
   cases: Case[] = [];
   readonly #script: Script;
-  readonly #bench: Bench;
+  readonly #harness: TestHarness;
   readonly #options: Options;
   readonly #template: Template;
   readonly #source: readonly string[];
   #context: LuaContext | undefined;
   /** A thread that runs nothing and holds the functions of the cases. */
-  #shelf: LuaState | undefined;
+  #caseFunctions: LuaState | undefined;
 
-  constructor(script: Script, bench: Bench, options: Options) {
+  constructor(script: Script, harness: TestHarness, options: Options) {
     this.#script = script;
-    this.#bench = bench;
+    this.#harness = harness;
     this.#options = options;
     this.#source = readFileSync(script.path, 'latin1').split(/\r?\n/);
-    const required = (file: string): void => {
-      bench.dependencies.add(resolve(file));
-    };
     this.#template = new Template([
       ...libraries,
-      { install: installWorld(() => bench.world, required) },
       { install: installCodes },
       {
         name: 'test',
         open: testLibrary(
-          () => bench,
+          () => harness,
           (L, name) => this.#addCase(L, name),
         ),
       },
@@ -159,25 +154,26 @@ class RunningFile {
       script: this.#script,
       limits: { ...defaultLimits, cpuMs: CPU_MS },
       allowExecute: this.#options.allowExecute,
+      surroundings: this.#harness.surroundingsIn(() => this.#harness.world),
       print: (line) =>
-        this.#bench.printed.push(Buffer.from(line.buffer, line.byteOffset, line.length).toString('latin1')),
+        this.#harness.printed.push(Buffer.from(line.buffer, line.byteOffset, line.length).toString('latin1')),
     });
     if (context.state === null) throw new Error('a new Lua context has no state');
     this.#context = context;
-    this.#shelf = lua.lua_newthread(context.state);
+    this.#caseFunctions = lua.lua_newthread(context.state);
     lua.lua_pop(context.state, 1);
     const outcome = await context.run({ deadlineMs: DEADLINE_MS });
     return outcome.kind === 'done' ? undefined : outcome.kind === 'cancelled' ? 'cancelled' : outcome.message;
   }
 
   async run({ name, place }: Case): Promise<CaseReport> {
-    const bench = this.#bench;
+    const harness = this.#harness;
     const began = performance.now();
-    bench.beginCase();
+    harness.beginCase();
     const outcome = await this.#call(place);
     let atEnd: unknown;
     try {
-      await bench.endCase();
+      await harness.endCase();
     } catch (error) {
       atEnd = error;
     }
@@ -185,14 +181,14 @@ class RunningFile {
     return {
       name: readable(name),
       milliseconds: performance.now() - began,
-      printed: bench.printed.map(readable),
+      printed: harness.printed.map(readable),
       ...(failure && {
         failure: {
           message: readable(failure.message),
           where: readable(failure.where),
           source: readable(failure.source),
           callers: failure.callers.map(readable),
-          transcripts: bench.sessions.map(({ steps }) => steps.map(shown)),
+          transcripts: harness.sessions.map(({ steps }) => steps.map(shown)),
         },
       }),
     };
@@ -201,26 +197,26 @@ class RunningFile {
   close(): void {
     this.#context?.dispose();
     this.#context = undefined;
-    this.#shelf = undefined;
+    this.#caseFunctions = undefined;
   }
 
   #addCase(L: LuaState, name: string): void {
-    const shelf = this.#shelf;
-    if (!shelf) throw new Error('no file is being loaded');
-    lua.lua_checkstack(shelf, 1);
-    lua.lua_xmove(L, shelf, 1);
-    this.cases.push({ name, place: lua.lua_gettop(shelf) });
+    const functions = this.#caseFunctions;
+    if (!functions) throw new Error('no file is being loaded');
+    lua.lua_checkstack(functions, 1);
+    lua.lua_xmove(L, functions, 1);
+    this.cases.push({ name, place: lua.lua_gettop(functions) });
   }
 
   async #call(place: number): Promise<Outcome<void>> {
     const context = this.#context;
-    const shelf = this.#shelf;
-    if (!context || !shelf) throw new Error('no file is loaded');
+    const functions = this.#caseFunctions;
+    if (!context || !functions) throw new Error('no file is loaded');
     return context.call<void>(
       (L) => {
-        lua.lua_checkstack(shelf, 1);
-        lua.lua_pushvalue(shelf, place);
-        lua.lua_xmove(shelf, L, 1);
+        lua.lua_checkstack(functions, 1);
+        lua.lua_pushvalue(functions, place);
+        lua.lua_xmove(functions, L, 1);
         return 0;
       },
       () => undefined,
@@ -229,15 +225,15 @@ class RunningFile {
   }
 }
 
-function shown({ command, reply, call, action }: StepResult): {
+function shown({ command, reply, call, action, failed }: StepResult): {
   readonly command: string;
   readonly reply: string;
   readonly where: string;
 } {
-  const isPlain = action === 'continue' || action === 'reject' || action === 'defer';
+  const isPlain = action === 'continue' || action === 'reject' || action === 'tempfail';
   return {
     command: readable(command),
     reply: readable(`${replyLines(reply).at(-1) ?? ''}${isPlain ? '' : ` (${action})`}`),
-    where: readable(call?.where ?? ''),
+    where: readable([call?.where ?? '', ...failed.map((name) => `(${name} failed)`)].join(' ').trim()),
   };
 }

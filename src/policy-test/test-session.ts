@@ -2,36 +2,44 @@
  * One SMTP session of a test: what the client says goes through the imitated MTA to the policy, and everything that the
  * policy did meanwhile is kept.
  */
-import type { CallRecord } from '../lua/policy-settings.ts';
+
 import type { PolicyFactory } from '../milter/policy.ts';
 import type { Modification } from '../milter/reply.ts';
-import type { LogSink } from '../syslog/log-sink.ts';
-import type { LogRecord } from '../syslog/message.ts';
+import { type Failure, inOneLine, positioned } from '../policy/failure.ts';
+import type { CallRecord } from '../policy/policy-settings.ts';
+import { type LogSink, sinkTo } from '../syslog/log-sink.ts';
 import type { ClientReply, MtaKind } from '../workbench/client-reply.ts';
 import { type Delivery, ImitatedMta, type SmtpClient } from '../workbench/imitated-mta.ts';
 
 /** What became of a command, in the test's words. */
-export type Action = 'continue' | 'accept' | 'reject' | 'defer' | 'discard' | 'quarantine';
+export type StepAction = 'continue' | 'accept' | 'reject' | 'tempfail' | 'discard' | 'quarantine';
 
 export interface StepResult {
   /** As a transcript shows it: `RCPT TO:<a@example.com>`. */
   readonly command: string;
   /** What the SMTP client sees. */
   readonly reply: ClientReply;
-  readonly action: Action;
+  readonly action: StepAction;
   /** The call that the answer comes from; undefined where the policy was not asked. */
   readonly call: CallRecord | undefined;
+  /** The callbacks that failed at this command: names as the policy spells them. */
+  readonly failed: readonly string[];
+  /** What failed up to here, in the session and in the message under way: `smtp.do_dot, p.lua:3: oops (--on-error continue)`. */
+  readonly failures: readonly string[];
   /** Changes to the message that are asked for so far. */
   readonly edits: readonly Modification[];
+  /** What is said of them at the end of the message, in latin1. */
+  readonly notes: readonly string[];
 }
 
 /** What the parts of the program that serve a session need of it. */
-export interface Ears {
+export interface TestObserver {
   /** For what the policy logs by `syslog`. */
   readonly sink: LogSink;
   /** For the program's own log. */
   readonly programSink: LogSink;
   called(call: CallRecord): void;
+  scriptFailed(failure: Failure): void;
   printed(line: string): void;
 }
 
@@ -47,7 +55,7 @@ export interface TestSessionSettings {
   /** The time there. */
   readonly now: () => Date;
   /** Makes the policies of this session. */
-  readonly policies: (ears: Ears) => PolicyFactory;
+  readonly policies: (observer: TestObserver) => PolicyFactory;
   /** Whether errors of the policy are part of the test; else they end it. */
   readonly allowsErrors: boolean;
 }
@@ -69,15 +77,18 @@ export class TestSession {
   /** The calls that refused the client at connect or HELO. */
   #refusedBy: CallRecord | undefined;
   #broken: string | undefined;
+  /** What failed before or between messages, and in the message under way. */
+  #failures: { readonly session: string[]; message: string[] } = { session: [], message: [] };
 
   constructor(settings: TestSessionSettings) {
     this.#settings = settings;
     const policies = settings.policies({
-      sink: sinkTo(({ text }) => this.logged.push(this.#withoutId(text))),
-      programSink: sinkTo(({ text }) => {
-        const [, account] = /script does not run, .*?: (.*)$/s.exec(text) ?? [];
-        this.#broken ??= account;
-      }),
+      sink: sinkTo(({ text }) => this.logged.push(text)),
+      programSink: sinkTo(() => {}),
+      scriptFailed: (failure) => {
+        this.#broken ??= inOneLine(failure);
+        this.#failures.session.push(failureText('main chunk', failure));
+      },
       printed: (line) => this.logged.push(line),
       called: (call) => this.calls.push(call),
     });
@@ -115,6 +126,7 @@ export class TestSession {
 
   mail(address: string, params: readonly string[]): Promise<StepResult> {
     this.edits = [];
+    this.#failures.message = [];
     return this.#step(`MAIL FROM:<${address}>${tail(params)}`, () => this.#mta.mail(address, params));
   }
 
@@ -182,6 +194,13 @@ export class TestSession {
     const reply = await say();
     this.#complain(before);
     const calls = this.calls.slice(before).filter(({ event }) => event.kind !== 'reset');
+    const failures = ofSession ? this.#failures.session : this.#failures.message;
+    const failed: string[] = [];
+    for (const { name, failure } of calls) {
+      if (!failure) continue;
+      failed.push(name);
+      failures.push(failureText(name, failure));
+    }
     this.edits = calls.at(-1)?.edits ?? this.edits;
     const decisive = calls.findLast(({ verdict }) => verdict.kind !== 'continue');
     if (ofSession && decisive) this.#refusedBy = decisive;
@@ -191,7 +210,10 @@ export class TestSession {
       reply,
       action: actionOf(reply, decisive, this.delivery === delivery ? undefined : this.delivery),
       call: decisive ?? origin,
+      failed,
+      failures: [...this.#failures.session, ...this.#failures.message],
       edits: this.edits,
+      notes: calls.at(-1)?.notes ?? [],
     };
     this.steps.push(result);
     return result;
@@ -202,17 +224,12 @@ export class TestSession {
     if (this.#settings.allowsErrors) return;
     if (this.#broken !== undefined) throw new PolicyError(`the policy does not run: ${this.#broken}`);
     const failed = this.calls.slice(before).find(({ failure }) => failure !== undefined);
-    if (failed) throw new PolicyError(`error in ${failed.name}: ${failed.failure}`);
-  }
-
-  #withoutId(text: string): string {
-    const prefix = `${this.#settings.id} `;
-    return text.startsWith(prefix) ? text.slice(prefix.length) : text;
+    if (failed?.failure) throw new PolicyError(`error in ${failed.name}: ${inOneLine(failed.failure)}`);
   }
 }
 
-function sinkTo(write: (record: LogRecord) => void): LogSink {
-  return { write, close: async () => {}, dropped: 0 };
+function failureText(name: string, failure: Failure): string {
+  return `${name}, ${positioned(failure)} (--on-error ${failure.action})`;
 }
 
 function tail(params: readonly string[]): string {
@@ -223,9 +240,9 @@ function actionOf(
   { code }: ClientReply,
   decisive: CallRecord | undefined,
   delivery: Delivery | undefined,
-): Action {
+): StepAction {
   if (code >= 500) return 'reject';
-  if (code >= 400) return 'defer';
+  if (code >= 400) return 'tempfail';
   switch (delivery?.action) {
     case 'delivered':
       return 'accept';

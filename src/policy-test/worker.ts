@@ -1,12 +1,12 @@
 /** A process that runs test files for parallel.ts, one after the other. */
 import { type RunSettings, runTestFile } from './test-file.ts';
 
-export interface Job {
+export interface TestFileTask {
   readonly path: string;
   readonly settings: RunSettings;
 }
 
-process.on('message', ({ path, settings }: Job) => {
+process.on('message', ({ path, settings }: TestFileTask) => {
   runTestFile(path, settings).then(
     (report) => process.send?.(report),
     (error: unknown) => {

@@ -4,10 +4,13 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, isAbsolute, join, normalize } from 'node:path';
-import { Zone } from '../dns/zone.ts';
+import type { Surroundings } from '../lua/engine/surroundings.ts';
+import type { Fake, StandIn } from '../modules/fake.ts';
+import { FAKES } from '../modules/modules.ts';
+import type { Clock } from '../services/clock.ts';
+import type { Services } from '../services/services.ts';
 
-export class World {
-  readonly zone: Zone;
+export class World implements Clock, Surroundings {
   /** Variables that os.getenv knows; no others are set. */
   readonly environment: Map<string, string>;
   /** Contents in latin1 by name; absolute names stand for the files of the system that the policy asks for. */
@@ -16,32 +19,54 @@ export class World {
   #stopped: number | undefined;
   /** Seconds that a running clock is ahead of the system's. */
   #ahead = 0;
-  #troubles: { readonly names: RegExp; readonly at: 'open' | 'read' }[] = [];
+  #failures: { readonly names: RegExp; readonly at: 'open' | 'read' }[] = [];
+  /** The services that were asked for, or told something. */
+  readonly #standIns = new Map<Fake, StandIn>();
   #directory: string | undefined;
 
-  constructor(
-    zone: Zone = new Zone(),
-    environment: Map<string, string> = new Map(),
-    files: Map<string, string> = new Map(),
-  ) {
-    this.zone = zone;
+  constructor(environment: Map<string, string> = new Map(), files: Map<string, string> = new Map()) {
     this.environment = environment;
     this.#files = files;
   }
 
   /** A world of its own that is like this one now. */
   copy(): World {
-    const copy = new World(this.zone.copy(), new Map(this.environment), new Map(this.#files));
+    const copy = new World(new Map(this.environment), new Map(this.#files));
+    for (const [fake, standIn] of this.#standIns) copy.#standIns.set(fake, standIn.copy(copy));
     copy.#stopped = this.#stopped;
     copy.#ahead = this.#ahead;
-    copy.#troubles = [...this.#troubles];
+    copy.#failures = [...this.#failures];
     for (const [name, content] of this.#files) copy.#write(name, content);
     return copy;
   }
 
-  /** Seconds since the epoch, with a fraction. */
+  /** The service of this world. */
+  standIn(fake: Fake): StandIn {
+    let standIn = this.#standIns.get(fake);
+    if (standIn === undefined) {
+      standIn = fake.make(this);
+      this.#standIns.set(fake, standIn);
+    }
+    return standIn;
+  }
+
+  /** All services of this world. @param logs where a policy's own lines go */
+  services(logs: Pick<Services, 'log' | 'stderr'>): Services {
+    const standIns = FAKES.map((fake) => [fake.service, this.standIn(fake)]);
+    return { clock: this, ...logs, ...Object.fromEntries(standIns) };
+  }
+
   now(): number {
-    return this.#stopped ?? Date.now() / 1000 + this.#ahead;
+    return this.#stopped === undefined ? Date.now() + this.#ahead * 1000 : this.#stopped * 1000;
+  }
+
+  /** Takes no time: the clock goes on as far. */
+  async wait(milliseconds: number): Promise<void> {
+    this.advance(milliseconds / 1000);
+  }
+
+  env(name: string): string | undefined {
+    return this.environment.get(name);
   }
 
   /** Stops the clock at `time`, in seconds since the epoch. */
@@ -65,14 +90,15 @@ export class World {
     return this.#write(name, content);
   }
 
-  /** Where the file is that the name means: elsewhere only if it is one of this world. */
-  locate(name: string): string {
-    if (this.#files.has(name)) return this.#place(name);
-    const trouble = this.#troubles.findLast(({ names }) => names.test(name));
-    if (trouble === undefined) return name;
-    const stand = join(this.directory(), `cannot-${trouble.at}`);
-    if (trouble.at === 'read') mkdirSync(stand, { recursive: true });
-    return stand;
+  /** Elsewhere only if the file is one of this world. */
+  locate(path: Buffer): Buffer {
+    const name = path.toString('latin1');
+    if (this.#files.has(name)) return Buffer.from(this.#place(name), 'latin1');
+    const failure = this.#failures.findLast(({ names }) => names.test(name));
+    if (failure === undefined) return path;
+    const stand = join(this.directory(), `cannot-${failure.at}`);
+    if (failure.at === 'read') mkdirSync(stand, { recursive: true });
+    return Buffer.from(stand, 'latin1');
   }
 
   /**
@@ -81,7 +107,7 @@ export class World {
    */
   spoil(wildcard: string, at: 'open' | 'read'): void {
     const names = wildcard.split('*').map((part) => part.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
-    this.#troubles.push({ names: new RegExp(`^${names.join('.*')}$`, 's'), at });
+    this.#failures.push({ names: new RegExp(`^${names.join('.*')}$`, 's'), at });
   }
 
   /** The scratch directory. */

@@ -1,7 +1,10 @@
 /** What the control socket asks of the program where one process does everything. */
 import { noCounts } from '../control/counts.ts';
 import type { Fleet } from '../control/fleet.ts';
-import { statusOf } from '../control/status.ts';
+import { RateWindow } from '../control/rates.ts';
+import { type StatusParts, statusOf } from '../control/status.ts';
+import type { EventWriter } from '../events/event-writer.ts';
+import type { Family } from '../metrics/family.ts';
 import type { ScriptState } from './script-state.ts';
 import type { Service } from './service.ts';
 
@@ -9,25 +12,38 @@ interface Facts {
   readonly version: string;
   readonly listening: readonly string[];
   readonly script: ScriptState;
+  readonly events: EventWriter | undefined;
+  /** The policy's own figures. */
+  readonly families: () => readonly Family[];
 }
 
-export function fleetOfOne(service: Service, { version, listening, script }: Facts): Fleet {
+export function fleetOfOne(service: Service, { version, listening, script, events, families }: Facts): Fleet {
   const startedAt = Date.now();
+  const rates = new RateWindow(() => service.stats.counts);
+  const parts = (): StatusParts => ({
+    version,
+    startedAt,
+    listening,
+    processes: [{ number: 0, status: service.status() }],
+    restarts: 0,
+    script: script.status,
+    past: noCounts(),
+    rates,
+    logDrops: 0,
+    eventDrops: events?.dropped ?? 0,
+  });
   return {
-    status: async () =>
-      statusOf({
-        version,
-        startedAt,
-        listening,
-        processes: [{ number: 0, status: service.status() }],
-        restarts: 0,
-        script: script.status,
-        past: noCounts(),
-        logDrops: 0,
-      }),
+    status: async () => statusOf(parts()),
+    snapshot: () => ({
+      ...parts(),
+      workers: 1,
+      ready: 1,
+      isStopping: service.isStopping,
+      policy: families(),
+    }),
     trace: (filter, deliver) => ({
       attached: Promise.resolve(),
-      detach: service.account.trace(filter, deliver),
+      detach: service.stats.trace(filter, deliver),
     }),
   };
 }

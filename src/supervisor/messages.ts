@@ -1,11 +1,15 @@
 /** What the supervisor and its workers say to each other. */
-import type { Counts } from '../control/counts.ts';
+
 import type { Decision } from '../control/decision.ts';
+import type { ProcessStatus } from '../control/process-status.ts';
 import type { TraceFilter, TraceRecord } from '../control/trace.ts';
-import type { BoundAddress } from '../listen-address.ts';
-import type { ScriptNotice } from '../lua/lua-policies.ts';
-import type { Options } from '../option-table.ts';
-import type { ScriptReport } from '../policy-source.ts';
+import type { GoodVersion } from '../lua/script/script-versions.ts';
+import type { MetricDelta } from '../metrics/metric.ts';
+import type { BoundAddress } from '../net/listen-address.ts';
+import type { Options } from '../options/option-table.ts';
+import type { ScriptNotice } from '../policy/lua-policies.ts';
+import type { ScriptReport } from '../policy/policy-source.ts';
+import type { ReadSecret } from '../system/secret-file.ts';
 
 export interface InheritedSocket {
   readonly fd: number;
@@ -18,56 +22,50 @@ export interface WorkerStart {
   readonly options: Options;
   readonly spool: string;
   readonly sockets: readonly InheritedSocket[];
+  /** Files with secrets that were read at the start. */
+  readonly secrets: readonly ReadSecret[];
   readonly number: number;
   /** What the ids of its sessions begin with. */
   readonly instance: string;
   /** Connections it may serve without asking; undefined: any number. */
-  readonly ownPlaces: number | undefined;
-  /** Source of the last version of the script that could run. */
-  readonly lastGood: Uint8Array | undefined;
+  readonly ownPermits: number | undefined;
+  /** The last version of the script that could run. */
+  readonly lastGood: GoodVersion | undefined;
+  /** Connections are not served before the supervisor says so. */
+  readonly waits: boolean;
 }
 
 export type ToWorker =
   | WorkerStart
+  | { readonly kind: 'serve' }
   | { readonly kind: 'examine'; readonly id: number }
-  | { readonly kind: 'trust'; readonly hash: string; readonly source: Uint8Array | undefined }
+  | { readonly kind: 'trust'; readonly version: GoodVersion }
   | { readonly kind: 'status'; readonly id: number }
   | { readonly kind: 'trace'; readonly id: number; readonly filter: TraceFilter }
   | { readonly kind: 'untrace'; readonly id: number }
-  | { readonly kind: 'place'; readonly granted: boolean }
+  | { readonly kind: 'permit'; readonly granted: boolean }
   | { readonly kind: 'stop'; readonly graceMs: number }
   | { readonly kind: 'hurry' };
 
 export type FromWorker =
   | { readonly kind: 'loaded' }
+  /** It waits to be told to serve. */
+  | { readonly kind: 'prepared' }
   | { readonly kind: 'ready' }
   /** It cannot serve. */
   | { readonly kind: 'failed'; readonly message: string; readonly exitCode: number }
-  | { readonly kind: 'beat'; readonly status: ProcessStatus }
-  | {
-      readonly kind: 'examined';
-      readonly id: number;
-      readonly report: ScriptReport;
-      readonly source: Uint8Array | undefined;
-    }
-  | { readonly kind: 'notice'; readonly notice: ScriptNotice; readonly source: Uint8Array | undefined }
+  | { readonly kind: 'heartbeat'; readonly status: ProcessStatus }
+  | { readonly kind: 'examined'; readonly id: number; readonly report: ScriptReport }
+  | { readonly kind: 'notice'; readonly notice: ScriptNotice }
   | { readonly kind: 'status'; readonly id: number; readonly status: ProcessStatus }
   | { readonly kind: 'traced'; readonly id: number; readonly record: TraceRecord }
   | { readonly kind: 'decided'; readonly decision: Decision }
+  /** Figures of the policy. */
+  | { readonly kind: 'measured'; readonly deltas: readonly MetricDelta[] }
+  /** A line of an event of the policy. */
+  | { readonly kind: 'told'; readonly line: string }
   | { readonly kind: 'complaint'; readonly message: string }
-  | { readonly kind: 'placeWanted' }
-  | { readonly kind: 'placeFree' }
+  | { readonly kind: 'permitWanted' }
+  | { readonly kind: 'permitFree' }
   | { readonly kind: 'stopping'; readonly connections: number }
   | { readonly kind: 'stopped'; readonly cutOff: number };
-
-/** How one process that serves connections is doing. */
-export interface ProcessStatus {
-  readonly pid: number;
-  /** Milliseconds since 1970. */
-  readonly startedAt: number;
-  readonly connections: number;
-  readonly openSessions: number;
-  readonly memoryBytes: number;
-  readonly logDrops: number;
-  readonly counts: Counts;
-}

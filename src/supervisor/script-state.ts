@@ -1,51 +1,88 @@
 /** What is known of the script's versions: each is logged once, however many processes tell of it. */
 import type { ScriptStatus } from '../control/status.ts';
-import type { Logger } from '../log.ts';
-import type { ScriptNotice } from '../lua/lua-policies.ts';
-import type { ScriptReport } from '../policy-source.ts';
+import type { GoodVersion } from '../lua/script/script-versions.ts';
+import type { Options } from '../options/option-table.ts';
+import { consequenceOf } from '../policy/failure.ts';
+import type { ScriptNotice } from '../policy/lua-policies.ts';
+import type { OnError } from '../policy/policy-settings.ts';
+import type { ScriptReport } from '../policy/policy-source.ts';
+import type { Logger } from '../syslog/log.ts';
+import { EXIT, OperatorError } from '../text/operator-error.ts';
 
 /** Each worker tells of each version; those that lag may tell of one before the last. */
 const REMEMBERED = 64;
 
+/** Why a start with this script is refused, where it is: nobody is to find out by his mail that none is filtered. */
+export function badStart(
+  { path, problem }: ScriptReport,
+  { onBadStart, onError }: Pick<Options, 'onBadStart' | 'onError'>,
+): OperatorError | undefined {
+  if (problem === undefined || onBadStart === 'serve') return undefined;
+  return new OperatorError(
+    `--script ${path}: does not run: ${problem.replace(/\s*\n\s*/g, ' / ')} (--on-bad-start serve starts without it; then ${consequenceOf(onError)})`,
+    EXIT.config,
+  );
+}
+
 export class ScriptState {
   readonly #path: string;
+  readonly #onError: OnError;
   readonly #log: Logger;
   readonly #told = new Set<string>();
   #hash: string | undefined;
   #since = new Date().toISOString();
   #problem: string | undefined;
-  /** Source of the last version that could run, where that is kept. */
-  lastGood: Uint8Array | undefined;
+  /** Of the version that serves. */
+  #callbacks: readonly string[] = [];
+  /** The last version that could run, where that is kept. */
+  lastGood: GoodVersion | undefined;
 
-  constructor(path: string, log: Logger) {
+  constructor(path: string, onError: OnError, log: Logger) {
     this.#path = path;
+    this.#onError = onError;
     this.#log = log;
   }
 
   /** A worker was asked, and its answer is shown to the operator elsewhere. */
-  examined({ key, problem, serving }: ScriptReport, source?: Uint8Array): void {
-    this.#isNew(key);
-    this.#keep(serving, problem, source);
+  examined(report: ScriptReport): void {
+    this.#isNew(report.key);
+    this.#keep(report);
   }
 
   /** A worker has found a new version by itself. @returns whether it was the first. */
-  noticed({ key, level, text, passed, serving }: ScriptNotice, source?: Uint8Array): boolean {
-    if (!this.#isNew(key)) return false;
-    this.#log[level](text);
-    this.#keep(serving, passed ? undefined : text, source);
+  noticed(notice: ScriptNotice): boolean {
+    const isStart = notice.first && this.#told.size === 0;
+    if (!this.#isNew(notice.key)) return false;
+    // What the program begins with is said when it has started.
+    if (!isStart) this.#log[notice.level](notice.text);
+    this.#keep(notice);
     return true;
   }
 
   get status(): ScriptStatus {
     const problem = this.#problem === undefined ? {} : { problem: this.#problem };
-    return { path: this.#path, hash: this.#hash, since: this.#since, ...problem };
+    return {
+      path: this.#path,
+      hash: this.#hash,
+      since: this.#since,
+      callbacks: this.#callbacks,
+      onError: this.#onError,
+      ...problem,
+    };
   }
 
-  #keep(hash: string | undefined, problem: string | undefined, source: Uint8Array | undefined): void {
-    if (hash !== this.#hash) this.#since = new Date().toISOString();
-    this.#hash = hash;
+  #keep({
+    serving,
+    problem,
+    callbacks,
+    good,
+  }: Pick<ScriptNotice, 'serving' | 'problem' | 'callbacks' | 'good'>): void {
+    if (serving !== this.#hash) this.#since = new Date().toISOString();
+    if (problem === undefined) this.#callbacks = callbacks;
+    else if (serving === undefined) this.#callbacks = [];
+    this.#hash = serving;
     this.#problem = problem;
-    if (source) this.lastGood = source;
+    if (good?.source) this.lastGood = good;
   }
 
   #isNew(key: string): boolean {

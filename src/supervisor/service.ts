@@ -1,22 +1,33 @@
 /** What serves connections in one process: its log, the policies, and the server; see worker.ts and serve.ts. */
 import { setFlagsFromString } from 'node:v8';
-import { Connection, type ConnectionSettings, type ConnectionTimeouts } from '../connection.ts';
-import { Account } from '../control/account.ts';
+import { ownFiles } from '../control/control-path.ts';
 import type { Decision } from '../control/decision.ts';
-import type { Listener } from '../listener.ts';
-import { Logger } from '../log.ts';
-import type { ScriptNotice } from '../lua/lua-policies.ts';
-import { Spool } from '../message-file.ts';
+import type { ProcessMeasures, ProcessStatus } from '../control/process-status.ts';
+import { SessionStats } from '../control/session-stats.ts';
+import { type Events, eventLine } from '../events/event.ts';
+import { logEvents } from '../events/log-events.ts';
+import { SliceQueue } from '../lua/context/slice-queue.ts';
+import type { GoodVersion } from '../lua/script/script-versions.ts';
+import type { Metrics } from '../metrics/metric.ts';
 import type { PolicyFactory } from '../milter/policy.ts';
-import { EXIT, systemReason } from '../operator-error.ts';
-import type { Options } from '../option-table.ts';
-import { messageLimitsOf } from '../options.ts';
-import { openPolicySource, type PolicySource } from '../policy-source.ts';
-import { type Admission, Server } from '../server.ts';
+import { Connection, type ConnectionSettings, type ConnectionTimeouts } from '../net/connection.ts';
+import type { Listener } from '../net/listener.ts';
+import { type Admission, Server } from '../net/server.ts';
+import type { Options } from '../options/option-table.ts';
+import { messageLimitsOf } from '../options/options.ts';
+import type { ScriptNotice } from '../policy/lua-policies.ts';
+import { openPolicySource, type PolicySource, servicesOf } from '../policy/policy-source.ts';
+import { counted } from '../services/counted.ts';
+import { Spool } from '../spool/message-file.ts';
+import { Logger } from '../syslog/log.ts';
 import type { LogSink } from '../syslog/log-sink.ts';
 import { openSink } from '../syslog/open-sink.ts';
+import { connectionsWithin, openFilesLimit } from '../system/descriptors.ts';
+import type { ReadSecret } from '../system/secret-file.ts';
+import { systemReason } from '../text/operator-error.ts';
 import { warmUp } from '../warm-up/warm-up.ts';
-import type { ProcessStatus } from './messages.ts';
+import { EventLoopDelay } from './event-loop-delay.ts';
+import { MemoryWatch } from './memory.ts';
 
 /** Both MTAs negotiate at once and write packets whole: what takes longer is no MTA. */
 const TIMEOUTS: Omit<ConnectionTimeouts, 'idleMs'> = {
@@ -35,44 +46,75 @@ const HEAP_GROWTH_PERCENT = 400;
 export interface ServiceSettings {
   readonly options: Options;
   readonly spool: string;
+  /** Whether it takes away what has ended in the store: one process does. */
+  readonly sweeps: boolean;
+  /** Files with secrets that were read at the start. */
+  readonly secrets: readonly ReadSecret[];
   /** What the ids of sessions begin with. */
   readonly instance: string;
   /** Tells the operator, beside the log. */
   readonly complain: (message: string) => void;
   /** Takes what is to be said of a new version of the script; without it, that goes to the log. */
   readonly announce?: (notice: ScriptNotice) => void;
-  /** Source of the last version of the script that could run. */
-  readonly lastGood?: Uint8Array | undefined;
+  /** The last version of the script that could run. */
+  readonly lastGood?: GoodVersion | undefined;
   /** Takes every decision. */
   readonly journal?: ((decision: Decision) => void) | undefined;
   readonly admission?: Admission | undefined;
+  /** Takes the policy's own figures. */
+  readonly metrics?: Metrics | undefined;
+  /** Takes a line for each event of the policy, and says whether it can; without it they go where the log goes, or nowhere. */
+  readonly tellEvent?: ((line: string) => boolean) | undefined;
 }
 
 export class Service {
   readonly log: Logger;
   readonly sink: LogSink;
-  readonly account: Account;
+  readonly stats: SessionStats;
   readonly policies: PolicySource;
+  readonly #services: ReturnType<typeof servicesOf>;
   readonly #settings: ServiceSettings;
   readonly #startedAt = Date.now();
   readonly #stopping = new AbortController();
+  readonly #slices = new SliceQueue();
+  readonly #memory: MemoryWatch;
+  readonly #loop: EventLoopDelay | undefined;
+  #lastMemoryBytes = 0;
+  #eventDrops = 0;
   #server: Server | undefined;
   #warmingUp: Promise<void> | undefined;
 
   /** Reads no script yet and listens nowhere. */
   constructor(settings: ServiceSettings) {
     const { options, spool, complain, announce, lastGood, journal } = settings;
+    // V8 ends a process that collects garbage often while its heap is nearly full. Here load is shed before it is.
+    setFlagsFromString('--no-detect-ineffective-gcs-near-heap-limit');
     setFlagsFromString(`--heap-growing-percent=${HEAP_GROWTH_PERCENT}`);
     this.#settings = settings;
+    this.#loop = options.metrics && new EventLoopDelay();
     this.sink = openSink(options.syslog, complain, options.logFormat);
     this.log = new Logger(this.sink, options.logLevel);
-    this.account = new Account(this.log, journal);
+    this.stats = new SessionStats(this.log, journal);
+    this.#memory = new MemoryWatch(this.log, options.workers);
+    const removed = new Spool(spool).sweep();
+    if (removed > 0) this.log.notice(`${removed} message files of an earlier run removed from ${spool}`);
+    this.#services = servicesOf(options, this.sink, this.log, {
+      ...settings,
+      events: this.#events(settings),
+    });
+    const { silent: _, ...services } = this.#services;
     this.policies = openPolicySource({
       options,
       log: this.log,
-      sink: this.sink,
+      services: options.metrics
+        ? counted(services, (service, outcome, milliseconds) =>
+            this.stats.asked(service, outcome, milliseconds),
+          )
+        : this.#services,
       spool,
-      account: this.account,
+      sessions: this.stats,
+      ownFiles: ownFiles(options),
+      slices: this.#slices,
       ...(announce && { announce }),
       lastGood,
     });
@@ -82,11 +124,17 @@ export class Service {
     return this.#server?.connections ?? 0;
   }
 
+  get isStopping(): boolean {
+    return this.#stopping.signal.aborted;
+  }
+
   serve(listeners: readonly Listener[]): void {
     const { options, admission } = this.#settings;
     const settings = this.#connectionSettings(this.policies, this.log);
     this.#server = new Server(listeners, {
       maxConnections: options.maxConnections,
+      withinDescriptors: connectionsWithin(openFilesLimit()),
+      hasMemory: () => this.#memory.admitsConnection(),
       admission,
       serve: (socket) => new Connection(socket, settings),
       warn: (message) => this.log.warning(message),
@@ -102,6 +150,8 @@ export class Service {
       timeouts: { ...TIMEOUTS, idleMs: options.idleTimeoutMs },
       limits: messageLimitsOf(options),
       nextSessionId: sessionIds(instance),
+      slices: this.#slices,
+      room: this.#memory,
     };
   }
 
@@ -131,11 +181,49 @@ export class Service {
    */
   async stop(graceMs: number, hurry: AbortSignal, announce: (connections: number) => void): Promise<number> {
     this.#stopping.abort();
+    this.#memory.stop();
+    this.#loop?.stop();
     await this.#server?.acceptQueued();
     const stopped = this.#server?.shutdown(graceMs, hurry);
     announce(this.connections);
     const [cutOff] = await Promise.all([stopped, this.#warmingUp]);
+    await this.#services.store.close();
     return cutOff ?? 0;
+  }
+
+  #events({ options, tellEvent }: ServiceSettings): Events | undefined {
+    if (options.events.kind === 'log') return logEvents(this.sink);
+    if (tellEvent === undefined) return undefined;
+    return {
+      tell: (event) => {
+        if (!tellEvent(eventLine(event))) this.#eventDrops += 1;
+      },
+    };
+  }
+
+  /** What the process has in memory; as last known where there is no descriptor left to find out. */
+  #memoryBytes(): number {
+    try {
+      this.#lastMemoryBytes = process.memoryUsage.rss();
+    } catch {
+      // The system tells by a file.
+    }
+    return this.#lastMemoryBytes;
+  }
+
+  #measures(loop: EventLoopDelay): ProcessMeasures {
+    const { user, system } = process.cpuUsage();
+    const { maps, store, silent } = this.#services;
+    return {
+      cpuSeconds: (user + system) / 1e6,
+      loop: loop.latest,
+      down: {
+        store: store.status.state === 'down' ? 1 : 0,
+        map: maps.states.filter(({ problem }) => problem !== undefined).length,
+        http: silent.http.size,
+        scan: silent.scan.size,
+      },
+    };
   }
 
   status(): ProcessStatus {
@@ -143,26 +231,17 @@ export class Service {
       pid: process.pid,
       startedAt: this.#startedAt,
       connections: this.connections,
-      openSessions: this.account.openSessions,
-      memoryBytes: process.memoryUsage.rss(),
+      openSessions: this.stats.openSessions,
+      memoryBytes: this.#memoryBytes(),
+      memoryShort: this.#memory.isShort,
       logDrops: this.sink.dropped,
-      counts: this.account.counts,
+      eventDrops: this.#eventDrops,
+      counts: this.stats.counts,
+      maps: this.#services.maps.states,
+      store: this.#services.store.status,
+      ...(this.#loop && { measures: this.#measures(this.#loop) }),
     };
   }
-}
-
-/** What escapes every handler is our bug, after which nothing can be relied on: the process ends when `last` is done. */
-export function endOnOurBugs(
-  log: Logger,
-  complain: (message: string) => void,
-  last: () => Promise<void>,
-): void {
-  process.on('uncaughtException', (error) => {
-    const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    log.error(`internal error, ending: ${stack}`);
-    complain(`internal error: ${stack}`);
-    last().finally(() => process.exit(EXIT.software));
-  });
 }
 
 /** Short, and unlike those of other processes and earlier runs. */

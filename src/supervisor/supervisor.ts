@@ -2,28 +2,40 @@
  * Watches over the worker processes: starts them, replaces those that end or hang, and stands between them and the
  * operator, who sees one program.
  */
-import type { Binding } from '../binding.ts';
+
 import { addCounts, noCounts } from '../control/counts.ts';
 import type { Decision } from '../control/decision.ts';
 import type { Fleet, Trace } from '../control/fleet.ts';
-import { type Status, statusOf } from '../control/status.ts';
+import type { Snapshot } from '../control/metrics-page.ts';
+import type { ProcessStatus } from '../control/process-status.ts';
+import { RateWindow } from '../control/rates.ts';
+import { countsOf, type Status, type StatusParts, statusOf } from '../control/status.ts';
 import type { TraceFilter, TraceRecord } from '../control/trace.ts';
-import { formatListenAddress } from '../listen-address.ts';
-import type { Logger } from '../log.ts';
-import { EXIT, OperatorError } from '../operator-error.ts';
-import type { Options } from '../option-table.ts';
-import type { ScriptReport } from '../policy-source.ts';
-import { refusalText, Throttle } from '../server.ts';
+import type { EventWriter } from '../events/event-writer.ts';
+import type { GoodVersion } from '../lua/script/script-versions.ts';
+import type { MetricTotals } from '../metrics/metric-totals.ts';
+import type { Endpoint } from '../net/endpoint.ts';
+import { formatListenAddress } from '../net/listen-address.ts';
+import type { PassiveSocket } from '../net/passive-socket.ts';
+import { refusalText, Throttle } from '../net/server.ts';
+import type { Options } from '../options/option-table.ts';
+import type { ScriptReport } from '../policy/policy-source.ts';
+import type { Logger } from '../syslog/log.ts';
 import type { LogSink } from '../syslog/log-sink.ts';
-import type { FromWorker, ProcessStatus, ToWorker } from './messages.ts';
-import type { PassiveSocket } from './passive-socket.ts';
-import { ownPlaces, PlacePool } from './places.ts';
-import { Questions } from './questions.ts';
-import { ScriptState } from './script-state.ts';
+import type { ReadSecret } from '../system/secret-file.ts';
+import { EXIT, OperatorError } from '../text/operator-error.ts';
+import { ownPermits, PermitPool } from './connection-permits.ts';
+import type { Launch } from './launch.ts';
+import type { FromWorker, ToWorker } from './messages.ts';
+import { PendingRequests } from './pending-requests.ts';
+import { badStart, ScriptState } from './script-state.ts';
 import { WorkerProcess } from './worker-process.ts';
 
-/** The pause before a worker is replaced doubles from `first` to `most`; one that lived for `soundMs` was sound. */
-const PAUSE_MS = { first: 100, most: 30_000, soundMs: 60_000 };
+/**
+ * The pause before a worker is replaced doubles from `first` to `most`; one that lived for `soundMs` was sound. Where no
+ * other worker serves, nobody answers the MTA meanwhile: it is at most `alone`.
+ */
+const PAUSE_MS = { first: 100, most: 30_000, alone: 1_000, soundMs: 60_000 };
 
 const STATUS_MS = 1_000;
 /** A main chunk may wait. */
@@ -37,11 +49,18 @@ export interface SupervisorSettings {
   readonly options: Options;
   readonly version: string;
   readonly spool: string;
-  readonly bindings: readonly Binding<PassiveSocket>[];
+  /** Files with secrets that were read at the start. */
+  readonly secrets: readonly ReadSecret[];
+  readonly endpoints: readonly Endpoint<PassiveSocket>[];
+  /** Starts a worker that has the sockets of the endpoints. */
+  readonly launch: Launch;
   readonly log: Logger;
   readonly sink: LogSink;
   readonly complain: (message: string) => void;
   readonly journal: ((decision: Decision) => void) | undefined;
+  /** Take what workers tell of the policy's figures and events. */
+  readonly metrics: MetricTotals | undefined;
+  readonly events: EventWriter | undefined;
 }
 
 export class Supervisor implements Fleet {
@@ -49,11 +68,12 @@ export class Supervisor implements Fleet {
   readonly #instance = Date.now().toString(36);
   readonly #startedAt = Date.now();
   readonly #workers = new Map<number, WorkerProcess>();
-  readonly #pool: PlacePool;
+  readonly #pool: PermitPool;
   readonly #script: ScriptState;
   readonly #past = noCounts();
-  readonly #statuses = new Questions<ProcessStatus>();
-  readonly #examinations = new Questions<ScriptReport>();
+  readonly #rates = new RateWindow(() => countsOf({ past: this.#past, processes: this.#processes() }));
+  readonly #statuses = new PendingRequests<ProcessStatus>();
+  readonly #examinations = new PendingRequests<ScriptReport>();
   readonly #traces = new Map<number, { filter: TraceFilter; deliver: (record: TraceRecord) => void }>();
   readonly #refusals: Throttle;
   readonly #complaints = new Map<string, number>();
@@ -73,24 +93,29 @@ export class Supervisor implements Fleet {
   constructor(settings: SupervisorSettings) {
     this.#settings = settings;
     this.#refusals = new Throttle((message) => settings.log.warning(message));
-    this.#pool = new PlacePool(settings.options.maxConnections, settings.options.workers);
-    this.#script = new ScriptState(settings.options.script, settings.log);
+    this.#pool = new PermitPool(settings.options.maxConnections, settings.options.workers);
+    this.#script = new ScriptState(settings.options.script, settings.options.onError, settings.log);
   }
 
   /**
-   * Starts all workers.
-   * @returns what one of them found the script to be, when all of them accept connections.
+   * Starts all workers. None accepts a connection before one of them has found that the script may be served.
+   * @returns what it found the script to be, when all of them accept connections.
    * @throws OperatorError when one cannot.
    */
   async start(): Promise<ScriptReport> {
     const { workers } = this.#settings.options;
     for (let slot = 1; slot <= workers; slot++) this.#fork(slot);
-    const isReady = () => [...this.#workers.values()].every((worker) => worker.isReady);
-    await this.#until(() => this.#failure !== undefined || isReady());
-    if (this.#failure === undefined) {
-      const report = await this.examine();
-      this.#isStarted = true;
-      if (report !== undefined) return report;
+    const all = (holds: (worker: WorkerProcess) => boolean) => [...this.#workers.values()].every(holds);
+    await this.#until(() => this.#failure !== undefined || all(({ isPrepared }) => isPrepared));
+    const report = this.#failure === undefined ? await this.examine() : undefined;
+    if (report !== undefined) {
+      this.#failure ??= badStart(report, this.#settings.options);
+      if (this.#failure === undefined) this.#sendAll({ kind: 'serve' });
+      await this.#until(() => this.#failure !== undefined || all(({ isReady }) => isReady));
+      if (this.#failure === undefined) {
+        this.#isStarted = true;
+        return report;
+      }
     }
     this.#isStopping = true;
     for (const worker of this.#workers.values()) worker.kill();
@@ -99,7 +124,7 @@ export class Supervisor implements Fleet {
 
   /** Has the script looked at, once for all workers. @returns undefined when no worker answers. */
   async examine(): Promise<ScriptReport | undefined> {
-    for (const worker of [...this.#workers.values()].filter(({ isReady }) => isReady)) {
+    for (const worker of [...this.#workers.values()].filter(({ isPrepared }) => isPrepared)) {
       const report = await this.#examinations.put(EXAMINATION_MS, (id) =>
         worker.send({ kind: 'examine', id }),
       );
@@ -128,7 +153,7 @@ export class Supervisor implements Fleet {
   }
 
   async status(): Promise<Status> {
-    const { version, bindings, sink } = this.#settings;
+    const { version, endpoints, sink } = this.#settings;
     const asked = [...this.#workers.values()].map(async (worker) => {
       const status = await this.#statusOf(worker);
       return status ? [{ number: worker.number, status }] : [];
@@ -136,13 +161,41 @@ export class Supervisor implements Fleet {
     return statusOf({
       version,
       startedAt: this.#startedAt,
-      listening: bindings.map(({ address }) => formatListenAddress(address)),
+      listening: endpoints.map(({ address }) => formatListenAddress(address)),
       processes: (await Promise.all(asked)).flat(),
       restarts: this.#restarts,
       script: this.#script.status,
       past: this.#past,
+      rates: this.#rates,
       logDrops: sink.dropped,
+      eventDrops: this.#settings.events?.dropped ?? 0,
     });
+  }
+
+  snapshot(): Snapshot {
+    const { version, endpoints, sink, events, metrics, options } = this.#settings;
+    const workers = [...this.#workers.values()];
+    return {
+      version,
+      startedAt: this.#startedAt,
+      listening: endpoints.map(({ address }) => formatListenAddress(address)),
+      processes: this.#processes(),
+      restarts: this.#restarts,
+      script: this.#script.status,
+      past: this.#past,
+      rates: this.#rates,
+      logDrops: sink.dropped,
+      eventDrops: events?.dropped ?? 0,
+      workers: options.workers,
+      ready: workers.filter(({ isReady }) => isReady).length,
+      isStopping: this.#isStopping,
+      policy: metrics?.families() ?? [],
+    };
+  }
+
+  /** As they have told by themselves. */
+  #processes(): StatusParts['processes'] {
+    return [...this.#workers.values()].flatMap(({ number, status }) => (status ? [{ number, status }] : []));
   }
 
   trace(filter: TraceFilter, deliver: (record: TraceRecord) => void): Trace {
@@ -167,36 +220,38 @@ export class Supervisor implements Fleet {
   }
 
   #fork(slot: number): void {
-    const { options, spool, bindings } = this.#settings;
+    const { options, spool, secrets, endpoints, launch } = this.#settings;
     this.#forks += 1;
     const fork = this.#forks;
-    const sockets = bindings.map(({ socket, address }) => ({ fd: socket.fd, address }));
+    const addresses = endpoints.map(({ address }) => address);
     const start = {
       options,
       spool,
+      secrets,
       number: slot,
       instance: `${this.#instance}-${fork.toString(36)}`,
-      ownPlaces: ownPlaces(options.maxConnections, options.workers),
+      ownPermits: ownPermits(options.maxConnections, options.workers),
       lastGood: this.#script.lastGood,
+      waits: !this.#isStarted,
     };
-    const worker: WorkerProcess = new WorkerProcess(start, sockets, {
+    const worker: WorkerProcess = new WorkerProcess(start, addresses, launch, {
       heard: (message) => this.#hear(worker, message),
       hung: (silentMs) => {
         const silence = `has not answered for ${Math.round(silentMs / 1000)} s`;
         this.#settings.log.error(`worker ${slot} (process ${worker.pid}) ${silence}: killed`);
       },
-      ended: (how) => this.#ended(worker, slot, how),
+      ended: (how, exitCode) => this.#ended(worker, slot, how, exitCode),
     });
     this.#workers.set(slot, worker);
     for (const [id, { filter }] of this.#traces) worker.send({ kind: 'trace', id, filter });
   }
 
-  #ended(worker: WorkerProcess, slot: number, how: string): void {
+  #ended(worker: WorkerProcess, slot: number, how: string, exitCode: number): void {
     this.#workers.delete(slot);
     this.#pool.takeAllBack(slot);
     if (worker.status) addCounts(this.#past, worker.status.counts);
     if (!this.#isStarted) {
-      this.#failure ??= new OperatorError(`a worker process ended while it started: ${how}`, EXIT.software);
+      this.#failure ??= new OperatorError(`a worker process ended while it started: ${how}`, exitCode);
     } else if (!this.#isStopping) {
       this.#replace(worker, slot, how);
     }
@@ -206,9 +261,13 @@ export class Supervisor implements Fleet {
   #replace(worker: WorkerProcess, slot: number, how: string): void {
     this.#restarts += 1;
     if (performance.now() - worker.startedAt > PAUSE_MS.soundMs) this.#pauseMs = PAUSE_MS.first;
-    const pauseMs = this.#pauseMs;
-    this.#pauseMs = Math.min(pauseMs * 2, PAUSE_MS.most);
-    const what = `worker ${slot} (process ${worker.pid}) ended: ${how}`;
+    const isServed = [...this.#workers.values()].some(({ isReady }) => isReady);
+    const pauseMs = Math.min(this.#pauseMs, isServed ? PAUSE_MS.most : PAUSE_MS.alone);
+    this.#pauseMs = Math.min(this.#pauseMs * 2, PAUSE_MS.most);
+    const what =
+      worker.pid === undefined
+        ? `worker ${slot} ${how}`
+        : `worker ${slot} (process ${worker.pid}) ended: ${how}`;
     this.#settings.log.error(`${what}; another is started in ${pauseMs / 1000} s`);
     setTimeout(() => {
       if (!this.#isStopping) this.#fork(slot);
@@ -218,7 +277,8 @@ export class Supervisor implements Fleet {
   #hear(worker: WorkerProcess, message: FromWorker): void {
     switch (message.kind) {
       case 'loaded':
-      case 'beat':
+      case 'prepared':
+      case 'heartbeat':
         break;
       case 'ready':
         if (this.#isStarted)
@@ -229,15 +289,13 @@ export class Supervisor implements Fleet {
         if (this.#isStarted) this.#settings.log.error(`worker ${worker.number}: ${message.message}`);
         break;
       case 'examined':
-        this.#script.examined(message.report, message.source);
-        this.#passOn(message.report.problem === undefined ? message.report.hash : undefined);
+        this.#script.examined(message.report);
+        this.#passOn(message.report.good);
         this.#examinations.answer(message.id, message.report);
         break;
-      case 'notice': {
-        const { hash, passed } = message.notice;
-        if (this.#script.noticed(message.notice, message.source)) this.#passOn(passed ? hash : undefined);
+      case 'notice':
+        if (this.#script.noticed(message.notice)) this.#passOn(message.notice.good);
         break;
-      }
       case 'status':
         this.#statuses.answer(message.id, message.status);
         break;
@@ -247,13 +305,19 @@ export class Supervisor implements Fleet {
       case 'decided':
         this.#settings.journal?.(message.decision);
         break;
+      case 'measured':
+        this.#settings.metrics?.add(message.deltas);
+        break;
+      case 'told':
+        this.#settings.events?.write(message.line);
+        break;
       case 'complaint':
         this.#complain(message.message);
         break;
-      case 'placeWanted':
-        this.#lendPlace(worker);
+      case 'permitWanted':
+        this.#lendPermit(worker);
         break;
-      case 'placeFree':
+      case 'permitFree':
         this.#pool.takeBack(worker.number);
         break;
       case 'stopping':
@@ -269,15 +333,15 @@ export class Supervisor implements Fleet {
     this.#changed?.();
   }
 
-  #lendPlace(worker: WorkerProcess): void {
+  #lendPermit(worker: WorkerProcess): void {
     const granted = this.#pool.lend(worker.number);
-    worker.send({ kind: 'place', granted });
+    worker.send({ kind: 'permit', granted });
     if (!granted) this.#refusals.say(refusalText(this.#settings.options.maxConnections));
   }
 
   /** The others need not try this version. */
-  #passOn(hash: string | undefined): void {
-    if (hash !== undefined) this.#sendAll({ kind: 'trust', hash, source: this.#script.lastGood });
+  #passOn(version: GoodVersion | undefined): void {
+    if (version !== undefined) this.#sendAll({ kind: 'trust', version });
   }
 
   #complain(message: string): void {

@@ -1,17 +1,15 @@
 /** One worker process as the supervisor sees it: started, listened to, and killed when it does not answer. */
-import { type ChildProcess, fork } from 'node:child_process';
-import { extname } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import type { FromWorker, ProcessStatus, ToWorker, WorkerStart } from './messages.ts';
+import type { ProcessStatus } from '../control/process-status.ts';
+import type { BoundAddress } from '../net/listen-address.ts';
+import { EXIT, exitCodeOf, systemReason } from '../text/operator-error.ts';
+import { confinementArguments } from './confinement.ts';
+import { FIRST_SOCKET_FD, type Launch, type LaunchedProcess } from './launch.ts';
+import { heapMegabytes } from './memory.ts';
+import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
+import { workerEnvironment } from './orphans.ts';
 
-/** Beside this file, compiled or not as this file is. */
-const PROGRAM = fileURLToPath(new URL(`worker${extname(import.meta.url)}`, import.meta.url));
-
-/** stdin, stdout, stderr and the channel come before the sockets. */
-const FIRST_SOCKET_FD = 4;
-
-/** Between two looks at whether it has answered. */
-const LOOK_MS = 500;
+/** Between two polls of whether it has answered. */
+const POLL_MS = 500;
 
 /** How long the program may take to be loaded. */
 const LOADING_MS = 60_000;
@@ -20,77 +18,102 @@ export interface WorkerEvents {
   heard(message: FromWorker): void;
   /** It does not answer any more, and is being killed. */
   hung(silentMs: number): void;
-  /** @param how `exit code 70`, `SIGKILL` */
-  ended(how: string): void;
+  /**
+   * @param how `exit code 70`, `SIGKILL`
+   * @param exitCode of the whole program, where this happens at its start
+   */
+  ended(how: string, exitCode: number): void;
 }
 
 export class WorkerProcess {
   readonly number: number;
   readonly startedAt = performance.now();
   isReady = false;
-  /** As of its last beat. */
+  /** It can be asked, whether or not it serves yet. */
+  isPrepared = false;
+  /** As of its last heartbeat. */
   status: ProcessStatus | undefined;
-  readonly #child: ChildProcess;
+  readonly #process: LaunchedProcess;
   readonly #silenceMs: number;
   readonly #events: WorkerEvents;
-  readonly #looking: NodeJS.Timeout;
+  readonly #polling: NodeJS.Timeout;
   #heardAt = performance.now();
-  #lookedAt = performance.now();
+  #polledAt = performance.now();
   #isLoaded = false;
   #isKilled = false;
 
-  /** @param descriptors of the sockets, as they are in this process */
+  /**
+   * @param addresses of the sockets that `launch` hands down, in their order
+   * @param launch starts the process
+   */
   constructor(
     start: Omit<WorkerStart, 'kind' | 'sockets'>,
-    sockets: readonly { readonly fd: number; readonly address: WorkerStart['sockets'][number]['address'] }[],
+    addresses: readonly BoundAddress[],
+    launch: Launch,
     events: WorkerEvents,
   ) {
     this.number = start.number;
     this.#events = events;
     this.#silenceMs = start.options.workerTimeoutMs;
-    this.#child = fork(PROGRAM, [], {
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...sockets.map(({ fd }) => fd)],
-      serialization: 'advanced',
-    });
-    this.#child.on('message', (message: FromWorker) => this.#hear(message));
-    this.#child.on('error', () => {});
-    this.#child.on('exit', (code, signal) => {
-      clearInterval(this.#looking);
-      this.isReady = false;
-      events.ended(signal ?? `exit code ${code}`);
-    });
-    this.#looking = setInterval(() => this.#look(), LOOK_MS);
-    const inherited = sockets.map(({ address }, index) => ({ fd: FIRST_SOCKET_FD + index, address }));
-    this.send({ kind: 'start', ...start, sockets: inherited });
+    const heap = heapMegabytes(start.options);
+    this.#process = launch(
+      {
+        // The last one counts.
+        execArgv: [
+          ...process.execArgv,
+          ...(heap === undefined ? [] : [`--max-old-space-size=${heap}`]),
+          ...confinementArguments(start.options, start.spool),
+        ],
+        env: { ...process.env, ...workerEnvironment(start.spool) },
+      },
+      {
+        heard: (message) => this.#hear(message),
+        failed: (error) => this.#end(`cannot be run: ${systemReason(error)}`, exitCodeOf(error)),
+        ended: (code, signal) => this.#end(signal ?? `exit code ${code}`, EXIT.software),
+      },
+    );
+    this.#polling = setInterval(() => this.#poll(), POLL_MS);
+    const sockets = addresses.map((address, index) => ({ fd: FIRST_SOCKET_FD + index, address }));
+    this.send({ kind: 'start', ...start, sockets });
   }
 
   get pid(): number | undefined {
-    return this.#child.pid;
+    return this.#process.pid;
   }
 
   send(message: ToWorker): void {
-    // It may end at any moment: what could not be sent is of no consequence then.
-    if (this.#child.connected) this.#child.send(message, () => {});
+    this.#process.send(message);
   }
 
   kill(): void {
     this.#isKilled = true;
-    this.#child.kill('SIGKILL');
+    this.#process.kill();
+  }
+
+  #end(how: string, exitCode: number): void {
+    clearInterval(this.#polling);
+    this.isReady = false;
+    this.isPrepared = false;
+    this.#events.ended(how, exitCode);
   }
 
   #hear(message: FromWorker): void {
     this.#heardAt = performance.now();
     if (message.kind === 'loaded') this.#isLoaded = true;
-    else if (message.kind === 'ready') this.isReady = true;
-    else if (message.kind === 'beat') this.status = message.status;
+    else if (message.kind === 'prepared') this.isPrepared = true;
+    else if (message.kind === 'ready') {
+      this.isPrepared = true;
+      this.isReady = true;
+    }
+    if (message.kind === 'heartbeat') this.status = message.status;
     this.#events.heard(message);
   }
 
-  #look(): void {
+  #poll(): void {
     const now = performance.now();
     // This process itself may have stood still: then what the worker has said is still unread.
-    if (now - this.#lookedAt > 4 * LOOK_MS) this.#heardAt = now;
-    this.#lookedAt = now;
+    if (now - this.#polledAt > 4 * POLL_MS) this.#heardAt = now;
+    this.#polledAt = now;
     const silentMs = now - this.#heardAt;
     if (this.#isKilled || silentMs <= (this.#isLoaded ? this.#silenceMs : LOADING_MS)) return;
     this.kill();

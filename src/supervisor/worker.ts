@@ -4,20 +4,26 @@
  * Signals are the supervisor's: a terminal and systemd send theirs to all processes at once. Where the supervisor has
  * gone, the worker ends.
  */
-import { type Listener, listenInherited } from '../listener.ts';
-import { EXIT, OperatorError, systemReason } from '../operator-error.ts';
+import { MetricBatch } from '../metrics/metric-batch.ts';
+import { refusal } from '../net/endpoint.ts';
+import { formatListenAddress } from '../net/listen-address.ts';
+import { type Listener, listenInherited } from '../net/listener.ts';
+import { EXIT, exitCodeOf, systemReason } from '../text/operator-error.ts';
+import { ConnectionPermits, sharedPermits } from './connection-permits.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
-import { Places } from './places.ts';
-import { endOnOurBugs, Service } from './service.ts';
+import { hideWorkerEnvironment } from './orphans.ts';
+import { endOnOurBugs } from './our-bugs.ts';
+import { Service } from './service.ts';
+import { isBehind, postUp } from './upward.ts';
 
-const BEAT_MS = 1_000;
+const HEARTBEAT_MS = 1_000;
 
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, () => {});
 process.stdout.on('error', () => {});
 process.stderr.on('error', () => {});
 
-function post(message: FromWorker): void {
-  if (process.connected) process.send?.(message, undefined, undefined, () => {});
+function post(message: FromWorker): boolean {
+  return postUp(message, message.kind);
 }
 
 function complain(message: string): void {
@@ -25,50 +31,70 @@ function complain(message: string): void {
 }
 
 async function begin(start: WorkerStart): Promise<void> {
-  const { options, spool, sockets, number, instance, lastGood } = start;
+  const { options, spool, sockets, secrets, number, instance, lastGood } = start;
   process.title = `smtpf-milter: worker ${number}`;
-  const places =
-    start.ownPlaces === undefined ? undefined : new Places(start.ownPlaces, (kind) => post({ kind }));
+  hideWorkerEnvironment();
+  const heard = (isSilent: boolean): void => {
+    if (isSilent) log.warning('the supervisor does not answer: this worker serves on without it');
+    else log.notice('the supervisor answers again');
+  };
+  const permits =
+    start.ownPermits === undefined
+      ? undefined
+      : new ConnectionPermits(
+          start.ownPermits,
+          sharedPermits(options.maxConnections, options.workers),
+          (kind) => void post({ kind }),
+          heard,
+        );
+  const metrics = options.metrics && new MetricBatch();
   const service = new Service({
     options,
     spool,
+    sweeps: number === 1,
+    secrets,
     instance,
     complain,
     lastGood,
-    admission: places,
-    announce: (notice) => post({ kind: 'notice', notice, source: goodSource(notice.passed) }),
-    journal: options.journal === undefined ? undefined : (decision) => post({ kind: 'decided', decision }),
+    admission: permits,
+    announce: (notice) => {
+      post({ kind: 'notice', notice });
+    },
+    metrics,
+    tellEvent: 'path' in options.events ? (line) => post({ kind: 'told', line }) : undefined,
+    journal:
+      options.journal === undefined ? undefined : (decision) => void post({ kind: 'decided', decision }),
   });
-  const { policies, account, log, sink } = service;
+  const { policies, stats, log, sink } = service;
   const listeners: Listener[] = [];
-  const goodSource = (passed: boolean): Uint8Array | undefined =>
-    passed && options.onBadScript === 'last-good' ? policies.source : undefined;
   endOnOurBugs(log, complain, () => sink.close());
 
   const hurry = new AbortController();
+  let letServe = (): void => {};
+  const mayServe = new Promise<void>((resolve) => {
+    letServe = resolve;
+  });
   const traces = new Map<number, () => void>();
   const end = async (graceMs: number): Promise<void> => {
     const cutOff = await service.stop(graceMs, hurry.signal, (connections) =>
       post({ kind: 'stopping', connections }),
     );
+    measured();
+    post({ kind: 'heartbeat', status: service.status() });
     post({ kind: 'stopped', cutOff });
     await sink.close();
     process.exit(EXIT.ok);
   };
   const obey = (message: ToWorker): void => {
     switch (message.kind) {
+      case 'serve':
+        letServe();
+        break;
       case 'examine':
-        policies.examine().then((report) => {
-          post({
-            kind: 'examined',
-            id: message.id,
-            report,
-            source: goodSource(report.problem === undefined),
-          });
-        });
+        policies.examine().then((report) => post({ kind: 'examined', id: message.id, report }));
         break;
       case 'trust':
-        policies.trust(message.hash, message.source);
+        policies.trust(message.version);
         break;
       case 'status':
         post({ kind: 'status', id: message.id, status: service.status() });
@@ -77,7 +103,7 @@ async function begin(start: WorkerStart): Promise<void> {
         const { id, filter } = message;
         traces.set(
           id,
-          account.trace(filter, (record) => post({ kind: 'traced', id, record })),
+          stats.trace(filter, (record) => post({ kind: 'traced', id, record })),
         );
         break;
       }
@@ -85,8 +111,8 @@ async function begin(start: WorkerStart): Promise<void> {
         traces.get(message.id)?.();
         traces.delete(message.id);
         break;
-      case 'place':
-        places?.answered(message.granted);
+      case 'permit':
+        permits?.answered(message.granted);
         break;
       case 'stop':
         end(message.graceMs);
@@ -106,8 +132,26 @@ async function begin(start: WorkerStart): Promise<void> {
     hurry.abort();
     end(0);
   });
-  setInterval(() => post({ kind: 'beat', status: service.status() }), BEAT_MS);
-  for (const { fd, address } of sockets) listeners.push(await listenInherited(fd, address));
+  const measured = (): void => {
+    if (isBehind()) return;
+    const deltas = metrics?.take() ?? [];
+    if (deltas.length > 0) post({ kind: 'measured', deltas });
+  };
+  setInterval(() => {
+    measured();
+    post({ kind: 'heartbeat', status: service.status() });
+  }, HEARTBEAT_MS);
+  if (start.waits) {
+    post({ kind: 'prepared' });
+    await mayServe;
+  }
+  for (const { fd, address } of sockets) {
+    try {
+      listeners.push(await listenInherited(fd, address));
+    } catch (error) {
+      throw await refusal(`--listen ${formatListenAddress(address)}`, error, address);
+    }
+  }
   service.serve(listeners);
   post({ kind: 'ready' });
 }
@@ -115,10 +159,9 @@ async function begin(start: WorkerStart): Promise<void> {
 process.once('message', (message: ToWorker) => {
   if (message.kind !== 'start') return;
   begin(message).catch((error: unknown) => {
-    const [reason, exitCode] =
-      error instanceof OperatorError ? [error.message, error.exitCode] : [systemReason(error), EXIT.config];
+    const exitCode = exitCodeOf(error);
     process.send?.(
-      { kind: 'failed', message: reason, exitCode } satisfies FromWorker,
+      { kind: 'failed', message: systemReason(error), exitCode } satisfies FromWorker,
       undefined,
       undefined,
       () => process.exit(exitCode),

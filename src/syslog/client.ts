@@ -15,10 +15,10 @@ import { isIP, Socket } from 'node:net';
 import { hostname } from 'node:os';
 import { Client, Transport } from 'syslog-client';
 import { formatSyslog, type LogRecord } from './message.ts';
-import type { Carrier, Outcome } from './queued-sink.ts';
+import type { Carrier, SendResult } from './queued-sink.ts';
 import { formatSyslogTarget, type SyslogTarget } from './target.ts';
 
-type Settled = (outcome: Outcome) => void;
+type Settled = (outcome: SendResult) => void;
 
 type RemoteTarget = Extract<SyslogTarget, { kind: 'udp' | 'tcp' }>;
 
@@ -71,7 +71,7 @@ export class RemoteCarrier implements Carrier {
   #resolving: [Buffer, Settled][] | null = null;
   /** The callback of the latest line: failing it fails all that are in flight. */
   #latest: Settled | null = null;
-  /** UDP lines the kernel has taken, to be confirmed at the next beat. */
+  /** UDP lines the kernel has taken; #confirm reports them as sent. */
   #taken: Settled[] = [];
   #pace: NodeJS.Timeout | null = null;
 
@@ -157,7 +157,7 @@ export class RemoteCarrier implements Carrier {
         settled(error);
       } else if (this.#target.kind === 'udp') {
         this.#taken.push(settled);
-        this.#pace ??= setTimeout(() => this.#beat(), PACE_MS).unref();
+        this.#pace ??= setTimeout(() => this.#confirm(), PACE_MS).unref();
       } else {
         if (client.transport_ instanceof Socket) client.transport_.setKeepAlive(true, KEEP_ALIVE_MS);
         settled('sent');
@@ -165,7 +165,7 @@ export class RemoteCarrier implements Carrier {
     });
   }
 
-  #beat(): void {
+  #confirm(): void {
     this.#pace = null;
     const taken = this.#taken;
     this.#taken = [];

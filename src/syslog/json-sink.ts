@@ -3,6 +3,7 @@ import type { LogSink } from './log-sink.ts';
 import { formatJson, type LogRecord } from './message.ts';
 
 export class JsonSink implements LogSink {
+  readonly takesFields = true;
   readonly #sink: LogSink;
 
   constructor(sink: LogSink) {

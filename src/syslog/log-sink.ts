@@ -10,8 +10,17 @@ export interface LogSink {
   close(): Promise<void>;
   /** True where nothing is kept of anything: then no line need be put together. */
   readonly discards?: true;
+  /** Whether it writes the fields of a record: then they are worth finding out. */
+  readonly takesFields?: boolean;
+  /** Whether a script's text is wanted without the id of its session in front. */
+  readonly withoutSession?: boolean;
   /** Records lost so far. */
   readonly dropped: number;
+}
+
+/** A sink that hands each record on at once; a script's text comes without the id of its session. */
+export function sinkTo(write: (record: LogRecord) => void): LogSink {
+  return { write, close: async () => {}, withoutSession: true, dropped: 0 };
 }
 
 /** How long close() may take. */

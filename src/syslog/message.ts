@@ -7,16 +7,18 @@
  *     journal   <6>ident[pid]: text                             sd-daemon(3), for a unit's stderr
  *
  * A record can never become two lines or move a terminal's cursor: control bytes are written `#ooo` in octal, as
- * rsyslog itself does (`$EscapeControlCharactersOnReceive`). Other 8-bit bytes pass unchanged.
+ * rsyslog itself does (`$EscapeControlCharactersOnReceive`), as are the characters that visible.ts finds harmful, byte by
+ * byte. Other 8-bit bytes pass unchanged.
  */
 
-import { jsonOf } from '../json-text.ts';
+import { jsonOf } from '../text/json-text.ts';
+import { harmless } from '../text/visible.ts';
 
 /** What needs no escaping, as nearly all texts: printable ASCII. */
 const PLAIN = /^[ -~]*$/;
 
 /** Keyword, value and order of POSIX's severities. */
-const SEVERITIES = ['emerg', 'alert', 'crit', 'error', 'warning', 'notice', 'info', 'debug'] as const;
+export const SEVERITIES = ['emerg', 'alert', 'crit', 'error', 'warning', 'notice', 'info', 'debug'] as const;
 
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'] as const;
 
@@ -58,14 +60,13 @@ export function escapeText(text: string, maxBytes: number): string {
   // Escaping never shortens: what is cut away here would be cut away below.
   const line = bytes.slice(0, Math.min(end, maxBytes + 1));
   if (PLAIN.test(line)) return cut(line, maxBytes);
-  const safe = line
-    .replace(/\xc2([\x80-\x9f])/g, (_, second: string) => octal('\xc2') + octal(second)) // U+0080-U+009F
-    .replace(/[^ -~\x80-\xff]/g, octal);
-  return cut(safe, maxBytes);
+  return cut(harmless(line, octal), maxBytes);
 }
 
-function octal(byte: string): string {
-  return `#${byte.charCodeAt(0).toString(8).padStart(3, '0')}`;
+/** A byte from A0 on that is no UTF-8 can do no harm, and is a letter to who reads latin1. */
+function octal(bytes: string): string {
+  if (bytes.length === 1 && bytes >= '\xa0') return bytes;
+  return bytes.replace(/./gs, (byte) => `#${byte.charCodeAt(0).toString(8).padStart(3, '0')}`);
 }
 
 function cut(bytes: string, maxBytes: number): string {

@@ -12,7 +12,7 @@ import type { LogRecord } from './message.ts';
  * What became of a line: `sent` (the kernel has it), `full` (nothing is wrong, the receiver is behind), `refused` (this
  * line will never be taken), or why the carrier is out of order.
  */
-export type Outcome = 'sent' | 'full' | 'refused' | Error;
+export type SendResult = 'sent' | 'full' | 'refused' | Error;
 
 export interface Carrier {
   /** For messages: the target as the operator wrote it. */
@@ -26,7 +26,7 @@ export interface Carrier {
    * Hands over one line. `settled` is called in the order of the calls, maybe before this returns. Once more, with an
    * Error, if the connection that took the line breaks later: a server that takes lines and hangs up needs pauses too.
    */
-  send(line: Buffer, settled: (outcome: Outcome) => void): void;
+  send(line: Buffer, settled: (outcome: SendResult) => void): void;
   /** Gives up the connection with all lines in flight; the next send() makes a new one. */
   reset(): void;
   close(): void;
@@ -160,7 +160,7 @@ export class QueuedSink implements LogSink {
     return this.#next - this.#head < lines && this.#bytesInFlight < bytes;
   }
 
-  #settle(outcome: Outcome): void {
+  #settle(outcome: SendResult): void {
     if (outcome instanceof Error) {
       this.#fail(outcome);
       return;

@@ -15,14 +15,14 @@ const MAX_BUFFERED_BYTES = 4 << 20;
 export class StderrSink implements LogSink {
   readonly #stream: Writable;
   readonly #journal: boolean;
-  readonly #json: boolean;
+  readonly takesFields: boolean;
   #dropped = 0;
   #unreported = 0;
   #closed = false;
 
   constructor(stream: Writable = process.stderr, journal: boolean = isJournalStream(), json = false) {
     this.#stream = stream;
-    this.#json = json;
+    this.takesFields = json;
     this.#journal = journal;
     if (stream.listenerCount('error') === 0) stream.on('error', () => {});
   }
@@ -46,7 +46,7 @@ export class StderrSink implements LogSink {
   }
 
   #format(record: LogRecord): Buffer {
-    if (this.#json) {
+    if (this.takesFields) {
       const level = this.#journal ? `<${record.severity}>` : '';
       return Buffer.from(`${level}${formatJson(record, new Date(), process.pid)}\n`, 'latin1');
     }

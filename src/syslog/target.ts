@@ -2,6 +2,7 @@
  * `--syslog`: where log lines go.
  */
 import { isIPv6 } from 'node:net';
+import { BadValue } from '../text/bad-value.ts';
 
 export type SyslogTarget =
   /** Unix datagram socket of the machine's syslog daemon. */
@@ -19,19 +20,18 @@ const SYSLOG_PORT = 514;
 /**
  * Reads `local`, `stderr`, `none`, `udp://HOST[:PORT]` or `tcp://HOST[:PORT]`; an IPv6 address stands in brackets.
  *
- * @throws RangeError that names the value
+ * @throws BadValue when it is none of these
  */
 export function parseSyslogTarget(text: string): SyslogTarget {
   if (text === 'local') return { kind: 'local', path: LOCAL_SOCKET };
   if (text === 'stderr' || text === 'none') return { kind: text };
   const match = /^(udp|tcp):\/\/(?:\[([^\]]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?\/?$/.exec(text);
-  if (match === null) {
-    throw new RangeError(`not local, udp://HOST:PORT, tcp://HOST:PORT, stderr or none: ${text}`);
-  }
-  const [, kind, address, name, digits] = match;
-  if (address !== undefined && !isIPv6(address)) throw new RangeError(`no IPv6 address in brackets: ${text}`);
+  const [, kind, address, name, digits] = match ?? [];
   const port = digits === undefined ? SYSLOG_PORT : Number(digits);
-  if (port < 1 || port > 65535) throw new RangeError(`port not between 1 and 65535: ${text}`);
+  const isAddress = address === undefined || isIPv6(address);
+  if (match === null || !isAddress || port < 1 || port > 65535) {
+    throw new BadValue('must be local, udp://HOST:PORT, tcp://HOST:PORT, stderr or none');
+  }
   return { kind: kind === 'udp' ? 'udp' : 'tcp', host: address ?? name ?? '', port };
 }
 

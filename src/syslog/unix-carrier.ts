@@ -17,7 +17,7 @@ import { statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { DgramSocket } from 'node-unix-socket';
 import { formatSyslog, type LogRecord } from './message.ts';
-import type { Carrier, Outcome } from './queued-sink.ts';
+import type { Carrier, SendResult } from './queued-sink.ts';
 
 type OpenSocket = () => DgramSocket;
 
@@ -67,12 +67,12 @@ class UnixCarrier implements Carrier {
     return formatSyslog(record, time, process.pid, null, MAX_LINE_BYTES);
   }
 
-  send(line: Buffer, settled: (outcome: Outcome) => void): void {
+  send(line: Buffer, settled: (outcome: SendResult) => void): void {
     settled(this.#trySend(line));
   }
 
-  #trySend(line: Buffer): Outcome {
-    const outcomes: Outcome[] = [];
+  #trySend(line: Buffer): SendResult {
+    const outcomes: SendResult[] = [];
     try {
       this.#socket ??= this.#newSocket();
       this.#socket.sendTo(line, 0, line.length, this.name, (error) => outcomes.push(error ?? 'sent'));

@@ -1,9 +1,6 @@
 /** What an MTA says in the sessions that warm a process up: bytes, cut where it waits for a reply. */
 import { ByteWriter } from '../milter/byte-writer.ts';
-import { SMFIC } from '../milter/constants.ts';
-
-const ALL_ACTIONS = 0x1ff;
-const ALL_EVENTS = 0x1fffff;
+import { SMFI, SMFIC } from '../milter/constants.ts';
 
 /** To be sent one after another, each after the reply to the one before; the last gets none. */
 export type Turns = readonly Buffer[];
@@ -19,7 +16,7 @@ function withMacros(stage: number, macros: readonly string[], ...command: readon
 }
 
 const NEGOTIATION = new ByteWriter('warm-up', SMFIC.OPTNEG)
-  .fixed('>III', [6, ALL_ACTIONS, ALL_EVENTS])
+  .fixed('>III', [SMFI.PROT_VERSION, SMFI.CURR_ACTS, SMFI.CURR_PROT])
   .packet();
 
 const CONNECT = new ByteWriter('warm-up', SMFIC.CONNECT)

@@ -10,16 +10,16 @@ import { once } from 'node:events';
 import { rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Connection, type ConnectionSettings } from '../connection.ts';
-import { Account } from '../control/account.ts';
-import { type BoundAddress, type ListenAddress, parseListenAddress } from '../listen-address.ts';
-import { bindAll, type Listener, listenUnix } from '../listener.ts';
-import { Logger } from '../log.ts';
-import type { Spool } from '../message-file.ts';
+import { SessionStats } from '../control/session-stats.ts';
 import type { PolicyFactory } from '../milter/policy.ts';
-import type { Options } from '../option-table.ts';
-import { openPolicySource, type PolicySource } from '../policy-source.ts';
-import { Server } from '../server.ts';
+import { Connection, type ConnectionSettings } from '../net/connection.ts';
+import { type BoundAddress, type ListenAddress, parseListenAddress } from '../net/listen-address.ts';
+import { bindAll, type Listener, listenUnix } from '../net/listener.ts';
+import { Server } from '../net/server.ts';
+import type { Options } from '../options/option-table.ts';
+import { openPolicySource, type PolicySource, servicesOf } from '../policy/policy-source.ts';
+import type { Spool } from '../spool/message-file.ts';
+import { Logger } from '../syslog/log.ts';
 import type { LogSink } from '../syslog/log-sink.ts';
 import { type Turns, warmUpSessions } from './mta-side.ts';
 import { WARM_UP_POLICY } from './policy.ts';
@@ -103,7 +103,13 @@ function connectTo(address: BoundAddress): Socket {
 
 /** The policy of policy.ts, with which nothing is told to anybody. */
 function quietPolicies(options: Options, log: Logger): PolicySource {
-  return openPolicySource({ options, log, sink: NOWHERE, spool: '', account: new Account(log) });
+  return openPolicySource({
+    options,
+    log,
+    services: servicesOf(options, NOWHERE, log),
+    spool: '',
+    sessions: new SessionStats(log),
+  });
 }
 
 /** Says the turns of a session, each after the reply to the one before. */

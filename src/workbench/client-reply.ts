@@ -62,12 +62,13 @@ function rejection(mta: MtaKind, stage: ClientStage): ClientReply {
   return plain(550, '5.7.1', 'Command rejected');
 }
 
-/** Sendmail puts the address before the first line of some replies. */
+/** Sendmail puts the address before the first line of some replies, the middle of a long one left out. */
 function addressed(mta: MtaKind, stage: ClientStage, reply: ClientReply, path: string): ClientReply {
   const named = (stage === 'mail' || stage === 'rcpt') && [450, 550, 553].includes(reply.code);
   if (mta !== 'sendmail' || !named) return reply;
   const [first = '', ...rest] = reply.lines;
-  return { ...reply, lines: [`${path}... ${first}`, ...rest] };
+  const shown = path.length < 203 ? path : `${path.slice(0, 100)}...${path.slice(-100)}`;
+  return { ...reply, lines: [`${shown}... ${first}`, ...rest] };
 }
 
 /** Reads the text of SMFIR_REPLYCODE: every line carries the code and the same enhanced code, `%` is doubled. */

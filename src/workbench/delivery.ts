@@ -3,10 +3,10 @@
  *
  * Source: Postfix src/cleanup/cleanup_milter.c; sendmail/milter.c; both seen at work.
  */
+import { HeaderSlots } from '../message/header-slots.ts';
 import { mailboxOf } from '../milter/envelope-address.ts';
 import type { Modification } from '../milter/reply.ts';
 import type { MtaKind } from './client-reply.ts';
-import { HeaderSlots } from './header-slots.ts';
 import { type MailHeader, type MailMessage, withLineEnds } from './mail-message.ts';
 
 /** Addresses are without angle brackets. */
@@ -54,7 +54,8 @@ export function applyModifications(
         break;
       case 'changeSender':
         sender = mailboxOf(change.address);
-        if (change.params !== undefined) senderParams = words(change.params);
+        if (change.params !== undefined)
+          senderParams = parametersAfter(mta, senderParams, words(change.params));
         break;
       case 'addHeader':
         headers.add(change);
@@ -126,6 +127,22 @@ class Recipients {
     this.#seen.add(key);
     this.list.push({ address, params });
   }
+}
+
+/** Sendmail forgets what the client gave with MAIL; Postfix takes RET and ENVID, and leaves the rest as it was. */
+function parametersAfter(
+  mta: MtaKind,
+  before: readonly string[],
+  given: readonly string[],
+): readonly string[] {
+  if (mta === 'sendmail') return given;
+  const taken = given.filter((word) => /^(?:RET|ENVID)=/i.test(word));
+  const keywords = taken.map(keywordOf);
+  return [...before.filter((word) => !keywords.includes(keywordOf(word))), ...taken];
+}
+
+function keywordOf(word: string): string {
+  return word.replace(/=.*/s, '').toUpperCase();
 }
 
 function words(params: string | undefined): string[] {

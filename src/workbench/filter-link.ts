@@ -3,16 +3,16 @@
  */
 import type { Command } from '../milter/command.ts';
 import { decodeConnect } from '../milter/connect.ts';
-import { SMFIC, SMFIP } from '../milter/constants.ts';
+import { SMFI, SMFIC, SMFIP } from '../milter/constants.ts';
 import type { MtaKind } from './client-reply.ts';
 import type { MailMessage } from './mail-message.ts';
 import { addressText, type MacroFacts, type MacroStage, type MtaMacros } from './mta-macros.ts';
-import { type Answer, type RunnerSettings, SessionRunner } from './session-runner.ts';
+import { type FilterReply, type RunnerSettings, SessionRunner } from './session-runner.ts';
 
 /** Bodies are cut as the MTAs cut them. */
 const CHUNK_BYTES = 65_535;
 
-const NOT_DUE: Answer = { reply: undefined, modifications: [] };
+const NOT_DUE: FilterReply = { reply: undefined, modifications: [] };
 
 export class FilterLink {
   readonly #kind: MtaKind;
@@ -28,17 +28,22 @@ export class FilterLink {
   }
 
   async negotiate(): Promise<void> {
-    await this.#runner.say({ kind: 'negotiate', version: 6, actions: 0x1ff, protocol: 0x1fffff });
+    await this.#runner.say({
+      kind: 'negotiate',
+      version: SMFI.PROT_VERSION,
+      actions: SMFI.CURR_ACTS,
+      protocol: SMFI.CURR_PROT,
+    });
     this.#macros.ask(this.#runner.symbols);
   }
 
   /** Tells of an event, unless the filter has declined such events. */
-  async tell(command: Command): Promise<Answer> {
+  async tell(command: Command): Promise<FilterReply> {
     const declined = (DECLINING[command.kind] ?? 0) & this.#runner.protocol;
     return declined !== 0 ? NOT_DUE : this.send(command);
   }
 
-  async send(command: Command): Promise<Answer> {
+  async send(command: Command): Promise<FilterReply> {
     return this.#gone ? NOT_DUE : this.#runner.say(command);
   }
 
@@ -50,7 +55,7 @@ export class FilterLink {
   }
 
   /** Headers, body and end of a message; the first answer that decides it, or the last. */
-  async content({ headers, body }: MailMessage, facts: MacroFacts): Promise<Answer> {
+  async content({ headers, body }: MailMessage, facts: MacroFacts): Promise<FilterReply> {
     const leadingSpace = (this.#runner.protocol & SMFIP.HDR_LEADSPC) !== 0;
     const postfix = this.#kind === 'postfix';
     for (const { name, value } of headers) {
@@ -97,7 +102,7 @@ const DECLINING: Partial<Record<Command['kind'], number>> = {
   unknown: SMFIP.NOUNKNOWN,
 };
 
-function isFinal({ reply }: Answer): boolean {
+function isFinal({ reply }: FilterReply): boolean {
   return reply !== undefined && reply.kind !== 'continue' && reply.kind !== 'skip';
 }
 

@@ -16,7 +16,7 @@ import { applyModifications, type Envelope } from './delivery.ts';
 import { connectCommand, FilterLink } from './filter-link.ts';
 import type { MailMessage } from './mail-message.ts';
 import { clientText, isLoopback, type MacroFacts, type MacroStage, MtaMacros } from './mta-macros.ts';
-import type { Answer, RunnerSettings } from './session-runner.ts';
+import type { FilterReply, RunnerSettings } from './session-runner.ts';
 import { SmtpTransaction } from './smtp-transaction.ts';
 import { type Wording, wordingOf } from './wording.ts';
 
@@ -57,7 +57,7 @@ export interface MtaSettings extends RunnerSettings {
   readonly now?: () => Date;
 }
 
-const UNTOLD: Answer = { reply: undefined, modifications: [] };
+const UNTOLD: FilterReply = { reply: undefined, modifications: [] };
 
 /** A refusal of the whole session, and the commands that get it. */
 interface SessionRefusal {
@@ -205,7 +205,7 @@ export class ImitatedMta {
     const unknown = params.find((param) => !/^(NOTIFY|ORCPT)(=|$)/i.test(param));
     if (unknown !== undefined) return this.#say.unknownParameter(unknown);
     const path = pathOf(address);
-    transaction.recipientAsked = mailboxOf(path);
+    transaction.recipientAsked = path;
     await this.#sendMacros(SMFIC.RCPT, 'rcpt');
     const { reply } = await this.#tell({ kind: 'rcpt', address: path, params });
     const refusal = refusalOf(this.kind, 'rcpt', reply, path);
@@ -339,7 +339,7 @@ export class ImitatedMta {
   }
 
   /** Tells the filter of an event, unless it has decided the message. */
-  async #tell(command: Command): Promise<Answer> {
+  async #tell(command: Command): Promise<FilterReply> {
     return this.#transaction?.decided === undefined ? this.#filter.tell(command) : UNTOLD;
   }
 
@@ -356,7 +356,7 @@ export class ImitatedMta {
       tls: this.#tls,
       auth: this.#auth,
       queueId: hasQueueId ? transaction.queueId : undefined,
-      sender: transaction?.sender,
+      sender: transaction?.path,
       recipient: transaction?.recipientAsked,
       recipientCount: transaction?.recipients.length ?? 0,
       messageId: transaction?.messageId,

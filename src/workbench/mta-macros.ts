@@ -5,8 +5,10 @@
  * place of a stage's default; macros without value are left out. Values as seen from Postfix 3.7 and Sendmail 8.17.
  */
 import { isIPv6 } from 'node:net';
+import { mailboxOf } from '../milter/envelope-address.ts';
 import type { SymbolList } from '../milter/reply.ts';
 import type { MtaKind } from './client-reply.ts';
+import { understoodBy } from './mta-addresses.ts';
 
 export type MacroStage = SymbolList['stage'];
 
@@ -19,7 +21,7 @@ export interface MacroClient {
   readonly macros: ReadonlyMap<string, string>;
 }
 
-/** What is known at a moment of the session; undefined for what has not come. Addresses are bare. */
+/** What is known at a moment of the session; undefined for what has not come. Addresses are as the client wrote them. */
 export interface MacroFacts {
   readonly helo: string | undefined;
   readonly tls: string | undefined;
@@ -173,23 +175,23 @@ export class MtaMacros {
       case 'auth_authen':
         return facts.auth?.user;
       case 'mail_addr':
-        return this.#shown(facts.sender);
+        return this.#understood(facts.sender, false);
       case 'mail_mailer':
-        return mailerOf(this.#kind, facts.sender);
+        return mailerOf(this.#kind, this.#understood(facts.sender, false));
       case 'mail_host':
-        return hostOf(facts.sender);
+        return hostOf(this.#understood(facts.sender, false));
       case 'rcpt_addr':
-        return this.#shown(facts.recipient);
+        return this.#understood(facts.recipient, true);
       case 'rcpt_mailer':
-        return mailerOf(this.#kind, facts.recipient);
+        return mailerOf(this.#kind, this.#understood(facts.recipient, true));
       case 'rcpt_host':
-        return hostOf(facts.recipient);
+        return hostOf(this.#understood(facts.recipient, true));
       case 'msg_id':
         return postfix ? undefined : facts.messageId;
       case 'nrcpts':
         return postfix ? undefined : String(facts.recipientCount);
       case 'f':
-        return postfix ? undefined : facts.sender;
+        return postfix ? undefined : facts.sender && mailboxOf(facts.sender);
       case 's':
         return postfix ? undefined : facts.helo;
       case 'r':
@@ -204,9 +206,8 @@ export class MtaMacros {
     return this.#client.ip.includes(':') ? `[${addressText('sendmail', this.#client.ip)}]` : 'localhost';
   }
 
-  /** Postfix shows envelope addresses in lower case. */
-  #shown(address: string | undefined): string | undefined {
-    return this.#kind === 'postfix' ? address?.toLowerCase() : address;
+  #understood(path: string | undefined, toOwnDomain: boolean): string | undefined {
+    return path === undefined ? undefined : understoodBy(this.#kind, path, this.host, toOwnDomain);
   }
 }
 

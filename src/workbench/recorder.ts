@@ -1,27 +1,19 @@
 /**
- * Keeps what a policy does while it is tried: its callbacks in order, and in each what it looked up and what it logged.
+ * Keeps what a policy does while it is tried: its callbacks in order, and in each what it asked and what it logged.
  */
-import type { Answer, RecordSource, Records, RecordType } from '../dns/records.ts';
-import type { CallRecord, PolicyObserver } from '../lua/policy-settings.ts';
-import type { Policy, PolicyFactory } from '../milter/policy.ts';
-import type { LogSink } from '../syslog/log-sink.ts';
-import type { LogRecord } from '../syslog/message.ts';
 
-export interface Lookup {
-  readonly type: RecordType;
-  readonly name: string;
-  /** The records as text, none for a firm no; undefined where nothing could be found out. */
-  records: readonly string[] | undefined;
-  /** Why nothing could be found out; undefined also while no answer has come. */
-  failure: string | undefined;
-  /** From question to answer. */
-  milliseconds: number;
-  /** The answer was known from an earlier question. */
-  readonly cached: boolean;
-}
+import { eventLine } from '../events/event.ts';
+import type { Policy, PolicyFactory } from '../milter/policy.ts';
+import type { Failure } from '../policy/failure.ts';
+import type { CallRecord, PolicyObserver } from '../policy/policy-settings.ts';
+import type { Asked } from '../services/asked.ts';
+import { recorded } from '../services/recorded.ts';
+import type { Services } from '../services/services.ts';
+import { type LogSink, sinkTo } from '../syslog/log-sink.ts';
+import { SEVERITIES } from '../syslog/message.ts';
 
 export interface LoggedLine {
-  /** `print`, or a syslog level: `error`, `warning`, `info` ... */
+  /** `print`, a syslog level (`error`, `warning`, `info` ...), or `event` or `metric` for what `log` and `metric` were told. */
   readonly level: string;
   /** Latin1, without the session's id. */
   readonly text: string;
@@ -31,25 +23,25 @@ export interface LoggedLine {
 export interface RecordedCall {
   /** Undefined for the main chunk. */
   readonly call: CallRecord | undefined;
-  readonly milliseconds: number;
-  readonly lookups: readonly Lookup[];
+  /** From its beginning to its end; of the main chunk nothing else is measured. */
+  readonly wallMilliseconds: number;
+  /** What it asked of services. */
+  readonly asked: readonly Asked[];
   readonly log: readonly LoggedLine[];
 }
 
-const LEVELS = ['emerg', 'alert', 'crit', 'error', 'warning', 'notice', 'info', 'debug'] as const;
 const WARNING = 4;
 
 export class Recorder implements PolicyObserver {
   readonly calls: RecordedCall[] = [];
   /** What the milter itself would log at level warning or above: what no call tells. Latin1. */
   readonly problems: string[] = [];
-  #lookups: Lookup[] = [];
+  #asked: Asked[] = [];
   #log: LoggedLine[] = [];
 
   /** For what the policy logs by the library `syslog`. */
-  readonly scriptSink: LogSink = sinkTo((record) => {
-    const text = record.text.replace(/^\S+ /, '');
-    this.#log.push({ level: LEVELS[record.severity] ?? String(record.severity), text });
+  readonly scriptSink: LogSink = sinkTo(({ severity, text }) => {
+    this.#log.push({ level: SEVERITIES[severity] ?? String(severity), text });
   });
 
   /** For the milter's own log. */
@@ -61,14 +53,20 @@ export class Recorder implements PolicyObserver {
   clear(): void {
     this.calls.length = 0;
     this.problems.length = 0;
-    this.#lookups = [];
+    this.scriptFailure = undefined;
+    this.#asked = [];
     this.#log = [];
   }
 
+  /** Why the main chunk did not run in the session, if it did not. */
+  scriptFailure: Failure | undefined;
+
+  scriptFailed(failure: Failure): void {
+    this.scriptFailure = failure;
+  }
+
   called(call: CallRecord): void {
-    // The milter has just logged the same failure.
-    if (call.failure !== undefined && this.problems.at(-1)?.endsWith(call.failure)) this.problems.pop();
-    this.#keep(call, call.milliseconds);
+    this.#keep(call, call.wallMilliseconds);
   }
 
   printed(text: string): void {
@@ -92,48 +90,25 @@ export class Recorder implements PolicyObserver {
     };
   }
 
-  /** The same records, with each question kept for the call under way. */
-  listen(source: RecordSource): RecordSource {
-    return {
-      timeoutMs: source.timeoutMs,
-      recall: (type, name) => {
-        const answer = source.recall(type, name);
-        if (answer !== undefined) settle(this.#ask(type, name, true), answer);
-        return answer;
+  /** The same services, with what is asked, counted and told kept for the call under way. */
+  listen(services: Services): Services {
+    const quiet: Pick<Services, 'metrics' | 'events'> = {
+      metrics: {
+        note: (kind, name, labels, value) => {
+          const shown = labels.map(([label, text]) => `${label}=${JSON.stringify(text)}`).join(', ');
+          const sign = { count: '+', set: '= ', time: '' }[kind];
+          const text = `${kind} ${name}${shown === '' ? '' : `{${shown}}`} ${sign}${value}${kind === 'time' ? ' s' : ''}`;
+          this.#log.push({ level: 'metric', text: Buffer.from(text).toString('latin1') });
+        },
       },
-      query: async (type, name) => {
-        const lookup = this.#ask(type, name, false);
-        const began = performance.now();
-        const answer = await source.query(type, name);
-        lookup.milliseconds = performance.now() - began;
-        settle(lookup, answer);
-        return answer;
-      },
+      events: { tell: (event) => this.#log.push({ level: 'event', text: eventLine(event) }) },
     };
+    return recorded({ ...services, ...quiet }, (asked) => this.#asked.push(asked));
   }
 
-  #ask(type: RecordType, name: string, cached: boolean): Lookup {
-    const lookup = { type, name, cached, records: undefined, failure: undefined, milliseconds: 0 };
-    this.#lookups.push(lookup);
-    return lookup;
-  }
-
-  #keep(call: CallRecord | undefined, milliseconds: number): void {
-    this.calls.push({ call, milliseconds, lookups: this.#lookups, log: this.#log });
-    this.#lookups = [];
+  #keep(call: CallRecord | undefined, wallMilliseconds: number): void {
+    this.calls.push({ call, wallMilliseconds, asked: this.#asked, log: this.#log });
+    this.#asked = [];
     this.#log = [];
   }
-}
-
-function settle(lookup: Lookup, answer: Answer<Records[RecordType]>): void {
-  if (answer.kind === 'unknown') lookup.failure = answer.reason;
-  else {
-    lookup.records = answer.value.map((record) =>
-      typeof record === 'string' ? record : `${record.pref} ${record.host}`,
-    );
-  }
-}
-
-function sinkTo(write: (record: LogRecord) => void): LogSink {
-  return { write, close: async () => {}, dropped: 0 };
 }

@@ -3,13 +3,13 @@
  * MTA.
  */
 import type { Command } from '../milter/command.ts';
-import type { Policy, PolicyFactory } from '../milter/policy.ts';
+import type { PolicyFactory } from '../milter/policy.ts';
 import type { Modification, Reply, SymbolList } from '../milter/reply.ts';
-import { Session, type Step } from '../milter/session.ts';
+import { type Failure, type MtaSide, SessionDriver } from '../milter/session-driver.ts';
 import { DEFAULT_MESSAGE_LIMITS, type MessageLimits } from '../milter/transaction.ts';
 
 /** What came back for a command: no reply where none was due. */
-export interface Answer {
+export interface FilterReply {
   readonly reply: Reply | undefined;
   readonly modifications: readonly Modification[];
 }
@@ -25,92 +25,73 @@ export interface RunnerSettings {
   readonly heard?: (command: Command) => void;
 }
 
-export class SessionRunner {
+export class SessionRunner implements MtaSide {
   readonly #settings: RunnerSettings;
-  #session: Session | undefined;
-  #policy: Policy | undefined;
-  #id = '';
+  readonly #driver: SessionDriver;
+  #reply: Reply | undefined;
+  #modifications: Modification[] = [];
+  /** Settles when the policy has ended what it works on. */
+  #goneOn: ((failure: Failure | undefined) => void) | undefined;
 
   constructor(settings: RunnerSettings) {
+    const { policies, nextSessionId, limits = DEFAULT_MESSAGE_LIMITS } = settings;
     this.#settings = settings;
+    this.#driver = new SessionDriver({ policies, nextSessionId, limits }, this);
   }
 
   /** SMFIP_ bits agreed on; 0 before negotiation. */
   get protocol(): number {
-    return this.#session?.agreement?.protocol ?? 0;
+    return this.#driver.agreement?.protocol ?? 0;
   }
 
   /** The macros that the filter has asked for. */
   get symbols(): readonly SymbolList[] {
-    return this.#session?.agreement?.symbols ?? [];
+    return this.#driver.agreement?.symbols ?? [];
   }
 
   /** One command at a time. */
-  async say(command: Command): Promise<Answer> {
+  async say(command: Command): Promise<FilterReply> {
     this.#settings.heard?.(command);
-    this.#session ??= new Session(
-      (await this.#open()).needs,
-      this.#settings.limits ?? DEFAULT_MESSAGE_LIMITS,
-    );
-    return this.#carryOut(this.#session.receive(command));
+    this.#reply = undefined;
+    this.#modifications = [];
+    this.#driver.receive(command);
+    await this.#carryOut();
+    return { reply: this.#reply, modifications: this.#modifications };
   }
 
   /** The MTA is gone: what is open ends. */
   async end(): Promise<void> {
-    if (this.#session) await this.#carryOut(this.#session.end());
-    this.#policy?.dispose();
-    this.#policy = undefined;
+    this.#driver.end();
+    await this.#carryOut();
+    this.#driver.dispose();
   }
 
-  async #open(): Promise<Policy> {
-    this.#id = this.#settings.nextSessionId();
-    this.#policy = await this.#settings.policies.open({
-      id: this.#id,
-      macros: { get: (name) => this.#session?.macros.get(name) },
-      grantedActions: () => this.#session?.agreement?.actions ?? 0,
-    });
-    return this.#policy;
-  }
-
-  async #carryOut(first: readonly Step[]): Promise<Answer> {
-    const modifications: Modification[] = [];
-    let reply: Reply | undefined;
-    const steps = [...first];
-    for (let step = steps.shift(); step; step = steps.shift()) {
-      switch (step.kind) {
-        case 'send':
-          reply = step.reply;
-          break;
-        case 'modify':
-          modifications.push(step.modification);
-          break;
-        case 'warn':
-          this.#settings.warn(`${this.#id}: ${step.message}`);
-          break;
-        case 'tell': {
-          const policy = this.#policy ?? (await this.#open());
-          await policy.handle(step.event);
-          if (step.event.kind === 'close') {
-            policy.dispose();
-            this.#policy = undefined;
-          }
-          break;
-        }
-        case 'ask': {
-          const policy = this.#policy ?? (await this.#open());
-          const verdict = await policy.handle(step.event);
-          if (this.#session) steps.unshift(...this.#session.answer(verdict));
-          break;
-        }
-        case 'again':
-          if (this.#session) steps.unshift(...this.#session.receive(step.command));
-          break;
-        case 'hangUp':
-          break;
-        default:
-          step satisfies never;
-      }
+  async #carryOut(): Promise<void> {
+    while (!this.#driver.carryOut()) {
+      const failure = await new Promise<Failure | undefined>((resolve) => {
+        this.#goneOn = resolve;
+      });
+      if (failure !== undefined) throw failure.error;
     }
-    return { reply, modifications };
   }
+
+  send(reply: Reply): void {
+    this.#reply = reply;
+  }
+
+  modify(modification: Modification): void {
+    this.#modifications.push(modification);
+  }
+
+  warn(message: string): void {
+    this.#settings.warn(`${this.#driver.id}: ${message}`);
+  }
+
+  goesOn(failure: Failure | undefined): void {
+    this.#goneOn?.(failure);
+  }
+
+  flush(): void {}
+  hangUp(): void {}
+  waits(): void {}
 }

@@ -2,16 +2,17 @@
  * An SMTP session with an imitated MTA, command by command: what was said and answered, what the policy did meanwhile,
  * and what became of each message.
  */
-import type { CallRecord } from '../lua/policy-settings.ts';
+
 import { mailboxOf } from '../milter/envelope-address.ts';
 import type { Modification } from '../milter/reply.ts';
+import type { CallRecord } from '../policy/policy-settings.ts';
 import type { ClientReply } from './client-reply.ts';
 import type { Envelope } from './delivery.ts';
 import type { Delivery, ImitatedMta } from './imitated-mta.ts';
 import type { RecordedCall, Recorder } from './recorder.ts';
 import type { SmtpCommand } from './smtp-script.ts';
 
-export type Action = 'accept' | 'quarantine' | 'discard' | 'tempfail' | 'reject';
+export type MessageAction = 'accept' | 'quarantine' | 'discard' | 'tempfail' | 'reject';
 
 /** What the client said, what it heard, and what the policy did in between. */
 export interface Exchange {
@@ -27,7 +28,7 @@ export interface RecipientOutcome {
   readonly asked: ClientReply | undefined;
   /** What decides about the recipient: the refusal of RCPT, or the verdict on the message. */
   readonly reply: ClientReply;
-  readonly action: Action;
+  readonly action: MessageAction;
 }
 
 export interface MessageOutcome {
@@ -37,17 +38,21 @@ export interface MessageOutcome {
   readonly content: Buffer | undefined;
   /** The reply that decided. */
   readonly reply: ClientReply;
-  readonly action: Action;
+  readonly action: MessageAction;
   readonly recipients: readonly RecipientOutcome[];
   readonly delivery: Delivery | undefined;
   /** What the policy asked for, whether or not it was carried out. */
   readonly edits: readonly Modification[];
+  /** What is said of that: `breaks d=example.com: h= covers Subject`. Latin1. */
+  readonly notes: readonly string[];
   /** The call that gave the answer which decided; undefined where the policy let the message pass. */
   readonly decisive: RecordedCall | undefined;
+  /** The callbacks that failed, of the message and of its session before it. */
+  readonly failures: readonly CallRecord[];
 }
 
 /** A refusal, and the call that gave it; undefined where the MTA refused by itself. */
-export interface Refusal {
+export interface RefusalReply {
   readonly reply: ClientReply;
   readonly decisive: RecordedCall | undefined;
 }
@@ -65,18 +70,20 @@ interface Draft {
   /** Number of calls before MAIL. */
   readonly begin: number;
   /** Of MAIL or DATA. */
-  refusal: Refusal | undefined;
+  refusal: RefusalReply | undefined;
 }
 
 export class SmtpDialogue {
   readonly messages: MessageOutcome[] = [];
-  lastRefusal: Refusal | undefined;
+  lastRefusal: RefusalReply | undefined;
   readonly #mta: ImitatedMta;
   readonly #recorder: Recorder;
   readonly #listener: (exchange: Exchange) => void;
   #draft: Draft | undefined;
   /** Number of calls that belong to exchanges already. */
   #told: number;
+  /** Number of calls before the first MAIL. */
+  #firstMessage: number | undefined;
   /** The call that decided about the client at connect or HELO. */
   #sessionDecidedBy: RecordedCall | undefined;
 
@@ -168,6 +175,7 @@ export class SmtpDialogue {
 
   async #mail(line: string, address: string, params: readonly string[]): Promise<ClientReply> {
     const begin = this.#recorder.calls.length;
+    this.#firstMessage ??= begin;
     const nested = this.#mta.inTransaction;
     const { reply, decisive } = await this.#exchange(line, () => this.#mta.mail(address, params));
     if (nested) return reply;
@@ -208,7 +216,7 @@ export class SmtpDialogue {
 
   #file(
     draft: Draft,
-    { reply, decisive }: Refusal,
+    { reply, decisive }: RefusalReply,
     content: Buffer | undefined,
     delivery: Delivery | undefined,
   ): void {
@@ -226,12 +234,27 @@ export class SmtpDialogue {
           : { address, asked, reply: asked, action: actionOf(asked, undefined) },
       ),
       delivery,
-      edits: editsIn(this.#recorder.calls.slice(draft.begin)),
+      ...editsIn(this.#recorder.calls.slice(draft.begin)),
       decisive,
+      failures: this.failuresOf(draft.begin),
     });
   }
 
-  async #exchange(said: string, say: () => ClientReply | Promise<ClientReply>): Promise<Refusal> {
+  /**
+   * Callbacks that failed before the first message or from the call with this number on, or that have ended the script for
+   * the rest of the session.
+   */
+  failuresOf(begin: number): CallRecord[] {
+    const { calls } = this.#recorder;
+    const first = this.#firstMessage ?? calls.length;
+    return calls.flatMap(({ call }, index) => {
+      if (!call?.failure) return [];
+      const isMail = call.event.kind !== 'reset' && call.event.kind !== 'close';
+      return call.failure.endsScript || (isMail && (index < first || index >= begin)) ? [call] : [];
+    });
+  }
+
+  async #exchange(said: string, say: () => ClientReply | Promise<ClientReply>): Promise<RefusalReply> {
     const reply = await say();
     const calls = this.#newCalls();
     this.#listener({ said, reply, calls });
@@ -247,7 +270,7 @@ export class SmtpDialogue {
   }
 }
 
-export function actionOf({ code }: ClientReply, delivery: Delivery | undefined): Action {
+export function actionOf({ code }: ClientReply, delivery: Delivery | undefined): MessageAction {
   if (code >= 500) return 'reject';
   if (code >= 400) return 'tempfail';
   switch (delivery?.action) {
@@ -266,7 +289,7 @@ function isForAll(call: CallRecord | undefined): boolean {
 }
 
 /** What is asked for at the end of a message. */
-function editsIn(calls: readonly RecordedCall[]): readonly Modification[] {
+function editsIn(calls: readonly RecordedCall[]): Pick<MessageOutcome, 'edits' | 'notes'> {
   const last = calls.findLast(({ call }) => call !== undefined && call.event.kind !== 'close');
-  return last?.call?.edits ?? [];
+  return { edits: last?.call?.edits ?? [], notes: last?.call?.notes ?? [] };
 }

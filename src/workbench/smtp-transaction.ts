@@ -6,10 +6,12 @@ import type { Envelope, EnvelopeRecipient } from './delivery.ts';
 
 export class SmtpTransaction {
   readonly queueId: string;
+  /** Of MAIL. */
+  readonly path: string;
   readonly sender: string;
   readonly #senderParams: readonly string[];
   readonly recipients: EnvelopeRecipient[] = [];
-  /** The recipient of the RCPT under way or the last one. */
+  /** The path of the RCPT under way or the last one. */
   recipientAsked: string | undefined;
   messageId: string | undefined;
   /** The filter has decided before the end: it is told nothing more of the message. */
@@ -20,6 +22,7 @@ export class SmtpTransaction {
    * @param count number of the message in its session
    */
   constructor(kind: MtaKind, path: string, params: readonly string[], count: number) {
+    this.path = path;
     this.sender = mailboxOf(path);
     this.#senderParams = params;
     this.queueId = queueIdOf(kind, count);

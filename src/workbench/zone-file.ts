@@ -14,7 +14,8 @@
  * words timeout, servfail, refused, unavailable, protocol and limit are failures; a TXT record that is such a word is
  * written in quotes.
  */
-import { isFailure, Zone, type ZoneAnswer, ZoneError } from '../dns/zone.ts';
+import { isFailure } from '../asking/answer.ts';
+import { Zone, type ZoneAnswer, ZoneError } from '../dns/zone.ts';
 
 /**
  * @param text bytes in latin1

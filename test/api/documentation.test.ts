@@ -1,32 +1,130 @@
-/** README.md: its generated parts are up to date, its Lua compiles, its options exist. */
+/** The documents: generated parts are up to date, Lua compiles, options exist, links lead somewhere. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { generatedParts, withGeneratedParts } from '../../scripts/documentation.ts';
 import { API } from '../../src/api/definition.ts';
-import { generatedParts, withGeneratedParts } from '../../src/api/documentation.ts';
 import { formatReference } from '../../src/api/reference.ts';
-import { compile } from '../../src/lua/compilation.ts';
-import { OPTION_TABLE } from '../../src/option-table.ts';
+import { compile } from '../../src/lua/script/compilation.ts';
+import { OPTION_TABLE } from '../../src/options/option-table.ts';
 
-const README = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+const ROOT = new URL('../../', import.meta.url);
 const OPTIONS = Object.values(OPTION_TABLE).map(({ name }) => name);
+const README_LINES = 350;
+const COLUMNS = 120;
+
+function page(name: string): string {
+  return readFileSync(new URL(name, ROOT), 'utf8');
+}
+
+/** The documents of the project by their names. */
+const PAGES = new Map(
+  ['.', 'docs', 'test'].flatMap((folder) =>
+    readdirSync(new URL(`${folder}/`, ROOT))
+      .filter((name) => name.endsWith('.md'))
+      .map((name): [string, string] => [join(folder, name), page(join(folder, name))]),
+  ),
+);
 
 test('the generated parts are what `npm run docs` writes', () => {
-  const written = README.split('\n');
-  const fresh = withGeneratedParts(README, generatedParts()).split('\n');
-  const difference = fresh.findIndex((line, i) => line !== written[i]);
-  assert.equal(written[difference], fresh[difference], 'run `npm run docs`');
-  assert.equal(written.length, fresh.length, 'run `npm run docs`');
+  for (const [name, parts] of generatedParts()) {
+    const written = page(name).split('\n');
+    const fresh = withGeneratedParts(page(name), parts).split('\n');
+    const difference = fresh.findIndex((line, i) => line !== written[i]);
+    assert.equal(written[difference], fresh[difference], `${name}: run \`npm run docs\``);
+    assert.equal(written.length, fresh.length, `${name}: run \`npm run docs\``);
+  }
 });
 
 test('a part without its place is an error', () => {
-  assert.throws(() => withGeneratedParts('# nothing', generatedParts()), /no place for the part/);
+  for (const parts of generatedParts().values())
+    assert.throws(() => withGeneratedParts('# nothing', parts), /no place for the part/);
 });
 
 test('every Lua snippet compiles', () => {
-  const snippets = [...README.matchAll(/^```lua\n([\s\S]*?)^```$/gm)];
-  assert.ok(snippets.length > 10);
-  for (const [, source = ''] of snippets) compile(Buffer.from(source), 'README.md');
+  let snippets = 0;
+  for (const [name, text] of PAGES) {
+    for (const [, source = ''] of text.matchAll(/^```lua\n([\s\S]*?)^```$/gm)) {
+      compile(Buffer.from(source), name);
+      snippets += 1;
+    }
+  }
+  assert.ok(snippets > 10);
+});
+
+test('every link between the documents leads to a page, and to a heading of it', () => {
+  let links = 0;
+  for (const [name, text] of PAGES) {
+    for (const [, path = '', heading] of text.matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)/g)) {
+      const target = path === '' ? name : join(dirname(name), path);
+      links += 1;
+      assert.ok(existsSync(new URL(target, ROOT)), `${name}: ${path}`);
+      if (heading === undefined) continue;
+      const anchors = [...(PAGES.get(target) ?? '').matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
+        anchor(title),
+      );
+      assert.ok(anchors.includes(heading), `${name}: ${path}#${heading}`);
+    }
+  }
+  assert.ok(links > 20);
+});
+
+test('every file of the project that a document names is there', () => {
+  let named = 0;
+  for (const [name, text] of PAGES) {
+    for (const [, path = ''] of text.matchAll(/`((?:src|test|scripts|docs|examples|\.ci)\/[\w./-]+)`/g)) {
+      if (path.includes('NAME')) continue;
+      assert.ok(existsSync(new URL(path, ROOT)), `${name}: ${path}`);
+      named += 1;
+    }
+  }
+  assert.ok(named > 5);
+});
+
+test('every `npm run` of a document is a script of the package', () => {
+  const { scripts } = JSON.parse(page('package.json'));
+  const named = [...PAGES].flatMap(([name, text]) =>
+    [...text.matchAll(/npm run ([a-z:-]+)/g)].map(([, script = '']) => `${name}: ${script}`),
+  );
+  assert.ok(named.length > 15);
+  assert.deepEqual(
+    named.filter((entry) => !Object.hasOwn(scripts, entry.split(': ')[1] ?? '')),
+    [],
+  );
+});
+
+test('lines fit 120 columns, but for code, tables of the reference and the list of changes', () => {
+  for (const [name, text] of PAGES) {
+    if (name === 'CHANGELOG.md') continue;
+    const prose = text.replace(/^```[\s\S]*?^```$/gm, '');
+    const isGenerated = name === 'docs/reference.md';
+    assert.deepEqual(
+      prose.split('\n').filter((line) => line.length > COLUMNS && !(isGenerated && line.startsWith('|'))),
+      [],
+      name,
+    );
+  }
+});
+
+/** As Git servers make it: in lower case, without punctuation, blanks as dashes. */
+function anchor(title: string): string {
+  return title
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-');
+}
+
+test('the index of docs names every page', () => {
+  for (const name of readdirSync(new URL('docs/', ROOT)).filter((file) => file !== 'README.md'))
+    assert.ok(page('docs/README.md').includes(`(${name})`), name);
+});
+
+test('README.md is short, and its table of contents has all of its chapters', () => {
+  const readme = page('README.md');
+  assert.ok(readme.split('\n').length < README_LINES);
+  for (const [, title = ''] of readme.matchAll(/^## (.*)$/gm))
+    assert.ok(readme.includes(`- [${title}](#${anchor(title)})`), title);
 });
 
 test('every example of the description compiles', () => {
@@ -39,15 +137,15 @@ test('every example of the description compiles', () => {
 });
 
 test('the table of options and the options are the same set', () => {
-  const table = /<!-- options: [\s\S]*<!-- \/options -->/.exec(README)?.[0] ?? '';
+  const table = /<!-- options: [\s\S]*<!-- \/options -->/.exec(page('docs/options.md'))?.[0] ?? '';
   assert.deepEqual(
-    [...table.matchAll(/^\| `--([a-z-]+)` \|/gm)].map(([, name]) => name),
+    [...table.matchAll(/^- `--([a-z-]+)`: /gm)].map(([, name]) => name),
     OPTIONS,
   );
 });
 
 test('options that the description of the API names exist', () => {
-  const named = [...formatReference(API, 3).matchAll(/`--([a-z-]+)/g)].map(([, name = '']) => name);
+  const named = [...formatReference(API, 2).matchAll(/`--([a-z-]+)/g)].map(([, name = '']) => name);
   assert.ok(named.length > 5);
   for (const name of named) assert.ok(OPTIONS.includes(name), name);
 });
@@ -57,10 +155,10 @@ test('every name of the API is in the reference', () => {
     for (const entry of entries) {
       if (entry.kind === 'note' || (entry.kind === 'class' && entry.fields.length === 0)) continue;
       const heading = new RegExp(
-        `^(#### ${literally(entry.name)}[( \\n\\[]|\\| \`${literally(entry.name)}\` \\|)`,
+        `^(### ${literally(entry.name)}[( \\n\\[]|- \`${literally(entry.name)}\` \\(|\\| \`${literally(entry.name)}\` \\|)`,
         'm',
       );
-      assert.match(README, heading, entry.name);
+      assert.match(page('docs/reference.md'), heading, entry.name);
     }
   }
 });

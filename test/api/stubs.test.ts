@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { API_NAMES } from '../../src/api/names.ts';
 import { formatStubs } from '../../src/api/stubs.ts';
 import { parseLua } from '../../src/lint/syntax.ts';
-import { compile } from '../../src/lua/compilation.ts';
+import { compile } from '../../src/lua/script/compilation.ts';
 import { run } from '../program/program.ts';
 
 const STUBS = formatStubs();

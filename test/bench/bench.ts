@@ -1,9 +1,10 @@
 /**
  * `npm run bench`: our server beside a libmilter filter that does the same, and how its cost grows.
  *
- *     npm run bench                         everything, some four minutes
+ *     npm run bench                         everything, some ten minutes
  *     npm run bench -- --parts side-by-side --profiles small,bulk --runs 9 --seconds 2
  *     npm run bench -- --json               the numbers as one JSON object on standard output
+ *     npm run bench -- --record             rows for docs/speed.md, with commit and date, as well
  *
  * Both servers run at the same time and are visited in turn, so that a noisy moment hits both; what is compared is the
  * median of the runs' ratios. Each server has core 0 and the generator core 1, where there are two.
@@ -12,14 +13,30 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { measureLargeMap } from '../maps/measure-large-map.ts';
+import { verification } from './authentication.ts';
 import { idleKib, median, PROFILES, type Profile, type Run, runLoad, spread } from './measure.ts';
+import { askDaemon, startPair, WORKS } from './policy-daemons.ts';
 import { compilePrograms, type Programs } from './programs.ts';
+import { appendRows, commitOf, type Measured } from './record.ts';
 import { isPinned, ServerUnderTest } from './server.ts';
+import { startStores } from './store-cost.ts';
 
-const PARTS = ['side-by-side', 'connections', 'script', 'memory'] as const;
+const PARTS = [
+  'side-by-side',
+  'connections',
+  'script',
+  'memory',
+  'store',
+  'policy-daemons',
+  'map',
+  'authentication',
+] as const;
 /** V8 needs some thousands of sessions to compile what they run. */
 const WARM_UP_RUNS = 4;
 const IDLE_SESSIONS = 2000;
+const ROOT = new URL('../..', import.meta.url);
+const SPEED = new URL('docs/speed.md', ROOT);
 const SCRIPT = new URL('side-by-side.lua', import.meta.url).pathname;
 
 const HELP = `npm run bench -- [options]
@@ -32,6 +49,7 @@ Measures this server beside a libmilter filter in C that does the same, and how 
   --runs N             of each, of which the median counts; 7 by default
   --seconds N          for each run; 1 by default
   --json               the numbers as one JSON object on standard output
+  --record             add the numbers side by side to the table of docs/speed.md, with commit and date
 
   npm run bench -- --parts side-by-side --profiles small,bulk --runs 9 --seconds 2
 `;
@@ -45,6 +63,7 @@ const { values: options } = parseArgs({
     runs: { type: 'string', default: '7' },
     seconds: { type: 'string', default: '1' },
     json: { type: 'boolean', default: false },
+    record: { type: 'boolean', default: false },
   },
 });
 if (options.help) {
@@ -111,6 +130,7 @@ function show(name: string, { perSecond, spread, cpuUs, p50, p99 }: Summary): st
 async function sideBySide({ load, filter }: Programs, folder: string): Promise<unknown> {
   const servers: Record<string, ServerUnderTest> = { ours: await ServerUnderTest.ours(SCRIPT, folder) };
   const table: Record<string, unknown> = {};
+  const rows: Measured[] = [];
   try {
     if (filter !== undefined) servers['libmilter'] = await ServerUnderTest.libmilter(filter);
     for (const profile of profiles) {
@@ -122,18 +142,21 @@ async function sideBySide({ load, filter }: Programs, folder: string): Promise<u
         row[name] = summary;
         say(show(name, summary));
       }
-      const { ours, libmilter } = results;
-      if (ours && libmilter) {
-        const ratio = (key: 'perSecond' | 'cpuUs') =>
+      const { ours = [], libmilter } = results;
+      if (libmilter) {
+        const of = (key: 'perSecond' | 'cpuUs') =>
           median(ours.map((run, i) => run[key] / (libmilter[i]?.[key] ?? Number.NaN)));
-        row['ratio'] = { perSecond: ratio('perSecond'), cpu: ratio('cpuUs') };
-        say(`  ours/libmilter ${number(ratio('perSecond'), 2)} rate, ${ratio('cpuUs').toFixed(2)} CPU`);
-      }
+        const ratio = { perSecond: of('perSecond'), cpu: of('cpuUs') };
+        row['ratio'] = ratio;
+        say(`  ours/libmilter ${number(ratio.perSecond, 2)} rate, ${ratio.cpu.toFixed(2)} CPU`);
+        rows.push({ profile, ...summaryOf(ours), ratio });
+      } else rows.push({ profile, ...summaryOf(ours) });
       table[profile] = row;
     }
   } finally {
     for (const server of Object.values(servers)) await server.stop();
   }
+  if (options.record) appendRows(SPEED, rows, new Date(), commitOf(ROOT));
   return table;
 }
 
@@ -184,6 +207,14 @@ async function byScript({ load }: Programs, folder: string): Promise<unknown> {
   return table;
 }
 
+async function authentication(_programs: Programs, folder: string): Promise<unknown> {
+  const found = await verification(folder, runs);
+  say('\na message of 10 KiB with a signature of RSA-2048 verified, ours with SPF and DMARC besides');
+  say(`  ours ${found.ours.toFixed(0)} µs CPU, OpenDKIM ${found.opendkim.toFixed(0)} µs CPU`);
+  say(`  ours/OpenDKIM ${number(found.ratio, 2)} messages a second and core`);
+  return found;
+}
+
 async function memory({ load }: Programs, folder: string): Promise<unknown> {
   const server = await ServerUnderTest.ours(SCRIPT, folder);
   try {
@@ -195,13 +226,89 @@ async function memory({ load }: Programs, folder: string): Promise<unknown> {
   }
 }
 
+async function storeCost({ load }: Programs, folder: string): Promise<unknown> {
+  const { servers, missing, end } = await startStores(folder);
+  for (const line of missing) say(line);
+  const table: Record<string, unknown> = {};
+  try {
+    for (const connections of [1, 10, 100]) {
+      say(`\nrate.take and grey.check for each recipient, profile small, ${connections} connections`);
+      const results = await alternate(load, servers, 'small', connections);
+      const { without = [] } = results;
+      const row: Record<string, unknown> = {};
+      for (const [name, all] of Object.entries(results)) {
+        const cpu = median(all.map((run, i) => run.cpuUs / (without[i]?.cpuUs ?? Number.NaN)));
+        row[name] = { ...summaryOf(all), cpuOfWithout: cpu };
+        say(`${show(name, summaryOf(all))}   ${cpu.toFixed(2)} of the CPU`);
+      }
+      table[connections] = row;
+    }
+  } finally {
+    await end();
+  }
+  return table;
+}
+
+async function besideDaemons({ load }: Programs, folder: string): Promise<unknown> {
+  const table: Record<string, unknown> = {};
+  for (const work of WORKS) {
+    say(`\n${work.name}, ${options.connections} connections`);
+    const pair = await startPair(work, folder);
+    if (typeof pair === 'string') {
+      say(pair);
+      continue;
+    }
+    try {
+      const ours: Run[] = [];
+      const theirs: Run[] = [];
+      for (let i = -WARM_UP_RUNS; i < runs; i++) {
+        const run = await runLoad(load, pair.ours, 'keepalive', Number(options.connections), seconds);
+        const other = await askDaemon(pair.theirs, work, Number(options.connections), seconds);
+        if (i >= 0) ours.push(run);
+        if (i >= 0) theirs.push(other);
+      }
+      const ratio = median(ours.map((run, i) => run.perSecond / (theirs[i]?.perSecond ?? Number.NaN)));
+      table[work.name] = { ours: summaryOf(ours), theirs: summaryOf(theirs), ratio };
+      say(show('ours', summaryOf(ours)));
+      say(show(work.daemon, summaryOf(theirs)));
+      say(`  ours/${work.daemon} ${number(ratio, 2)} messages a second`);
+    } finally {
+      await pair.ours.stop();
+      await pair.theirs.stop();
+    }
+  }
+  return table;
+}
+
+async function largeMap(): Promise<unknown> {
+  const row = await measureLargeMap(1_000_000);
+  say(`\na map of 1,000,000 lines, ${row.mib.toFixed(0)} MiB`);
+  say(`  opened in ${row.openMs.toFixed(0)} ms, ${row.openCpuMs.toFixed(0)} of CPU time`);
+  say(
+    `  a worker grows by ${row.grownMib.toFixed(0)} MiB, a look-up takes ${row.lookUpUs.toFixed(2)} µs of CPU time`,
+  );
+  say(
+    `  longest turn: opening ${row.openTurnMs.toFixed(1)} ms, reading again ${row.rereadTurnMs.toFixed(1)} ms`,
+  );
+  return row;
+}
+
 const folder = mkdtempSync(join(tmpdir(), 'smtpf-milter-bench-'));
 try {
   const programs = compilePrograms(folder);
   for (const line of programs.missing) say(line);
   const machine = `${cpus()[0]?.model.trim()}, ${cpus().length} cores, Node.js ${process.version}`;
   say(`${new Date().toISOString().slice(0, 10)}, ${machine}${isPinned ? '' : ', not pinned to cores'}`);
-  const measure = { 'side-by-side': sideBySide, connections: byConnections, script: byScript, memory };
+  const measure = {
+    'side-by-side': sideBySide,
+    connections: byConnections,
+    script: byScript,
+    memory,
+    store: storeCost,
+    'policy-daemons': besideDaemons,
+    map: largeMap,
+    authentication,
+  };
   const result: Record<string, unknown> = {
     date: new Date().toISOString(),
     machine,

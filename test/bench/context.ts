@@ -5,24 +5,18 @@
  */
 import { readFileSync } from 'node:fs';
 import type { LuaState } from 'fengari';
-import { compile } from '../../src/lua/compilation.ts';
-import { LuaContext } from '../../src/lua/context.ts';
-import { ascii, lua } from '../../src/lua/engine.ts';
-import { libraries } from '../../src/lua/lib/libraries.ts';
+import { LuaContext } from '../../src/lua/context/context.ts';
+import { Template } from '../../src/lua/context/template.ts';
+import { ascii, lua } from '../../src/lua/engine/engine.ts';
+import { pushLatin1, readNumber } from '../../src/lua/engine/values.ts';
 import { withPackagePath } from '../../src/lua/lib/package.ts';
-import { openSmtp } from '../../src/lua/smtp/table.ts';
-import { Template } from '../../src/lua/template.ts';
-import { pushLatin1, readNumber } from '../../src/lua/values.ts';
-import { syslogLibrary } from '../../src/syslog/lua-syslog.ts';
+import { compile } from '../../src/lua/script/compilation.ts';
+import { policyLibraries } from '../../src/modules/install.ts';
+import { servicesWith } from '../helpers/services.ts';
 
 const path = new URL('policy.lua', import.meta.url).pathname;
 const script = compile(readFileSync(path), path);
-const silent = { write() {}, close: async () => {} };
-const bare = new Template([
-  ...libraries,
-  { name: 'syslog', open: syslogLibrary(silent as never) },
-  { install: openSmtp },
-]);
+const bare = new Template(policyLibraries(servicesWith()));
 const template = withPackagePath(bare, '/etc/mail/lua/?.lua');
 
 function newContext(): LuaContext {

@@ -27,13 +27,18 @@ export class ServerUnderTest {
     this.port = port;
   }
 
-  /** Our server, built, with a script. */
-  static async ours(script: string, folder: string): Promise<ServerUnderTest> {
+  /** Our server, built, with a script. @param store as `--store` has it @param args further options */
+  static async ours(
+    script: string,
+    folder: string,
+    store = `lmdb:${folder}/store`,
+    args: readonly string[] = [],
+  ): Promise<ServerUnderTest> {
     const server = await ServerUnderTest.#start((port) => [
       process.execPath,
       MAIN,
       ...['--listen', `inet:${port}@127.0.0.1`, '--script', script, '--workers', '1', '--syslog', 'none'],
-      ...['--spool', join(folder, `spool-${port}`)],
+      ...['--spool', join(folder, `spool-${port}`), '--store', store, ...args],
     ]);
     await server.#rest();
     return server;
@@ -41,6 +46,11 @@ export class ServerUnderTest {
 
   static libmilter(filter: string): Promise<ServerUnderTest> {
     return ServerUnderTest.#start((port) => [filter, `inet:${port}@127.0.0.1`]);
+  }
+
+  /** Another program. @param command with the port that it listens on */
+  static program(command: (port: number) => string[]): Promise<ServerUnderTest> {
+    return ServerUnderTest.#start(command);
   }
 
   static async #start(command: (port: number) => string[]): Promise<ServerUnderTest> {

@@ -76,10 +76,11 @@ export class Nsd {
     return `127.0.0.1:${this.port}`;
   }
 
-  static async start(): Promise<Nsd> {
+  /** @param more zones besides those that are always there: their records, by name */
+  static async start(more: Readonly<Record<string, string>> = {}): Promise<Nsd> {
     const directory = mkdtempSync(join(tmpdir(), 'nsd-test-'));
     const port = await freePort();
-    const zones = Object.entries(ZONES).map(([zone, records]) => {
+    const zones = Object.entries({ ...ZONES, ...more }).map(([zone, records]) => {
       writeFileSync(join(directory, `${zone}.zone`), `$ORIGIN ${zone}.\n${SOA}${records}`);
       return `zone:\n  name: "${zone}"\n  zonefile: "${zone}.zone"\n`;
     });

@@ -1,7 +1,7 @@
 /** Look-ups at a real name server, and at one that misbehaves. */
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
+import { once, setMaxListeners } from 'node:events';
 import { networkInterfaces } from 'node:os';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { Dns } from '../../src/dns/dns.ts';
@@ -18,9 +18,12 @@ async function respond(t: TestContext, behaviour: Behaviour): Promise<Responder>
 const dnsOf = (timeoutMs: number, ...servers: readonly { readonly server: string }[]) =>
   new Dns({ servers: servers.map(({ server }) => server), timeoutMs });
 
+const NEVER = new AbortController().signal;
+setMaxListeners(0, NEVER);
+
 /** The value, or the reason why there is none. */
 async function ask(dns: Dns, type: RecordType, name: string): Promise<unknown> {
-  const answer = await dns.query(type, name);
+  const answer = await dns.query(type, name, { timeoutMs: dns.timeoutMs, cancelled: NEVER });
   return answer.kind === 'known' ? answer.value : answer.reason;
 }
 

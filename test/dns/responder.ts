@@ -55,6 +55,7 @@ export class Responder {
   readonly #tcp: Server;
   readonly questions: Question[] = [];
   readonly #waiting = new Set<() => void>();
+  readonly #late = new Set<NodeJS.Timeout>();
   /** Answer SERVFAIL to a question that was left unanswered. */
   readonly #unanswered: (() => void)[] = [];
 
@@ -72,10 +73,10 @@ export class Responder {
       const port = typeof address === 'object' && address !== null ? address.port : 0;
       const udp = createSocket({ type: host === '::1' ? 'udp6' : 'udp4', recvBufferSize: 4 << 20 });
       udp.bind(port, host);
-      const bound = await Promise.race([
-        once(udp, 'listening').then(() => true),
-        once(udp, 'error').then(() => false),
-      ]);
+      const bound = await once(udp, 'listening').then(
+        () => true,
+        () => false, // TCP alone has the port.
+      );
       if (!bound) {
         tcp.close();
         continue;
@@ -128,6 +129,7 @@ export class Responder {
   /** Whom it left without an answer is told at last: a resolver that went on waiting would keep the test from ending. */
   close(): void {
     for (const answer of this.#unanswered) answer();
+    for (const timer of this.#late) clearTimeout(timer);
     setImmediate(() => this.#udp.close());
     this.#tcp.close();
   }
@@ -151,7 +153,7 @@ export class Responder {
     } else {
       const answer = answerTo(message.subarray(0, at + 5), reaction);
       if (reaction.delayMs === undefined) send(answer);
-      else setTimeout(send, reaction.delayMs, answer);
+      else this.#late.add(setTimeout(send, reaction.delayMs, answer));
     }
     for (const wake of this.#waiting) wake();
     this.#waiting.clear();

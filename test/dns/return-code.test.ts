@@ -1,9 +1,9 @@
 /** Patterns for the answers of DNS lists. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isListAnswer, isTurnedAway, parseCodePattern } from '../../src/dns/return-code.ts';
+import { isListAnswer, isTurnedAway, octetsOf, parseCodePattern } from '../../src/dns/return-code.ts';
 
-const matches = (pattern: string, answer: string) => parseCodePattern(pattern)?.(answer);
+const matches = (pattern: string, answer: string) => parseCodePattern(pattern)?.(octetsOf(answer));
 
 test('a pattern is an address, or one with alternatives and ranges in brackets', () => {
   assert.equal(matches('127.0.0.2', '127.0.0.2'), true);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CASES } from './cases.ts';
 import { checkInProcess } from './in-process.ts';
+import { fuzzMime } from './mime.ts';
 import { fuzzOverSocket } from './over-socket.ts';
 import { Random } from './random.ts';
 import { fuzzInProcess, newSeed } from './run.ts';
@@ -21,6 +22,11 @@ test('broken sessions, in process', () => {
 test('broken sessions over sockets, beside one that behaves', async () => {
   const seed = newSeed();
   assert.ok((await fuzzOverSocket(seed, performance.now() + 5_000)) > 50, `seed ${seed}`);
+});
+
+test('broken messages and archives', async () => {
+  const seed = newSeed();
+  assert.equal(await fuzzMime(seed, new Random(seed), 2000), 2000);
 });
 
 test('the same seed gives the same numbers', () => {

@@ -4,7 +4,7 @@ import { wholeOf } from '../../src/milter/body-bytes.ts';
 import { decodeCommand } from '../../src/milter/decode-command.ts';
 import { encodeReply } from '../../src/milter/encode-reply.ts';
 import { FrameDecoder } from '../../src/milter/frame-decoder.ts';
-import type { Interest, Needs, PolicyEvent } from '../../src/milter/policy.ts';
+import type { Interest, Interests, PolicyEvent } from '../../src/milter/policy.ts';
 import { ProtocolError } from '../../src/milter/protocol-error.ts';
 import { Session, type Step } from '../../src/milter/session.ts';
 import { VERDICT } from '../milter/session-driver.ts';
@@ -14,7 +14,7 @@ import { pieces } from './session-stream.ts';
 const INTERESTS: readonly Interest[] = ['none', 'data', 'verdict', 'verdict'];
 const LETTERS = [...Object.keys(VERDICT), 'c', 'c', 'c', 'c', 'c', 'c'];
 
-function someNeeds(random: Random): Needs {
+function someInterests(random: Random): Interests {
   const interest = () => random.pick(INTERESTS);
   return {
     connect: interest(),
@@ -31,7 +31,7 @@ function someNeeds(random: Random): Needs {
 }
 
 /**
- * @param seed decides on the needs, the verdicts and the pieces.
+ * @param seed decides on the interests, the verdicts and the pieces.
  * @throws AssertionError, or whatever the code under test should not have thrown.
  */
 export function checkInProcess(input: Buffer, seed: number): void {
@@ -42,7 +42,7 @@ export function checkInProcess(input: Buffer, seed: number): void {
 /** Everything the session did. */
 function traceOf(chunks: readonly Buffer[], seed: number): string[] {
   const random = new Random(seed);
-  const session = new Session(someNeeds(random), { ...LIMITS });
+  const session = new Session(someInterests(random), { ...LIMITS });
   const decoder = new FrameDecoder();
   const trace: string[] = [];
   let open = 0;
@@ -107,4 +107,4 @@ function whole(event: PolicyEvent): PolicyEvent {
   return event.kind === 'chunk' ? { ...event, bytes: wholeOf(event.bytes) } : event;
 }
 
-const LIMITS = { headerBytes: 1000, recipients: 5, bodyBytes: 100_000 };
+const LIMITS = { headerBytes: 1000, headers: 20, recipients: 5, bodyBytes: 100_000 };

@@ -1,7 +1,7 @@
 /** Inputs over real sockets to a real server, beside a session that behaves: it must be served as if it were alone. */
 import assert from 'node:assert/strict';
 import { mta } from '../helpers/packet-builder.ts';
-import { type Decide, TestServer } from '../program/connection-server.ts';
+import { type Decide, TestServer } from '../net/connection-server.ts';
 import { Random } from './random.ts';
 import { brokenSession, pieces, validSession } from './session-stream.ts';
 

@@ -6,6 +6,7 @@
 import { argv } from 'node:process';
 import { pathToFileURL } from 'node:url';
 import { checkInProcess } from './in-process.ts';
+import { fuzzMime } from './mime.ts';
 import { fuzzOverSocket } from './over-socket.ts';
 import { Random } from './random.ts';
 import { brokenSession } from './session-stream.ts';
@@ -43,20 +44,24 @@ async function main(): Promise<void> {
   };
   const end = performance.now() + (option('minutes') ?? 1) * 60_000;
   const random = new Random(option('seed') ?? newSeed());
-  const inputs = { inProcess: 0, overSocket: 0 };
+  const inputs = { inProcess: 0, overSocket: 0, mime: 0 };
   while (performance.now() < end) {
     const slice = Math.min(end, performance.now() + 10_000);
     inputs.inProcess += fuzzInProcess(
       random.below(2 ** 32),
       performance.now() + (slice - performance.now()) / 2,
     );
+    const mimeSeed = random.below(2 ** 32);
+    inputs.mime += await fuzzMime(mimeSeed, new Random(mimeSeed), 1000);
     const seed = random.below(2 ** 32);
     try {
       inputs.overSocket += await fuzzOverSocket(seed, slice);
     } catch (error) {
       throw new Error(`over sockets, seed ${seed}`, { cause: error });
     }
-    console.log(`${inputs.inProcess} inputs in process, ${inputs.overSocket} over sockets`);
+    console.log(
+      `${inputs.inProcess} inputs in process, ${inputs.overSocket} over sockets, ${inputs.mime} messages and archives`,
+    );
   }
 }
 

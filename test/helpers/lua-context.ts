@@ -1,12 +1,12 @@
 /** Lua contexts for tests: from source text, with all libraries of a policy and functions of the test's own. */
 import type { LuaFunction, LuaState } from 'fengari';
-import { compile } from '../../src/lua/compilation.ts';
-import { type ContextOptions, LuaContext, type Outcome } from '../../src/lua/context.ts';
-import { ascii, latin1Of, lauxlib, lua } from '../../src/lua/engine.ts';
-import { defaultLimits, hostOf, type Limits } from '../../src/lua/host.ts';
+import { type ContextOptions, LuaContext, type Outcome } from '../../src/lua/context/context.ts';
+import { Template } from '../../src/lua/context/template.ts';
+import { ascii, latin1Of, lauxlib, lua } from '../../src/lua/engine/engine.ts';
+import { defaultLimits, hostOf, type Limits } from '../../src/lua/engine/host.ts';
+import { pushLatin1, pushOwnedBytes, readLatin1 } from '../../src/lua/engine/values.ts';
 import { libraries } from '../../src/lua/lib/libraries.ts';
-import { Template } from '../../src/lua/template.ts';
-import { pushLatin1, pushOwnedBytes, readLatin1 } from '../../src/lua/values.ts';
+import { compile } from '../../src/lua/script/compilation.ts';
 
 /** wait(text): the text, after a turn of the event loop. */
 const wait: LuaFunction = (L) => {

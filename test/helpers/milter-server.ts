@@ -1,15 +1,17 @@
 /** The milter in the test's own process: a real listening socket, the real connection, the real Lua host. */
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Connection } from '../../src/connection.ts';
-import { Account } from '../../src/control/account.ts';
-import { Logger } from '../../src/log.ts';
+import { ownFiles } from '../../src/control/control-path.ts';
+import { SessionStats } from '../../src/control/session-stats.ts';
+import { SliceQueue } from '../../src/lua/context/slice-queue.ts';
 import { DEFAULT_MESSAGE_LIMITS } from '../../src/milter/transaction.ts';
-import { type GivenOptions, resolveOptions } from '../../src/options.ts';
-import { openPolicySource, type PolicySource } from '../../src/policy-source.ts';
+import { Connection } from '../../src/net/connection.ts';
+import { type GivenOptions, resolveOptions } from '../../src/options/options.ts';
+import { openPolicySource, type PolicySource, servicesOf } from '../../src/policy/policy-source.ts';
+import { Logger } from '../../src/syslog/log.ts';
 import type { LogSink } from '../../src/syslog/log-sink.ts';
 import type { LogRecord } from '../../src/syslog/message.ts';
 
@@ -50,6 +52,7 @@ export interface TestServer {
   readonly directory: string;
   readonly scriptPath: string;
   readonly policies: PolicySource;
+  readonly stats: SessionStats;
   writeScript(source: string | Buffer): void;
   /** Waits until all connections have ended and what belongs to them is freed. */
   whenIdle(): Promise<void>;
@@ -73,14 +76,26 @@ export async function startServer(
   const resolved = resolveOptions(given, {});
   const sink = new LogRecorder();
   const log = new Logger(sink, resolved.logLevel);
-  const account = new Account(log);
-  const policies = openPolicySource({ options: resolved, log, sink, spool: directory, account });
+  const stats = new SessionStats(log);
+  const spool = join(directory, 'spool');
+  mkdirSync(spool, { mode: 0o700 });
+  const slices = new SliceQueue();
+  const policies = openPolicySource({
+    options: resolved,
+    log,
+    services: servicesOf(resolved, sink, log),
+    spool,
+    sessions: stats,
+    slices,
+    ownFiles: ownFiles({ ...resolved, control: `${spool}.control` }),
+  });
   let sessions = 0;
   const settings = {
     policies,
     log,
     timeouts: { negotiationMs: 10_000, packetMs: 10_000, idleMs: 60_000, progressMs: 200 },
     limits: DEFAULT_MESSAGE_LIMITS,
+    slices,
     nextSessionId: () => {
       sessions += 1;
       return `s${sessions}`;
@@ -100,6 +115,7 @@ export async function startServer(
     directory,
     scriptPath,
     policies,
+    stats,
     writeScript: (source) => writeFileSync(scriptPath, source),
     whenIdle: async () => {
       while (open.size > 0) await Promise.all([...open].map((connection) => connection.closed));

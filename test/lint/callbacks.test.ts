@@ -52,7 +52,8 @@ test('double-callback: both spellings, or the same one twice', () => {
   assert.deepEqual(findings('function smtp.do_rcpt() end\nfunction smtp.do_rcpt() end'), [
     'double-callback? 2:10',
   ]);
-  const warnings = ['both smtp.do_rcpt and smtp.rcpt are defined: smtp.rcpt is never called'];
+  const text = 'both smtp.do_rcpt and smtp.rcpt are defined: smtp.rcpt is never called';
+  const warnings = [{ code: 'double-callback', subject: 'smtp.do_rcpt', text }];
   assert.deepEqual(findings('require "rules"', { warnings }), ['double-callback? 1:1']);
   assert.deepEqual(findings('function smtp.do_rcpt() end\nfunction smtp.rcpt() end', { warnings }), [
     'double-callback? 2:10',
@@ -60,7 +61,8 @@ test('double-callback: both spellings, or the same one twice', () => {
 });
 
 test('uncallable-callback: what the run found, where the text has it', () => {
-  const warnings = ['smtp.do_rcpt is a table and no function: it is never called'];
+  const said = 'smtp.do_rcpt is a table and no function: it is never called';
+  const warnings = [{ code: 'uncallable-callback', subject: 'smtp.do_rcpt', text: said }];
   for (const [text, at] of [
     ['smtp.do_rcpt = {}', '1:1'],
     ['local s = smtp\ns.do_rcpt = setmetatable({}, {})', '2:1'],

@@ -1,7 +1,7 @@
 /** Rules on calls. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { findings, inCallback, suggestions } from './findings.ts';
+import { findings, findingsOf, inCallback, suggestions } from './findings.ts';
 
 test('unavailable-call: refused here, of other versions of Lua, or behind an option', () => {
   for (const call of [
@@ -73,7 +73,7 @@ test('wrong-arguments: too few, too many, of another type, or by a colon', () =>
     ['header.get("Subject:")', 'wrong-arguments 2:12'],
     ['local add = header.add add("X:", "y")', 'wrong-arguments 2:28'],
   ] as const) {
-    assert.deepEqual(findings(inCallback(body)), [finding], body);
+    assert.deepEqual(findingsOf('wrong-arguments', inCallback(body)), [finding], body);
   }
   assert.deepEqual(suggestions(inCallback('syslog.info("a %s", recipient)')), ['string.format']);
 });
@@ -100,6 +100,6 @@ test('wrong-arguments: as described, with optional ones, lists of results and va
     'must(dns.a("x")) must()',
     'local t = { add = print } t:add("x")',
   ]) {
-    assert.deepEqual(findings(inCallback(body)), [], body);
+    assert.deepEqual(findingsOf('wrong-arguments', inCallback(body)), [], body);
   }
 });

@@ -9,7 +9,7 @@ import { RULES } from '../../src/lint/rules/rules.ts';
 import { Source } from '../../src/lint/source.ts';
 import { findings } from './findings.ts';
 
-const SURROUNDINGS = { allowJs: false, allowExecute: false, isTest: false };
+const FACTS = { allowJs: false, allowExecute: false, isTest: false };
 
 test('the examples and their tests have no findings', () => {
   const directory = new URL('../../examples/', import.meta.url);
@@ -62,7 +62,7 @@ test('columns are bytes, whatever stands before', () => {
 
 test('a finding as text, and the place it is about', () => {
   const text = Buffer.from('local e = ""\n\tprint("é", smtp.code.rejekt, 1)').toString('latin1');
-  const [finding] = lint(text, SURROUNDINGS) ?? [];
+  const [finding] = lint(text, FACTS) ?? [];
   assert.ok(finding);
   assert.equal(
     formatFinding('a.lua', finding),
@@ -75,8 +75,8 @@ test('a finding as text, and the place it is about', () => {
 });
 
 test('what luaparse cannot read is left to the compiler', () => {
-  assert.equal(lint('local = 1', SURROUNDINGS), undefined);
-  assert.equal(lint(`return ${'('.repeat(100_000)}1${')'.repeat(100_000)}`, SURROUNDINGS), undefined);
+  assert.equal(lint('local = 1', FACTS), undefined);
+  assert.equal(lint(`return ${'('.repeat(100_000)}1${')'.repeat(100_000)}`, FACTS), undefined);
 });
 
 /** Pieces of policies in random order: most are no Lua, some are, and none may break the linter. */
@@ -89,13 +89,13 @@ const PIECES = [
 test('no text breaks it', () => {
   fc.assert(
     fc.property(fc.array(fc.constantFrom(...PIECES), { maxLength: 25 }), (pieces) => {
-      lint(pieces.join(' '), SURROUNDINGS);
+      lint(pieces.join(' '), FACTS);
     }),
     { numRuns: 3000 },
   );
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 200 }), (text) => {
-      lint(Buffer.from(text).toString('latin1'), SURROUNDINGS);
+      lint(Buffer.from(text).toString('latin1'), FACTS);
     }),
   );
 });
@@ -110,10 +110,7 @@ test('variables that are each other do not hang it', () => {
   const chain = Array.from({ length: 2000 }, (_, i) => `local a${i + 1} = a${i}`).join('\n');
   assert.ok(
     Array.isArray(
-      lint(
-        `local a0 = 1\nprint(a0)\ndo\n${chain.slice(0, 3000).replace(/\n[^\n]*$/, '')}\nend`,
-        SURROUNDINGS,
-      ),
+      lint(`local a0 = 1\nprint(a0)\ndo\n${chain.slice(0, 3000).replace(/\n[^\n]*$/, '')}\nend`, FACTS),
     ),
   );
   const sums = `print(${Array.from({ length: 500 }, () => '1').join(' + ')})`;

@@ -1,7 +1,7 @@
 /** Rules on values. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { findings, inCallback, suggestions } from './findings.ts';
+import { findings, findingsOf, inCallback, suggestions } from './findings.ts';
 
 test('integer-overflow: numerals and constant arithmetic beyond 32 bits', () => {
   for (const [expression, finding] of [
@@ -71,8 +71,8 @@ test('wrong-type: a list for its length, a text for a number, a table in a text'
     ['if smtp.macro == "x" then return end', 'wrong-type 2:4', undefined],
   ] as const) {
     const text = inCallback(body);
-    assert.deepEqual(findings(text), [finding], body);
-    assert.deepEqual(suggestions(text), [instead], body);
+    assert.deepEqual(findingsOf('wrong-type', text), [finding], body);
+    assert.deepEqual(suggestions(text, 'wrong-type'), [instead], body);
   }
   assert.deepEqual(findings(inCallback('if headers > 100 then return end', 'smtp.do_headers(headers)')), [
     'wrong-type 2:4',
@@ -99,6 +99,6 @@ test('wrong-type: what is right, may be nil, or is not known', () => {
     'print(recipient * 2)',
     'if smtp.code.reject == 550 then return end',
   ]) {
-    assert.deepEqual(findings(inCallback(body)), [], body);
+    assert.deepEqual(findingsOf('wrong-type', inCallback(body)), [], body);
   }
 });

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { compile } from '../../src/lua/compilation.ts';
-import { LuaContext, type Outcome } from '../../src/lua/context.ts';
-import { ascii, lua } from '../../src/lua/engine.ts';
+import { LuaContext, type Outcome } from '../../src/lua/context/context.ts';
+import { ascii, lua } from '../../src/lua/engine/engine.ts';
 import { withPackagePath } from '../../src/lua/lib/package.ts';
+import { compile } from '../../src/lua/script/compilation.ts';
 import { callGlobal, contextOf, template } from '../helpers/lua-context.ts';
 
 type Failed = Extract<Outcome<unknown>, { kind: 'failed' }>;

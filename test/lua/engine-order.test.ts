@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { LuaState } from 'fengari';
-import { traversalOrder } from '../../src/lua/table-replay.ts';
-import { fieldOf, globalsOf } from '../../src/lua/values.ts';
+import { traversalOrder } from '../../src/lua/engine/table-replay.ts';
+import { fieldOf, globalsOf } from '../../src/lua/engine/values.ts';
 import { contextOf, evaluate, resultOf } from '../helpers/lua-context.ts';
 
 const keysOf = (table: string): Promise<string> =>

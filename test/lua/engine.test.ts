@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { LuaState, LuaTable } from 'fengari';
-import { compile } from '../../src/lua/compilation.ts';
-import { LuaContext } from '../../src/lua/context.ts';
-import { ascii, bytesOf, latin1Of, lauxlib, lua } from '../../src/lua/engine.ts';
+import { LuaContext } from '../../src/lua/context/context.ts';
+import { Template } from '../../src/lua/context/template.ts';
+import { ascii, bytesOf, latin1Of, lauxlib, lua } from '../../src/lua/engine/engine.ts';
+import { fieldOf, globalsOf } from '../../src/lua/engine/values.ts';
 import { libraries } from '../../src/lua/lib/libraries.ts';
-import { Template } from '../../src/lua/template.ts';
-import { fieldOf, globalsOf } from '../../src/lua/values.ts';
+import { compile } from '../../src/lua/script/compilation.ts';
 import { contextOf, evaluate, resultOf, template, testLibrary } from '../helpers/lua-context.ts';
 
-describe('cures of fengari', () => {
+describe('patches of fengari', () => {
   it('keeps string keys apart that differ in control bytes', async () => {
     assert.equal(
       await resultOf('local t = { ["\\1\\35"] = "a", ["\\18\\3"] = "b" } return t["\\1\\35"], t["\\18\\3"]'),

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { LClosure } from 'fengari';
-import { compile } from '../../src/lua/compilation.ts';
-import { internals } from '../../src/lua/engine.ts';
-import { seesFirstArgument } from '../../src/lua/first-argument.ts';
+import { internals } from '../../src/lua/engine/engine.ts';
+import { compile } from '../../src/lua/script/compilation.ts';
+import { seesFirstArgument } from '../../src/lua/script/first-argument.ts';
 
 /** Of the first function in the source. */
 function sees(source: string): boolean {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { getHeapStatistics } from 'node:v8';
-import { collectInSteps, collectNow } from '../../src/lua/garbage.ts';
+import { collectInSteps, collectNow } from '../../src/lua/context/garbage.ts';
 
 const MIB = 1024 * 1024;
 const usedBytes = (): number => getHeapStatistics().used_heap_size;

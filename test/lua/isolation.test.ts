@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 import type { LuaState } from 'fengari';
-import { compile } from '../../src/lua/compilation.ts';
-import { LuaContext } from '../../src/lua/context.ts';
-import { ascii, lauxlib, lua } from '../../src/lua/engine.ts';
+import { LuaContext } from '../../src/lua/context/context.ts';
+import { Template } from '../../src/lua/context/template.ts';
+import { ascii, lauxlib, lua } from '../../src/lua/engine/engine.ts';
 import { libraries } from '../../src/lua/lib/libraries.ts';
-import { Template } from '../../src/lua/template.ts';
+import { compile } from '../../src/lua/script/compilation.ts';
 import { contextOf, resultOf } from '../helpers/lua-context.ts';
 
 /** What one script does, and what another would see of it. */

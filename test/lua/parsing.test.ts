@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { LClosure, LuaString, Proto, TString } from 'fengari';
-import { ascii, latin1Of, lauxlib, lua } from '../../src/lua/engine.ts';
-import { type LuaInput, parse } from '../../src/lua/parsing.ts';
+import { ascii, latin1Of, lauxlib, lua } from '../../src/lua/engine/engine.ts';
+import { type LuaInput, parse } from '../../src/lua/script/parsing.ts';
 
 const FOLDERS = ['../../examples', './conformance'].map((folder) =>
   fileURLToPath(new URL(folder, import.meta.url)),

@@ -6,12 +6,12 @@
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { compile } from '../../src/lua/compilation.ts';
-import { LuaContext } from '../../src/lua/context.ts';
-import { defaultLimits } from '../../src/lua/host.ts';
+import { LuaContext } from '../../src/lua/context/context.ts';
+import { Template } from '../../src/lua/context/template.ts';
+import { defaultLimits } from '../../src/lua/engine/host.ts';
 import { libraries } from '../../src/lua/lib/libraries.ts';
 import { withPackagePath } from '../../src/lua/lib/package.ts';
-import { Template } from '../../src/lua/template.ts';
+import { compile } from '../../src/lua/script/compilation.ts';
 
 const DRIVER = 'main.lua all.lua'; // The stand-alone interpreter's, and the one that runs all others.
 /** On one line with the file's first. Integers have 32 bits in fengari while `j` packs 8 bytes: the tests take one from the other. */

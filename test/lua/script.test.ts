@@ -14,10 +14,10 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { compile, ScriptError } from '../../src/lua/compilation.ts';
-import { LuaContext } from '../../src/lua/context.ts';
-import { ascii, lua } from '../../src/lua/engine.ts';
-import { ScriptFile } from '../../src/lua/script-file.ts';
+import { LuaContext } from '../../src/lua/context/context.ts';
+import { ascii, lua } from '../../src/lua/engine/engine.ts';
+import { compile, ScriptError } from '../../src/lua/script/compilation.ts';
+import { ScriptFile } from '../../src/lua/script/script-file.ts';
 import { evaluate, template } from '../helpers/lua-context.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'script-'));

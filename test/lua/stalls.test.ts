@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Outcome } from '../../src/lua/context.ts';
+import type { Outcome } from '../../src/lua/context/context.ts';
 import { contextOf, evaluate } from '../helpers/lua-context.ts';
 
 /** CPU time of a callback here, in milliseconds: each of these took all of it in one go, or much more. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import fc from 'fast-check';
-import { ascii, lauxlib, lua } from '../../src/lua/engine.ts';
+import { ascii, lauxlib, lua } from '../../src/lua/engine/engine.ts';
 import {
   pushArray,
   pushBytes,
@@ -13,7 +13,7 @@ import {
   readBytes,
   readLatin1,
   readNumber,
-} from '../../src/lua/values.ts';
+} from '../../src/lua/engine/values.ts';
 
 const L = lauxlib.luaL_newstate();
 

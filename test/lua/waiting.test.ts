@@ -2,15 +2,16 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, describe, it } from 'node:test';
-import { compile } from '../../src/lua/compilation.ts';
-import type { Outcome } from '../../src/lua/context.ts';
-import { LuaContext } from '../../src/lua/context.ts';
-import { ascii, lua } from '../../src/lua/engine.ts';
-import { hostOf } from '../../src/lua/host.ts';
+import { after, describe, it, test } from 'node:test';
+import type { Outcome } from '../../src/lua/context/context.ts';
+import { LuaContext } from '../../src/lua/context/context.ts';
+import { Template } from '../../src/lua/context/template.ts';
+import { ascii, lua } from '../../src/lua/engine/engine.ts';
+import { hostOf } from '../../src/lua/engine/host.ts';
 import { libraries } from '../../src/lua/lib/libraries.ts';
 import { withPackagePath } from '../../src/lua/lib/package.ts';
-import { Template } from '../../src/lua/template.ts';
+import { compile } from '../../src/lua/script/compilation.ts';
+import { LoopTurns } from '../helpers/loop-turns.ts';
 import { callGlobal, contextOf, evaluate, template, testLibrary } from '../helpers/lua-context.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'waiting-'));
@@ -360,4 +361,16 @@ it('a callback that does not wait gives its outcome without a promise', () => {
   const context = contextOf('function f(a) return a .. a end');
   context.run();
   assert.deepEqual(callGlobal(context, 'f', ['é\0']), { kind: 'done', value: 'é\0é\0' });
+});
+
+test('callbacks whose waits end together share a turn of the event loop', async (t) => {
+  const contexts = Array.from({ length: 40 }, () =>
+    contextOf('wait("") local x = 0 for i = 1, 60000 do x = x + i % 7 end'),
+  );
+  const turns = new LoopTurns();
+  const outcomes = await Promise.all(contexts.map((context) => evaluate(context)));
+  const { longest, all } = await turns.end();
+  assert.ok(outcomes.every(({ kind }) => kind === 'done'));
+  t.diagnostic(`${longest.toFixed(1)} ms in a turn, ${all.toFixed(0)} ms in all`);
+  assert.ok(longest < all / 3);
 });

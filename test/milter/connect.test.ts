@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { isIPv6, SocketAddress } from 'node:net';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { decodeConnect } from '../../src/milter/connect.ts';
+import { decodeConnect, verifiedNameOf } from '../../src/milter/connect.ts';
 import { ProtocolError } from '../../src/milter/protocol-error.ts';
 import { mta, packet } from '../helpers/packet-builder.ts';
 
@@ -71,12 +71,35 @@ test('the port is unsigned', () => {
   assert.equal(client.family === 'inet4' && client.port, 65535);
 });
 
-test('an address that does not parse is refused', () => {
-  for (const text of ['', '192.0.2', '192.0.2.256', '::1', 'h.example', '192.0.2.7 ']) {
-    assert.throws(() => decodeConnect(payload(mta.connect('h', '4', 0, text))), ProtocolError, text);
+test('an address that is none leaves the client unknown', () => {
+  const unknown = { kind: 'connect', hostname: 'h', client: { family: 'unknown' } };
+  for (const family of ['4', '6'] as const) {
+    for (const text of [
+      ...['unknown', '', '192.0.2', '192.0.2.256', 'h.example', '192.0.2.7 ', '192.0.2.7%eth0'],
+      ...['2001:db8', ':::', '1:2:3:4:5:6:7:8:9', 'IPv6:', '[]', '::g', '::1\xe9', '::1 '],
+    ]) {
+      assert.deepEqual(decodeConnect(payload(mta.connect('h', family, 25, text))), unknown, text);
+    }
   }
-  for (const text of ['', '192.0.2.7', '2001:db8', ':::', '1:2:3:4:5:6:7:8:9', 'IPv6:', '::g', '::1\xe9']) {
-    assert.throws(() => decodeConnect(payload(mta.connect('h', '6', 0, text))), ProtocolError, text);
+});
+
+test('an address is what it is, whatever the family says', () => {
+  assert.deepEqual(decodeConnect(payload(mta.connect('h', '6', 7, '192.0.2.7'))).client, {
+    family: 'inet4',
+    address: '192.0.2.7',
+    port: 7,
+  });
+  assert.deepEqual(decodeConnect(payload(mta.connect('h', '4', 7, 'IPv6:2001:DB8:0::1'))).client, {
+    family: 'inet6',
+    address: '2001:db8::1',
+    port: 7,
+  });
+});
+
+test('a name in brackets is none, nor is the name of a client that Postfix does not know', () => {
+  for (const name of ['[192.0.2.7]', '[IPv6:::1]', 'unknown', '']) assert.equal(verifiedNameOf(name), '');
+  for (const name of ['mx.example.net', 'unknown.example', 'Unknown-host']) {
+    assert.equal(verifiedNameOf(name), name);
   }
 });
 

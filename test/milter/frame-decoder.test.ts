@@ -109,7 +109,8 @@ test('a frame within one chunk is a view of it', () => {
 });
 
 test('a small part of a body in a large chunk does not keep all of the chunk in memory', () => {
-  const other = mta.header('X', 'y'.repeat(30_000));
+  // Too long for Node's pool of small buffers (slabs of 8 KiB in Node.js 20, of 64 KiB in 24).
+  const other = mta.header('X', 'y'.repeat(60_000));
   const body = mta.body('abc');
   for (const cut of [0, 3, 5, 6, 8]) {
     const decoder = new FrameDecoder();
@@ -121,7 +122,9 @@ test('a small part of a body in a large chunk does not keep all of the chunk in 
     assert.equal(decoder.next()?.command, 0x4c);
     const payload = decoder.next()?.payload ?? Buffer.alloc(0);
     assert.equal(wholeOf(payload).toString(), 'abc');
-    for (const { buffer } of piecesOf(payload)) assert.ok(buffer.byteLength < 30_000, `cut at ${cut}`);
+    for (const { buffer } of piecesOf(payload)) {
+      assert.ok(!chunks.some((chunk) => chunk.buffer === buffer), `cut at ${cut}`);
+    }
   }
 });
 

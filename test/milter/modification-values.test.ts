@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Modification } from '../../src/milter/reply.ts';
 import { Session } from '../../src/milter/session.ts';
-import { EVERYTHING } from '../helpers/needs.ts';
+import { EVERYTHING } from '../helpers/interests.ts';
 
 const HDR_LEADSPC = 0x100000;
 

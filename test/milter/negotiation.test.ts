@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { negotiate } from '../../src/milter/negotiation.ts';
-import type { Interest, Needs } from '../../src/milter/policy.ts';
+import type { Interest, Interests } from '../../src/milter/policy.ts';
 import { ProtocolError } from '../../src/milter/protocol-error.ts';
-import { NOTHING } from '../helpers/needs.ts';
+import { NOTHING } from '../helpers/interests.ts';
 
 const offer = (version: number, actions: number, protocol: number) =>
   ({ kind: 'negotiate', version, actions, protocol }) as const;
@@ -17,14 +17,14 @@ test('a policy that wants nothing is sent nothing but the end of each message', 
 });
 
 test('an event whose data alone are wanted comes without a reply', () => {
-  const needs: Needs = { ...NOTHING, connect: 'data', helo: 'data', mail: 'data', rcpt: 'data' };
-  const { protocol } = negotiate(offer(6, 0x1ff, 0x1fffff), needs);
+  const interests: Interests = { ...NOTHING, connect: 'data', helo: 'data', mail: 'data', rcpt: 'data' };
+  const { protocol } = negotiate(offer(6, 0x1ff, 0x1fffff), interests);
   assert.equal(protocol & 0x00000f, 0, 'connect, helo, mail, rcpt are sent');
   assert.equal(protocol & 0x00f000, 0x00f000, 'and not answered');
 });
 
 test('an event that the policy answers is answered', () => {
-  const needs: Needs = {
+  const interests: Interests = {
     ...NOTHING,
     connect: 'verdict',
     helo: 'verdict',
@@ -33,7 +33,7 @@ test('an event that the policy answers is answered', () => {
     data: 'verdict',
     unknown: 'verdict',
   };
-  const { protocol } = negotiate(offer(6, 0x1ff, 0x1fffff), needs);
+  const { protocol } = negotiate(offer(6, 0x1ff, 0x1fffff), interests);
   assert.equal(protocol & 0x030f, 0x0000 | 0x0000);
   assert.equal(protocol & 0x03f000, 0);
 });
@@ -76,11 +76,11 @@ test('an MTA without the DATA event leaves the end of headers answerable when DA
 });
 
 test('symbol lists are asked for only where the MTA takes them', () => {
-  const needs: Needs = { ...NOTHING, symbols: [{ stage: 'connect', names: ['{client_port}'] }] };
-  assert.equal(negotiate(offer(6, 0x1ff, 0), needs).actions, 0x100);
-  assert.equal(negotiate(offer(6, 0x1ff, 0), needs).symbols.length, 1);
-  assert.equal(negotiate(offer(6, 0x0ff, 0), needs).actions, 0);
-  assert.deepEqual(negotiate(offer(6, 0x0ff, 0), needs).symbols, []);
+  const interests: Interests = { ...NOTHING, symbols: [{ stage: 'connect', names: ['{client_port}'] }] };
+  assert.equal(negotiate(offer(6, 0x1ff, 0), interests).actions, 0x100);
+  assert.equal(negotiate(offer(6, 0x1ff, 0), interests).symbols.length, 1);
+  assert.equal(negotiate(offer(6, 0x0ff, 0), interests).actions, 0);
+  assert.deepEqual(negotiate(offer(6, 0x0ff, 0), interests).symbols, []);
 });
 
 test('property: the answer is a subset of the offer and never sets the reserved bits', () => {
@@ -104,8 +104,8 @@ test('property: the answer is a subset of the offer and never sets the reserved 
       u32,
       u32,
       needsArbitrary,
-      (version, actions, protocol, needs) => {
-        const agreed = negotiate(offer(version, actions, protocol), needs);
+      (version, actions, protocol, interests) => {
+        const agreed = negotiate(offer(version, actions, protocol), interests);
         assert.equal((agreed.actions & ~actions) >>> 0, 0);
         assert.equal((agreed.protocol & ~protocol) >>> 0, 0);
         assert.equal(agreed.protocol & 0x70000000, 0);

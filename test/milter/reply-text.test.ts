@@ -101,18 +101,56 @@ test('a text of 998 bytes stays in one line', () => {
   const words = `${'word '.repeat(199)}wor`;
   assert.equal(words.length, 998);
   assert.equal(textOf(550, words), `550 5.0.0 ${words}`);
-  assert.equal(textOf(550, `5.7.1 ${words}`), `550 5.7.1 ${words}`);
+  const rest = words.slice('5.7.1 '.length);
+  assert.equal(textOf(550, `5.7.1 ${rest}`), `550 5.7.1 ${rest}`);
+  assert.equal(textOf(550, `5.7.1 ${rest}s`).split('\r\n').length, 2);
+  assert.deepEqual(formatReply(550, [words], '5.7.1').text, `550 5.7.1 ${words}`);
   assert.equal(textOf(550, '%'.repeat(998)), `550 5.0.0 ${'%%'.repeat(998)}`);
 });
 
-test('a longer text is folded at words, a longer word is cut', () => {
+test('a longer text is folded at words into lines of at most 980 bytes, a longer word is cut', () => {
+  // 970 bytes of text are a line of 980 behind `550 5.0.0 `.
   assert.equal(
     textOf(550, `${'a'.repeat(600)} ${'b'.repeat(398)}`),
     `550-5.0.0 ${'a'.repeat(600)}\r\n550 5.0.0 ${'b'.repeat(398)}`,
   );
-  assert.equal(textOf(550, `${'a'.repeat(998)} b`), `550-5.0.0 ${'a'.repeat(998)}\r\n550 5.0.0 b`);
-  assert.equal(textOf(550, 'a'.repeat(999)), `550-5.0.0 ${'a'.repeat(998)}\r\n550 5.0.0 a`);
-  assert.equal(textOf(550, 'a'.repeat(1996)), `550-5.0.0 ${'a'.repeat(998)}\r\n550 5.0.0 ${'a'.repeat(998)}`);
+  assert.equal(
+    textOf(550, `${'a'.repeat(970)} ${'b'.repeat(28)}`),
+    `550-5.0.0 ${'a'.repeat(970)}\r\n550 5.0.0 ${'b'.repeat(28)}`,
+  );
+  assert.equal(textOf(550, 'a'.repeat(999)), `550-5.0.0 ${'a'.repeat(970)}\r\n550 5.0.0 ${'a'.repeat(29)}`);
+  assert.equal(
+    textOf(550, `5.123.123 ${'a'.repeat(1000)}`),
+    `550-5.123.123 ${'a'.repeat(966)}\r\n550 5.123.123 ${'a'.repeat(34)}`,
+  );
+});
+
+test('a line of several that is too long is folded too, one line of 998 bytes is not', () => {
+  const long = `${'a'.repeat(500)} ${'b'.repeat(490)}`;
+  assert.equal(textOf(550, long), `550 5.0.0 ${long}`);
+  const folded = `550-5.0.0 ${'a'.repeat(500)}\r\n550-5.0.0 ${'b'.repeat(490)}\r\n550 5.0.0 c`;
+  assert.equal(textOf(550, long, 'c'), folded);
+  assert.equal(textOf(550, `${long}\nc`), folded);
+  assert.equal(textOf(550, '', long, ''), `550 5.0.0 ${long}`);
+});
+
+test('a doubled percent sign counts as two bytes of a folded line, and is not cut apart', () => {
+  assert.equal(
+    textOf(550, '%'.repeat(999)),
+    [`550-5.0.0 ${'%%'.repeat(485)}`, `550-5.0.0 ${'%%'.repeat(485)}`, `550 5.0.0 ${'%%'.repeat(29)}`].join(
+      '\r\n',
+    ),
+  );
+  assert.equal(textOf(550, `a${'%'.repeat(999)}`).split('\r\n')[0], `550-5.0.0 a${'%%'.repeat(484)}`);
+});
+
+test('a reply stays below the 16 KiB at which Sendmail would cut its last line off', () => {
+  const { text, warnings } = formatReply(550, ['x'.repeat(40_000)]);
+  // 14 lines of 980 bytes and their CR LF are 13748.
+  assert.equal(text.split('\r\n').length, 14);
+  assert.equal(text.length, 14 * 982 - 2);
+  assert.ok(text.endsWith(`\r\n550 5.0.0 ${'x'.repeat(970)}`));
+  assert.deepEqual(warnings, ['reply 550: only the first 14 lines are sent, of 42']);
 });
 
 test('above 32 lines the rest is cut off with a warning', () => {
@@ -151,11 +189,11 @@ test('any text becomes reply lines that both MTAs pass on', () => {
         assert.match(reply, /^[ -~]*$/);
         assert.equal(reply.replaceAll('%%', '').includes('%'), false, reply);
         const shown = reply.slice(head.length).replaceAll('%%', '%');
-        assert.ok(shown.length <= 998);
+        assert.ok(sent.length === 1 ? shown.length <= 998 : reply.length <= 980);
         assert.equal(shown, shown.trim());
       }
       assert.notEqual(sent.at(-1)?.trim(), `${code} ${first}`);
-      assert.ok(encodeReply({ kind: 'replyCode', text }).length <= 65535 + 5);
+      assert.ok(encodeReply({ kind: 'replyCode', text }).length <= 14_000);
     }),
     { numRuns: 300 },
   );

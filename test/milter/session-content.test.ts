@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { PolicyEvent } from '../../src/milter/policy.ts';
 import { Session } from '../../src/milter/session.ts';
-import { EVERYTHING, NOTHING } from '../helpers/needs.ts';
+import { EVERYTHING, NOTHING } from '../helpers/interests.ts';
 import { FULL, NO_BITS, play } from './session-driver.ts';
 
 test('each event carries what the MTA said', () => {
@@ -166,7 +166,7 @@ describe('macros', () => {
   }
 
   test('of a MAIL that was negotiated away belong to the message they announce', () => {
-    const how = { needs: { ...NOTHING, rcpt: 'verdict' } };
+    const how = { interests: { ...NOTHING, rcpt: 'verdict' } };
     assert.equal(seen('O DM1 R DM2 R DM3', how), 'rcpt=Q1 reset=Q1 rcpt=Q2 reset=Q2 close=Q3');
   });
 

@@ -11,11 +11,11 @@
  */
 import { wholeOf } from '../../src/milter/body-bytes.ts';
 import type { Command } from '../../src/milter/command.ts';
-import type { Needs, PolicyEvent, Verdict } from '../../src/milter/policy.ts';
+import type { Interests, PolicyEvent, Verdict } from '../../src/milter/policy.ts';
 import { ProtocolError } from '../../src/milter/protocol-error.ts';
 import { Session, type Step } from '../../src/milter/session.ts';
 import type { MessageLimits } from '../../src/milter/transaction.ts';
-import { EVERYTHING } from '../helpers/needs.ts';
+import { EVERYTHING } from '../helpers/interests.ts';
 
 /** Offers: what Postfix and Sendmail both say, and what has none of the bits that a filter may set. */
 export const FULL = { version: 6, actions: 0x1ff, protocol: 0x1fffff } as const;
@@ -95,7 +95,7 @@ export function commandOf(word: string, offer: Offer = FULL): Command {
 export type Verdicts = Partial<Record<PolicyEvent['kind'], string>>;
 
 export interface Play {
-  readonly needs?: Needs;
+  readonly interests?: Interests;
   readonly offer?: Offer;
   readonly verdicts?: Verdicts;
   /** Verdict letter for an event, before `verdicts` is looked at. */
@@ -113,8 +113,8 @@ export interface Played {
 }
 
 /** Plays the commands and then the end of the connection. */
-export function play(commands: string, { needs = EVERYTHING, offer = FULL, ...more }: Play = {}): Played {
-  const session = new Session(needs, more.limits);
+export function play(commands: string, { interests = EVERYTHING, offer = FULL, ...more }: Play = {}): Played {
+  const session = new Session(interests, more.limits);
   const all: Step[] = [];
   const events: PolicyEvent[] = [];
   const times = new Map<string, number>();

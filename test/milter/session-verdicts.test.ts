@@ -1,10 +1,10 @@
 /** What becomes of each verdict at each event. The notation is in session-driver.ts. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Needs } from '../../src/milter/policy.ts';
+import type { Interests } from '../../src/milter/policy.ts';
 import type { Modification } from '../../src/milter/reply.ts';
 import { Session } from '../../src/milter/session.ts';
-import { EVERYTHING, NOTHING } from '../helpers/needs.ts';
+import { EVERYTHING, NOTHING } from '../helpers/interests.ts';
 import { FULL, NO_BITS, play } from './session-driver.ts';
 
 const QUESTIONS = [
@@ -128,14 +128,14 @@ describe('a verdict on the SMTP session', () => {
     });
 
     test(`discard at ${event} where MAIL was negotiated away is said at the first event of a message`, () => {
-      const needs: Needs = { ...EVERYTHING, mail: 'none', rcpt: 'none' };
-      const { trace } = play('O C H T A T', { needs, verdicts: { [event]: 'd' } });
+      const interests: Interests = { ...EVERYTHING, mail: 'none', rcpt: 'none' };
+      const { trace } = play('O C H T A T', { interests, verdicts: { [event]: 'd' } });
       assert.match(trace, / \| d \| {2}\| d \| close!$/);
     });
 
     test(`a verdict at ${event} that was negotiated to have no reply comes at the next event that has one`, () => {
-      const needs: Needs = { ...EVERYTHING, connect: 'data', helo: 'data', mail: 'data' };
-      const { trace } = play('O C H M R A M R', { needs, verdicts: { [event]: 'y' } });
+      const interests: Interests = { ...EVERYTHING, connect: 'data', helo: 'data', mail: 'data' };
+      const { trace } = play('O C H M R A M R', { interests, verdicts: { [event]: 'y' } });
       assert.match(trace, / \| {2}\| y \| {2}\| {2}\| y \| close!$/);
     });
   }
@@ -190,8 +190,8 @@ describe('a verdict where the MTA waits for none', () => {
   }
 
   test('a recipient that could not be refused alone: the whole message is', () => {
-    const needs: Needs = { ...EVERYTHING, rcpt: 'data' };
-    const { trace } = play('O C H M R R2 T A M R T', { needs, verdicts: { rcpt: 'ycc' } });
+    const interests: Interests = { ...EVERYTHING, rcpt: 'data' };
+    const { trace } = play('O C H M R R2 T A M R T', { interests, verdicts: { rcpt: 'ycc' } });
     assert.match(
       trace,
       /mail\? c \| rcpt\? \| {2}\| y \| reset! \| mail\? c \| rcpt\? \| data\? c \| reset! close!$/,
@@ -199,8 +199,8 @@ describe('a verdict where the MTA waits for none', () => {
   });
 
   test('an unknown command never decides about a message', () => {
-    const needs: Needs = { ...EVERYTHING, unknown: 'data' };
-    const { trace } = play('O C H M U R T N E', { needs, verdicts: { unknown: 'r' } });
+    const interests: Interests = { ...EVERYTHING, unknown: 'data' };
+    const { trace } = play('O C H M U R T N E', { interests, verdicts: { unknown: 'r' } });
     assert.match(
       trace,
       /mail\? c \| unknown\? \| rcpt\? c \| data\? c \| headers\? \| endOfMessage\? c reset! \| close!$/,
@@ -303,7 +303,7 @@ describe('modifications', () => {
 });
 
 describe('limits', () => {
-  const limits = { headerBytes: 100, bodyBytes: 10_000, recipients: 2 };
+  const limits = { headerBytes: 100, headers: 10_000, bodyBytes: 10_000, recipients: 2 };
 
   test('recipients above the limit are deferred without asking; the message goes on', () => {
     const { trace, steps } = play('O C H M R R R R T N E M R', { limits });
@@ -331,7 +331,7 @@ describe('limits', () => {
   });
 
   test('headers that nobody needs are not counted', () => {
-    const { trace } = play('O L L L L L L L L L L L L L L L E', { limits, needs: NOTHING });
+    const { trace } = play('O L L L L L L L L L L L L L L L E', { limits, interests: NOTHING });
     assert.match(trace, /endOfMessage\? c reset! \| close!$/);
   });
 });
@@ -371,9 +371,9 @@ test('a reply that had to be changed is reported', () => {
 
 test('a verdict on the session: nothing is asked in place of a DATA event that the version does not have', () => {
   const offer = { version: 2, actions: 0x1ff, protocol: 0x7f };
-  const needs: Needs = { ...NOTHING, helo: 'verdict', data: 'verdict' };
+  const interests: Interests = { ...NOTHING, helo: 'verdict', data: 'verdict' };
   assert.equal(
-    play('O H R L', { offer, needs, verdicts: { helo: 'd' } }).trace,
+    play('O H R L', { offer, interests, verdicts: { helo: 'd' } }).trace,
     'O | helo? c | d | d | close!',
   );
 });
@@ -398,7 +398,7 @@ describe('an MTA that goes on with a message that is decided gets the same reply
 test('a body over the bound is refused at the end of the message, and the policy sees no more of it', () => {
   const session = new Session(
     { ...NOTHING, mail: 'data', body: 'verdict' },
-    { headerBytes: 1000, bodyBytes: 10, recipients: 10 },
+    { headerBytes: 1000, headers: 10_000, bodyBytes: 10, recipients: 10 },
   );
   session.receive({ kind: 'negotiate', version: 6, actions: 0x1ff, protocol: 0x1fffff });
   session.receive({ kind: 'connect', hostname: 'x', client: { family: 'unknown' } });

@@ -1,7 +1,8 @@
 /** In which order an MTA may say things, and what comes of it. The notation is in session-driver.ts. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { EVERYTHING, NOTHING } from '../helpers/needs.ts';
+import { EVERYTHING, NOTHING } from '../helpers/interests.ts';
 import { FULL, NO_BITS, type Play, play } from './session-driver.ts';
 
 type Row = readonly [name: string, commands: string, trace: string, how?: Play];
@@ -39,13 +40,13 @@ table([
     'a policy without interest',
     'O C H M R T L N B E U Q',
     'O | c | c | c | c | c | c | c | c | endOfMessage? c reset! | c | close! # |',
-    { needs: NOTHING, offer: NO_BITS },
+    { interests: NOTHING, offer: NO_BITS },
   ],
   [
     'a policy that was sent nothing but the end',
     'O E A E Q',
     'O | endOfMessage? c reset! |  | endOfMessage? c reset! | close! # |',
-    { needs: NOTHING },
+    { interests: NOTHING },
   ],
   [
     'no HELO',
@@ -81,7 +82,7 @@ table([
     'O DM R A DM2 R DM3 R2 T E Q',
     'O |  | rcpt? c | reset! |  | rcpt? c | reset! | rcpt? c | c | endOfMessage? c reset! | close! # |',
     {
-      needs: { ...NOTHING, rcpt: 'verdict' },
+      interests: { ...NOTHING, rcpt: 'verdict' },
       offer: { ...FULL, protocol: 0x04 }, // NOMAIL alone.
     },
   ],
@@ -133,7 +134,6 @@ table([
 
 // Aborts and ends at every stage.
 for (const [stage, commands, trace] of [
-  ['negotiation', 'O', 'O'],
   ['CONNECT', 'O C', 'O | connect? c'],
   ['HELO', 'O C H', BEGIN],
   ['a refused MAIL', 'O C H M', `${BEGIN} | mail? r reset!`],
@@ -184,6 +184,17 @@ for (const [stage, commands, trace] of [
   ]);
 }
 
+// A health check has no session: nothing is closed.
+table([
+  ['end of the connection after negotiation', 'O', 'O |'],
+  ['QUIT after negotiation', 'O Q', 'O | # |'],
+  ['abort after negotiation', 'O A A', 'O |  |  |'],
+  ['macros after negotiation', 'O DC A Q', 'O |  |  | # |'],
+  ['QUIT_NC after negotiation', 'O K', 'O |  |'],
+  ['QUIT_NC after negotiation, then a session', 'O K C2 H', 'O |  | connect? c | helo? c | close!'],
+  ['second negotiation', 'O O M', 'O | X |'],
+]);
+
 // QUIT_NC and a CONNECT out of place.
 table([
   ['QUIT_NC twice', 'O C K K C K', 'O | connect? c | close! |  | connect? c | close! |'],
@@ -194,7 +205,7 @@ table([
     'the session after QUIT_NC where CONNECT was negotiated away',
     'O H M R K H M R Q',
     'O | helo? c | c | rcpt? c | reset! close! | helo? c | c | rcpt? c | reset! close! # |',
-    { needs: { ...NOTHING, helo: 'verdict', rcpt: 'verdict' } },
+    { interests: { ...NOTHING, helo: 'verdict', rcpt: 'verdict' } },
   ],
   [
     'CONNECT twice: the first session is over',
@@ -241,7 +252,7 @@ table([
     'body bytes in the end of message that nobody needs',
     'O Elast',
     'O | endOfMessage? c reset! | close!',
-    { needs: NOTHING },
+    { interests: NOTHING },
   ],
   ['end of message right after MAIL', 'O M E', 'O | mail? c | headers? endOfMessage? c reset! | close!'],
 ]);
@@ -290,7 +301,7 @@ for (const version of [2, 3]) {
       `version ${version}: a policy without do_data is not asked`,
       'O C H M R L N E',
       `${BEGIN} | mail? c | rcpt? c | c | headers? c | endOfMessage? c reset! | close!`,
-      { offer, needs: { ...EVERYTHING, data: 'none' } },
+      { offer, interests: { ...EVERYTHING, data: 'none' } },
     ],
   ]);
 }
@@ -314,7 +325,6 @@ for (const [name, commands, before] of [
   ['RCPT after the end of message', 'O C H M E R', `${BEGIN} | mail? c | headers? endOfMessage? c reset!`],
   ['end of message twice', 'O C H M E E', `${BEGIN} | mail? c | headers? endOfMessage? c reset!`],
   ['RCPT after QUIT_NC', 'O C H M K R', `${BEGIN} | mail? c | reset! close!`],
-  ['second negotiation', 'O O', 'O'],
 ] as const) {
   table([[name, `${commands} M`, `${before} | X | close!`]]);
 }
@@ -370,4 +380,10 @@ test('the end while the policy is being asked: reset and close once, no verdict 
   );
   assert.deepEqual(session.end(), []);
   assert.throws(() => session.answer({ kind: 'continue' }), /a verdict without a question/);
+});
+
+test('the example of test/README.md is as it is played', () => {
+  const text = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+  const [, commands = '', trace = ''] = /^```\n(O C H.*)\n(.*)\n```$/m.exec(text) ?? [];
+  assert.equal(play(commands, { interests: NOTHING, offer: NO_BITS }).trace, trace);
 });

@@ -1,6 +1,7 @@
 /** Waiting for something another process does: for an event with a limit, or for a state that nobody announces. */
 
-const LIMIT_MS = 20_000;
+/** A second or two, and much longer on a machine with other work. */
+const LIMIT_MS = 90_000;
 const POLL_MS = 10;
 
 /** Passes `promise` on, and rejects with `what` when it takes longer than `limitMs`. */

@@ -12,8 +12,8 @@ import type { MilterAddress } from './mail-server.ts';
 
 export type OnError = 'continue' | 'tempfail' | 'reject' | 'accept';
 
-// MILTER_UNDER_TEST names another build of the program, such as dist/main.js.
-const MAIN = process.env.MILTER_UNDER_TEST ?? fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+// MILTER_UNDER_TEST names another build of the program.
+const MAIN = process.env.MILTER_UNDER_TEST ?? fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
 /** Puts a policy in place at once: the server never reads half of one. */
 export function writePolicy(path: string, lua: string): void {
@@ -28,6 +28,10 @@ export interface MilterOptions {
   /** Directory for the files of do_dot. */
   readonly spool: string;
   readonly onError: OnError;
+  /** One without it: with several, one that was given no session while a script was there does not see it come and go. */
+  readonly workers?: number;
+  /** Further options of the program. */
+  readonly args?: readonly string[];
 }
 
 /** Options in the environment would change what is tested. */
@@ -51,16 +55,15 @@ export class Milter {
   }
 
   /** Starts the server on both transports; resolves when it says that it listens. */
-  static async start({ at, script, spool, onError }: MilterOptions): Promise<Milter> {
+  static async start({ at, script, spool, onError, workers = 1, args = [] }: MilterOptions): Promise<Milter> {
     const child = spawn(
       process.execPath,
       [
-        ...['--import', 'tsx', MAIN, 'serve'],
+        ...['--enable-source-maps', MAIN, 'serve'],
         ...['--listen', `inet:127.0.0.1:${at.tcpPort}`, '--listen', `unix:${at.unixPath}`],
         ...['--socket-mode', '0666', '--script', script, '--on-error', onError],
         ...['--spool', spool, '--syslog', 'stderr', '--grace', '5'],
-        // With several, one that was given no session while a script was there does not see it come and go.
-        ...['--workers', '1'],
+        ...['--workers', String(workers), ...args],
       ],
       { env: withoutOptions(process.env), stdio: ['ignore', 'pipe', 'pipe'] },
     );
@@ -72,7 +75,11 @@ export class Milter {
         return listening.includes(String(at.tcpPort)) && listening.includes(at.unixPath) ? true : undefined;
       },
       () => `the milter listens\n${milter.log()}`,
-    );
+    ).catch((error: unknown) => {
+      // Or it would keep the address from all that follow.
+      child.kill('SIGKILL');
+      throw error;
+    });
     return milter;
   }
 

@@ -40,7 +40,12 @@ export function postfixUnavailable(): string | undefined {
     : 'Postfix is not installed: apt-get install postfix (or .ci/install)';
 }
 
-export async function startPostfix(milter: MilterAddress, sinkPort: number): Promise<MailServer> {
+/** @param ownDomains what it takes for local; mail for them goes to the sink as well */
+export async function startPostfix(
+  milter: MilterAddress,
+  sinkPort: number,
+  ownDomains: readonly string[] = [],
+): Promise<MailServer> {
   const directory = makeServerDirectory('postfix');
   const configuration = join(directory, 'conf');
   const queue = join(directory, 'queue');
@@ -53,7 +58,7 @@ export async function startPostfix(milter: MilterAddress, sinkPort: number): Pro
   chmodSync(data, 0o700);
   writeFileSync(
     join(configuration, 'main.cf'),
-    mainCf(directory, milter, sinkPort, makeCertificate(directory)),
+    mainCf(directory, milter, sinkPort, ownDomains, makeCertificate(directory)),
   );
   writeFileSync(join(configuration, 'master.cf'), masterCf(tcp, unix, milter));
 
@@ -80,7 +85,13 @@ export async function startPostfix(milter: MilterAddress, sinkPort: number): Pro
   };
 }
 
-function mainCf(directory: string, milter: MilterAddress, sinkPort: number, tls: Certificate): string {
+function mainCf(
+  directory: string,
+  milter: MilterAddress,
+  sinkPort: number,
+  ownDomains: readonly string[],
+  tls: Certificate,
+): string {
   return `
 compatibility_level = 3.6
 queue_directory = ${directory}/queue
@@ -90,14 +101,15 @@ maillog_file_prefixes = ${directory}
 myhostname = mta.test
 mydomain = mta.test
 myorigin = mta.test
-mydestination =
+mydestination = ${ownDomains.join(' ')}
 local_recipient_maps =
-local_transport = error:no local delivery here
+local_transport = smtp:[127.0.0.1]:${sinkPort}
 alias_maps =
 alias_database =
 inet_interfaces = loopback-only
 inet_protocols = ${hasIPv6() ? 'all' : 'ipv4'}
 mynetworks = 127.0.0.0/8 [::1]/128
+smtpd_authorized_xclient_hosts = 127.0.0.0/8
 smtp_bind_address = 127.0.0.1
 default_transport = smtp:[127.0.0.1]:${sinkPort}
 disable_dns_lookups = yes

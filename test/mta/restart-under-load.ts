@@ -10,7 +10,7 @@ import { stuffDots } from './dialogue.ts';
 import { PLAIN } from './mail-case.ts';
 import type { Transport } from './mail-server.ts';
 import { SmtpClient } from './smtp-client.ts';
-import type { Workbench } from './suite.ts';
+import type { MtaSetup } from './suite.ts';
 
 const SENDERS = 3;
 const RESTARTS = 2;
@@ -30,11 +30,11 @@ end
 
 /** `end` ends our server, in good order or not. */
 export async function restartUnderLoad(
-  bench: Workbench,
+  setup: MtaSetup,
   transport: Transport,
   end: () => Promise<void>,
 ): Promise<void> {
-  const { server, sink } = bench.started();
+  const { server, sink } = setup.started();
   const port = server.smtpPorts[transport];
   const outcomes = new EventEmitter();
   const accepted: string[] = [];
@@ -59,21 +59,21 @@ export async function restartUnderLoad(
     while (list.length < goal) await withinLimit(once(outcomes, 'outcome'), what);
   }
 
-  await bench.startMilter('continue', POLICY);
+  await setup.startMilter('continue', POLICY);
   const senders = Array.from({ length: SENDERS }, sendOn);
   try {
     for (let n = 0; n < RESTARTS; n++) {
       await more(accepted, BETWEEN, 'a message is accepted');
       await end();
       await more(deferred, SENDERS, 'a message is deferred while the milter is away');
-      await bench.startMilter('continue', POLICY);
+      await setup.startMilter('continue', POLICY);
     }
     await more(accepted, BETWEEN, 'a message is accepted again');
   } finally {
     sending = false;
     await Promise.all(senders);
   }
-  await bench.stopMilter();
+  await setup.stopMilter();
 
   assert.deepEqual(wrong, []);
   const deliveries = await sink.claim(run, accepted.length);

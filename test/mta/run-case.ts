@@ -13,7 +13,7 @@ import type { Delivery, SmtpSink } from './smtp-sink.ts';
 import { type Call, callsBySession, policyPrelude, readTrace } from './trace.ts';
 
 /** What a suite has started once. */
-export interface Bench {
+export interface RunningSetup {
   readonly server: MailServer;
   readonly milter: Milter;
   readonly sink: SmtpSink;
@@ -21,16 +21,16 @@ export interface Bench {
   readonly script: string;
 }
 
-export async function runCase(bench: Bench, mailCase: MailCase, transport: Transport): Promise<void> {
-  const { server, milter } = bench;
+export async function runCase(setup: RunningSetup, mailCase: MailCase, transport: Transport): Promise<void> {
+  const { server, milter } = setup;
   const directory = mkdtempSync(join(tmpdir(), 'smtpf-milter-case-'));
   const mark = `case${randomBytes(6).toString('hex')}`;
   const fill = (text: string) => text.replaceAll('{mark}', mark).replaceAll('{directory}', directory);
   const prelude = mailCase.bare ? '' : policyPrelude(join(directory, 'trace'));
   // The mark makes each policy a new version of the file, even where the case before had the same text.
   const install = (lua: string | undefined) => {
-    if (lua === undefined) rmSync(bench.script, { force: true });
-    else writePolicy(bench.script, `${prelude}${fill(lua)}\n-- ${mark}\n`);
+    if (lua === undefined) rmSync(setup.script, { force: true });
+    else writePolicy(setup.script, `${prelude}${fill(lua)}\n-- ${mark}\n`);
   };
   const logStart = milter.logLength;
   const transcript: string[] = [];
@@ -45,7 +45,7 @@ export async function runCase(bench: Bench, mailCase: MailCase, transport: Trans
       for (const steps of mailCase.sessions) await new Dialogue(stage, transcript).take(steps);
     }
     const traced = await tracedCalls(join(directory, 'trace'), mailCase.calls);
-    const delivered = await bench.sink.claim(mark, mailCase.arrives.length);
+    const delivered = await setup.sink.claim(mark, mailCase.arrives.length);
     expectArrivals(delivered, mailCase.arrives, fill);
     const log = () => milter.logSince(logStart);
     await mailCase.check?.({ mta: server.name, transport, mark, calls: traced, delivered, log, directory });

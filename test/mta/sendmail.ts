@@ -39,7 +39,12 @@ export function sendmailUnavailable(): string | undefined {
   return undefined;
 }
 
-export async function startSendmail(milter: MilterAddress, sinkPort: number): Promise<MailServer> {
+/** @param ownDomains what it takes for local beside its name; mail for them goes to the sink, to the user alone */
+export async function startSendmail(
+  milter: MilterAddress,
+  sinkPort: number,
+  ownDomains: readonly string[] = [],
+): Promise<MailServer> {
   const directory = makeServerDirectory('sendmail');
   const queue = join(directory, 'queue');
   const tcp = await freePort();
@@ -57,6 +62,7 @@ export async function startSendmail(milter: MilterAddress, sinkPort: number): Pr
     MILTER_PORT: milter.tcpPort,
     MILTER_PATH: milter.unixPath,
     SINK_PORT: sinkPort,
+    OWN_DOMAINS: ['mta.test', ...ownDomains].join(' '),
     CERTIFICATE: certificate,
     KEY: key,
   });

@@ -9,6 +9,8 @@ import { CHANGES } from './cases/changes.ts';
 import { CLIENTS } from './cases/clients.ts';
 import { CONTENT } from './cases/content.ts';
 import { EXAMPLE_CASES } from './cases/examples.ts';
+import { HANDED_TEXTS } from './cases/handed-texts.ts';
+import { PARTS } from './cases/parts.ts';
 import { REPLY_TEXTS } from './cases/reply-texts.ts';
 import { SCRIPT_FAULTS } from './cases/script-faults.ts';
 import { TRANSACTIONS } from './cases/transactions.ts';
@@ -34,6 +36,8 @@ const CASES: readonly MailCase[] = [
   ...VERDICTS,
   ...CONTENT,
   ...CHANGES,
+  ...PARTS,
+  ...HANDED_TEXTS,
   ...REPLY_TEXTS,
   ...SCRIPT_FAULTS,
   ...EXAMPLE_CASES,
@@ -57,9 +61,9 @@ export function defineSuite({ name, unavailable, start, cases }: Suite): void {
     return;
   }
   describe(`${name}: real mail server`, () => {
-    const bench = new Workbench(name);
-    before(() => bench.open(start));
-    after(() => bench.close());
+    const setup = new MtaSetup(name);
+    before(() => setup.open(start));
+    after(() => setup.close());
 
     const byOnError = new Map<OnError, MailCase[]>();
     for (const mailCase of [...CASES, ...cases]) {
@@ -68,32 +72,32 @@ export function defineSuite({ name, unavailable, start, cases }: Suite): void {
     }
     for (const [onError, group] of byOnError) {
       describe(`--on-error ${onError}`, () => {
-        before(() => bench.startMilter(onError));
-        after(() => bench.stopMilter());
-        for (const mailCase of group) defineCase(bench, mailCase);
+        before(() => setup.startMilter(onError));
+        after(() => setup.stopMilter());
+        for (const mailCase of group) defineCase(setup, mailCase);
       });
     }
     for (const transport of TRANSPORTS) {
       test(`milter restarted under load, over ${transport}`, () =>
-        restartUnderLoad(bench, transport, () => bench.stopMilter()));
+        restartUnderLoad(setup, transport, () => setup.stopMilter()));
       test(`milter killed under load, over ${transport}`, () =>
-        restartUnderLoad(bench, transport, () => bench.killMilter()));
+        restartUnderLoad(setup, transport, () => setup.killMilter()));
     }
-    test('nothing is queued, and nothing arrived that no case expected', () => bench.expectNothingLeft());
+    test('nothing is queued, and nothing arrived that no case expected', () => setup.expectNothingLeft());
   });
 }
 
-function defineCase(bench: Workbench, mailCase: MailCase): void {
+function defineCase(setup: MtaSetup, mailCase: MailCase): void {
   for (const transport of mailCase.transports ?? TRANSPORTS) {
     const skip = mailCase.ipv6 && !hasIPv6() && !IN_CI ? 'this machine has no ::1' : false;
     test(`${mailCase.name}, over ${transport}`, { skip }, () =>
-      runCase(bench.running(), mailCase, transport),
+      runCase(setup.running(), mailCase, transport),
     );
   }
 }
 
 /** What the cases of a suite share: the mail server, the sink, and our server, which is started anew for some of them. */
-export class Workbench {
+export class MtaSetup {
   readonly #name: MtaName;
   readonly #policies = mkdtempSync(join(tmpdir(), 'smtpf-milter-policy-'));
   readonly #spool = mkdtempSync(join(tmpdir(), 'smtpf-milter-spool-'));
@@ -118,17 +122,19 @@ export class Workbench {
     this.#server = await start(this.#address, this.#sink.port);
   }
 
-  async startMilter(onError: OnError, lua = ''): Promise<void> {
+  async startMilter(onError: OnError, lua = '', workers = 1, args: readonly string[] = []): Promise<void> {
     assert.ok(this.#address);
     writePolicy(this.script, lua);
-    const leftBehind = readdirSync(this.#spool);
+    const leftBehind = this.#messageFiles();
     this.#milter = await Milter.start({
       at: this.#address,
       script: this.script,
       spool: this.#spool,
       onError,
+      workers,
+      args,
     });
-    const kept = readdirSync(this.#spool).filter((name) => leftBehind.includes(name));
+    const kept = this.#messageFiles().filter((name) => leftBehind.includes(name));
     assert.deepEqual(kept, [], 'files of a killed milter are swept at start');
   }
 
@@ -137,7 +143,12 @@ export class Workbench {
     this.#milter = undefined;
     if (!milter) return;
     await milter.stop();
-    assert.deepEqual(readdirSync(this.#spool), [], 'no message file outlives its callback');
+    assert.deepEqual(this.#messageFiles(), [], 'no message file outlives its callback');
+  }
+
+  /** What lies in the spool, but for the store of a policy that keeps something. */
+  #messageFiles(): string[] {
+    return readdirSync(this.#spool).filter((name) => name !== 'store');
   }
 
   async killMilter(): Promise<void> {

@@ -5,10 +5,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { TryBench } from '../../src/commands/try-bench.ts';
-import { readPlan } from '../../src/commands/try-options.ts';
-import { followScript, openScript } from '../../src/commands/try-session.ts';
-import { resolveOptions } from '../../src/options.ts';
+import { readPlan } from '../../src/commands/try/try-options.ts';
+import { TryRun } from '../../src/commands/try/try-run.ts';
+import { followScript, openScript } from '../../src/commands/try/try-session.ts';
+import { resolveOptions } from '../../src/options/options.ts';
 import { replyLines } from '../../src/workbench/client-reply.ts';
 import { formatMessage } from '../../src/workbench/mail-message.ts';
 import { stuffDots } from './dialogue.ts';
@@ -18,7 +18,7 @@ import { writePolicy } from './milter.ts';
 import { postfixUnavailable, startPostfix } from './postfix.ts';
 import { sendmailUnavailable, startSendmail } from './sendmail.ts';
 import { SmtpClient } from './smtp-client.ts';
-import { Workbench } from './suite.ts';
+import { MtaSetup } from './suite.ts';
 
 const IN_CI = process.env.CI === 'true';
 
@@ -113,6 +113,21 @@ const CASES: readonly Case[] = [
     ],
   },
   {
+    name: 'long recipients refused with long texts',
+    policy: callback(
+      'rcpt',
+      'if #a > 100 then return 550, ("x"):rep(998) elseif a:find("^f") then return 553, ("x "):rep(9000) end',
+    ),
+    says: [
+      ...BEGIN,
+      'MAIL FROM:<a@src.test>',
+      ...[201, 202, 203, 250].map((length) => `RCPT TO:<${'r'.repeat(length - 12)}@dest.test>`),
+      'RCPT TO:<folded@dest.test>',
+      'DATA',
+      'QUIT',
+    ],
+  },
+  {
     name: 'all recipients refused, and DATA all the same',
     policy: callback('rcpt', 'return 550, "5.1.1 nobody"'),
     says: [...ENVELOPE, 'RCPT TO:<c@dest.test>', 'DATA', 'QUIT'],
@@ -195,6 +210,22 @@ const CASES: readonly Case[] = [
     'envelope',
     'smtp.set_sender("z@src.test") smtp.add_rcpt("c@dest.test") smtp.add_rcpt("c@dest.test") smtp.del_rcpt("b@dest.test") smtp.add_rcpt("d@dest.test")',
   ),
+  edits(
+    'envelope with parameters',
+    'smtp.set_sender("z@src.test", "RET=HDRS ENVID=q") smtp.add_rcpt("c@dest.test", "NOTIFY=NEVER ORCPT=rfc822;x")',
+  ),
+  ...(['continue', 'tempfail'] as const).flatMap((onError) =>
+    [
+      ['add_rcpt', 'FOO=bar'],
+      ['add_rcpt', 'NOTIFY=BOGUS'],
+      ['add_rcpt', 'ORCPT=nonsense'],
+      ['set_sender', 'SIZE=abc'],
+      ['set_sender', 'RET'],
+    ].map(([name, params]) => ({
+      ...edits(`${name} with ${params}, --on-error ${onError}`, `smtp.${name}("c@dest.test", "${params}")`),
+      onError,
+    })),
+  ),
   edits('all recipients gone', 'smtp.del_rcpt("b@dest.test")'),
   edits('body with all kinds of line ends', 'body.replace("a\\nb\\r\\n.\\n..x\\nend")'),
   edits('body emptied', 'body.replace("")'),
@@ -271,20 +302,20 @@ for (const name of ['postfix', 'sendmail'] as const) {
     continue;
   }
   describe(`${name}: what try predicts`, () => {
-    const bench = new Workbench(name);
-    before(() => bench.open(name === 'postfix' ? startPostfix : startSendmail));
-    after(() => bench.close());
+    const setup = new MtaSetup(name);
+    before(() => setup.open(name === 'postfix' ? startPostfix : startSendmail));
+    after(() => setup.close());
     for (const onError of ['continue', 'reject', 'tempfail', 'accept'] as const) {
       describe(`--on-error ${onError}`, () => {
-        before(() => bench.startMilter(onError));
-        after(() => bench.stopMilter());
+        before(() => setup.startMilter(onError));
+        after(() => setup.stopMilter());
         for (const given of CASES.filter((one) => (one.onError ?? 'continue') === onError)) {
           test(given.name, async () => {
             const mark = `case${randomBytes(6).toString('hex')}`;
             const says = given.says.map((line) => line.replaceAll('{mark}', mark));
             const policy = `${given.policy}\n-- ${mark}\n`;
             const predicted = await predict(name, policy, says, onError);
-            const real = await observe(bench, policy, says, mark, predicted.delivered.length);
+            const real = await observe(setup, policy, says, mark, predicted.delivered.length);
             assert.deepEqual(predicted, real);
           });
         }
@@ -295,13 +326,13 @@ for (const name of ['postfix', 'sendmail'] as const) {
 
 /** The real mail server, with the milter as its own process. */
 async function observe(
-  bench: Workbench,
+  setup: MtaSetup,
   policy: string,
   says: readonly string[],
   mark: string,
   deliveries: number,
 ): Promise<Seen> {
-  const { server, sink, script } = bench.running();
+  const { server, sink, script } = setup.running();
   writePolicy(script, policy);
   const client = await SmtpClient.connect('127.0.0.1', server.smtpPorts.tcp);
   const replies: string[] = [];
@@ -352,10 +383,10 @@ async function predict(
       ]),
       {},
     );
-    const bench = new TryBench(options, plan);
+    const run = new TryRun(options, plan);
     try {
       const replies: string[] = [];
-      const dialogue = bench.openSession(({ reply }) => {
+      const dialogue = run.openSession(({ reply }) => {
         if (reply) replies.push(replyLines(reply).join('\n'));
       });
       await followScript(dialogue, await openScript(session));
@@ -367,7 +398,7 @@ async function predict(
       });
       return { replies: replies.map(stable), delivered };
     } finally {
-      bench.close();
+      run.close();
     }
   } finally {
     rmSync(directory, { recursive: true });

@@ -1,7 +1,7 @@
 /** What a failing assertion says. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { failureOf, passes, run } from './bench.ts';
+import { failureOf, passes, run } from './run-tests.ts';
 
 const POLICY = `
 function smtp.do_mail(sender)

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type Ended, PROGRAM, Running, run } from '../program/program.ts';
-import { place } from './bench.ts';
+import { place } from './run-tests.ts';
 
 const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
 
@@ -51,7 +51,17 @@ test('the tests of all examples pass, and run every line but one', async () => {
   assert.deepEqual([code, failed, broken], [0, 0, 0], stdout);
   assert.ok(passed >= 50);
   const name = (path: string) => path.replace(/^.*\//, '');
-  const tests = ['access', 'attachments', 'closed-list', 'helo', 'smtpf'];
+  const tests = [
+    'access',
+    'attachments',
+    'closed-list',
+    'dmarc',
+    'greylist',
+    'helo',
+    'senders',
+    'sign',
+    'smtpf',
+  ];
   assert.deepEqual(
     files.map(({ file }: { file: string }) => name(file)),
     tests.map((example) => `${example}_test.lua`),
@@ -61,7 +71,7 @@ test('the tests of all examples pass, and run every line but one', async () => {
       name(file),
       uncovered.length,
     ]),
-    tests.map((example) => [`${example}.lua`, example === 'attachments' ? 1 : 0]),
+    tests.map((example) => [`${example}.lua`, example === 'sign' ? 1 : 0]),
   );
 });
 
@@ -233,7 +243,6 @@ test('wrong use has exit code 64 and one line that says why', async (t) => {
   const none = place(t, { 'a.lua': POLICY });
   for (const [args, message] of [
     [[none], `test: no file *_test.lua in ${none}`],
-    [[join(none, 'x_test.lua')], `test: ${none}/x_test.lua: no such file or directory`],
     [[EXAMPLES, '--filter', '('], '--filter: "(" is no regular expression'],
     [[EXAMPLES, '--filter', 'no such case'], '--filter: no test.case matches "no such case"'],
     [[EXAMPLES, '--jobs', '0'], '--jobs: "0" must be a number from 1 to 999'],
@@ -244,6 +253,19 @@ test('wrong use has exit code 64 and one line that says why', async (t) => {
     assert.equal(code, 64, message);
     assert.ok(stderr.startsWith(`smtpf-milter: ${message}`), stderr);
   }
+});
+
+test('a report of --junit, --lcov or --coverage may stand on standard output alone', async (t) => {
+  const directory = place(t, { 'a.lua': POLICY, 'a_test.lua': PASSING });
+  const junit = await run(['test', directory, '--junit', '-']);
+  assert.match(junit.stdout, /^<\?xml [\s\S]*<\/testsuites>\n$/);
+  const lcov = await run(['test', directory, '--lcov', '/dev/stdout']);
+  assert.match(lcov.stdout, /^TN:\n[\s\S]*end_of_record\n$/);
+  const tap = await run(['test', directory, '--tap', '--coverage']);
+  assert.match(
+    tap.stdout,
+    /^TAP version 14\n[\s\S]*ok 1 [\s\S]*\n1\.\.1\n# coverage [\s\S]*\n# \S*a\.lua .*\n$/,
+  );
 });
 
 test('--watch runs again when a policy, a module or a test changes', async (t) => {
@@ -274,39 +296,4 @@ test('--watch runs again when a policy, a module or a test changes', async (t) =
   await round(/2 passed, 1 failed in 2 files/);
   writeFileSync(join(directory, 'b_test.lua'), 'syntax error');
   await round(/1 passed, 1 broken file in 2 files/);
-});
-
-test('docs/testing.md shows what is printed', async (t) => {
-  const page = readFileSync(new URL('../../docs/testing.md', import.meta.url), 'utf8');
-  const blocks = (kind: string): string[] =>
-    [...page.matchAll(new RegExp(`\`\`\`${kind}\\n([\\s\\S]*?)\`\`\``, 'g'))].map(([, text = '']) => text);
-  const [policy = '', tests = ''] = blocks('lua');
-  const [passed = '', failed = ''] = blocks('console');
-  const plain = (text: string): string =>
-    text
-      .replaceAll('DIR/', '')
-      .replace(/\d+ ms/g, 'N ms')
-      .replace(/, [\d.]+ s$/gm, ', N s');
-  const right = await tested(t, { 'smtpf.lua': policy, 'smtpf_test.lua': tests });
-  assert.equal(right.code, 0, right.stdout);
-  assert.equal(
-    plain(right.stdout),
-    plain(passed)
-      .replace(/^.*\n/, '')
-      .replace(/coverage[\s\S]*?\n\n/, ''),
-  );
-  const wrong = policy.replace('members only', 'listed by zen.example');
-  const failing = await tested(t, { 'smtpf.lua': wrong, 'smtpf_test.lua': tests });
-  assert.equal(failing.code, 1);
-  // The names of files are longer there, and so is the first column.
-  const squeezed = (text: string): string => plain(text).replace(/ +/g, ' ');
-  assert.ok(squeezed(failing.stdout).includes(squeezed(failed).trimEnd()), failing.stdout);
-});
-
-test('the policy at the beginning of README.md passes its test', async (t) => {
-  const page = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
-  const [policy = '', tests = ''] = [...page.matchAll(/```lua\n([\s\S]*?)```/g)].map(([, text]) => text);
-  assert.match(tests, /^test\.case/);
-  const { code, stdout } = await tested(t, { 'smtpf.lua': policy, 'smtpf_test.lua': tests });
-  assert.equal(code, 0, stdout);
 });

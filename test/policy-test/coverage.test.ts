@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import type { TestContext } from 'node:test';
 import { test } from 'node:test';
 import { type CoverageSummary, summarize } from '../../src/policy-test/coverage.ts';
-import { run } from './bench.ts';
+import { run } from './run-tests.ts';
 
 async function covered(
   t: TestContext,

@@ -9,7 +9,7 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { resolveOptions } from '../../src/options.ts';
+import { resolveOptions } from '../../src/options/options.ts';
 import { runTestFile } from '../../src/policy-test/test-file.ts';
 
 export interface Mutant {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { test } from 'node:test';
-import { failureOf, passes, run } from './bench.ts';
+import { failureOf, passes, run } from './run-tests.ts';
 
 /** A policy that answers MAIL with what an expression gives. */
 const telling = (expression: string) => `
@@ -24,8 +24,8 @@ test('the DNS has what the test says, and nothing else exists', async (t) => {
       end
       return list[1] and table.concat(list, ",") or "none"
     end
-    function smtp.do_rcpt(what)
-      local call, name = what:match("^(%w+)=(.*)$")
+    function smtp.do_rcpt()
+      local call, name = smtp.tran.rcpts[#smtp.tran.rcpts].raw:match("^<(%w+)=(.*)>$")
       if call == "fcrdns" then return 550, tostring(dns.fcrdns(name)) end
       if call == "listed" then
         local code, text = dns.listed(name, "zen.example")
@@ -156,13 +156,13 @@ test('files of the test stand for files of the system; others are the real ones'
     telling(`(function()
     local f, why = io.open("${name}", "rb")
     if not f then return why end
-    local text = f:read("a")
+    local text = f:read("l")
     f:close()
     return text
   end)()`);
   await passes(t, read('/etc/mail/list'), ask('test.file("/etc/mail/list", "mine")', '"mine"'));
   await passes(t, read('/etc/mail/nolist'), ask('', '"/etc/mail/nolist: No such file or directory"'));
-  await passes(t, read('/proc/version'), ask('', 'io.open("/proc/version"):read("a"):match("[^\\n]*")'));
+  await passes(t, read('/etc/passwd'), ask('', 'io.open("/etc/passwd"):read("l")'));
   await passes(
     t,
     telling('io.open(os.getenv("LIST")):read("a"):byte(4)'),
@@ -237,4 +237,26 @@ test('each case begins with the world of the file, and leaves nothing behind', a
   const [one = '', two = ''] = report.cases.map(({ printed }) => printed[0]);
   assert.notEqual(one, two);
   assert.ok(one.startsWith('/') && !existsSync(one) && !existsSync(two));
+});
+
+test('files of the test are found by whatever function of a policy opens files', async (t) => {
+  const policy = `
+    local rules = require "smtpf_test_rules"
+    local blocked = net.list "/etc/mail/smtpf-test-blocked"
+    local names = map.open "/etc/mail/smtpf-test-names"
+    function smtp.do_mail(sender)
+      local done = dofile "/etc/mail/smtpf-test-chunk.lua"
+      return 550, table.concat({ rules.code, tostring(blocked:has(smtp.sess.ip)), names:get "joe", done }, " ")
+    end`;
+  await passes(
+    t,
+    policy,
+    `
+    test.file("/etc/mail/smtpf_test_rules.lua", "return { code = 42 }")
+    test.file("/etc/mail/smtpf-test-blocked", "192.0.2.0/24 # test\\n")
+    test.file("/etc/mail/smtpf-test-names", "joe yes\\n")
+    test.file("/etc/mail/smtpf-test-chunk.lua", "return 'done'")
+    local s = test.session { ip = "192.0.2.7", helo = "x" }
+    test.equal(s:mail("a@b.example").text, "42 true yes done")`,
+  );
 });

@@ -247,20 +247,20 @@ test('a message made to be endless is refused before the budget is spent', async
   const sender = await Sender.open(t);
   const problem = (text: string) => `550 5.6.0 the message cannot be examined: ${text}`;
   const MiB = 1024 * 1024;
-  const nested = Array.from({ length: 30 }, (_, i) => [
-    `Content-Type: multipart/mixed; boundary=${'b'.repeat(30 - i)}`,
+  const nested = Array.from({ length: 60 }, (_, i) => [
+    `Content-Type: multipart/mixed; boundary=${'b'.repeat(60 - i)}`,
     '',
-    `--${'b'.repeat(30 - i)}`,
+    `--${'b'.repeat(60 - i)}`,
   ]).flat();
   const name = (text: string) => attachment(`Content-Disposition: attachment; filename=${text}`);
   const FIELD = 8000;
   for (const [what, body, expected] of [
     ['parts', parts(...Array.from({ length: 2000 }, () => ['', 'x'])), problem('too many parts')],
     ['parts of nothing', '--=_b\r\n'.repeat(500_000), problem('too many parts')],
-    ['depth', parts(nested), problem('too many multiparts inside of each other')],
-    ['header lines', parts(Array(30_000).fill('X: y')), problem('too many headers')],
-    ['a header line', parts([`X: ${'y'.repeat(2 * MiB)}`]), problem('a line of a header is too long')],
-    ['a boundary line', `--=_b${'y'.repeat(2 * MiB)}`, problem('a line of a header is too long')],
+    ['depth', parts(nested), problem('too many parts inside of each other')],
+    ['header lines', parts(Array(30_000).fill('X: y')), problem('a header is too long')],
+    ['a header line', parts([`X: ${'y'.repeat(2 * MiB)}`]), problem('a header is too long')],
+    ['a boundary line', `--=_b${'y'.repeat(2 * MiB)}`, ''],
     [
       'a folded header',
       parts(['Content-Type: x/y;', ...Array(5000).fill(` ${'y'.repeat(70)}`)]),

@@ -21,11 +21,16 @@ async function answers(
   ...recipients: readonly string[]
 ): Promise<boolean[]> {
   const mta = await Mta.open(server);
+  mta.macro('C', 'j', 'mx.example.com');
   await mta.connect(ip);
   await mta.mail(`<${sender}>`);
   const results: boolean[] = [];
   for (const recipient of recipients) {
-    const { letter, text } = await mta.rcpt(`<${recipient}>`);
+    const [, spelling = recipient, meant] = / means /.test(recipient)
+      ? (/^(.*) means (.*)$/.exec(recipient) ?? [])
+      : [];
+    mta.macro('R', ...(meant === undefined ? [] : ['{rcpt_addr}', meant]));
+    const { letter, text } = await mta.rcpt(`<${spelling}>`);
     assert.ok(letter === 'c' || text === REFUSAL, `${recipient}: ${letter} ${text}`);
     results.push(letter === 'c');
   }
@@ -96,9 +101,13 @@ test('a list is known in every spelling that reaches it, and other recipients ar
     'all-staff(hello)@example.com',
     'all-staff@example.com (hello)',
     'all-staff @ example.com',
-    'all-staff%example.com@mail.example.com',
-    '"all-staff@example.com"@example.com',
-    'example.com!all-staff@example.com',
+    'all-staff@mx.example.com',
+    'all-staff@[192.0.2.1]',
+    // As Postfix says it, and Sendmail.
+    'all-staff%example.com@mail.example.com means all-staff@example.com',
+    '"all-staff@example.com"@example.com means all-staff@example.com',
+    'example.com!all-staff@example.com means all-staff',
+    'all-staff means all-staff@mx.example.com',
     '@relay.example:all-staff@example.com',
   ];
   const others = [
@@ -106,8 +115,8 @@ test('a list is known in every spelling that reaches it, and other recipients ar
     'all-staff@example.org',
     'all-staffs@example.com',
     '+all-staff@example.com',
-    'all-staff%example.org@example.com',
-    'all-staff%example.com@example.org',
+    'all-staff%example.org@example.com means all-staff@example.org',
+    'all-staff%example.com@example.org means all-staff%example.com@example.org',
     'postmaster',
     '',
     '@',

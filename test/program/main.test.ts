@@ -78,6 +78,15 @@ describe('start', { concurrency: 3 }, () => {
     assert.equal(statSync(shared).mode & 0o777, 0o755);
   });
 
+  test('a heap of workers is refused where there are none', async () => {
+    assert.deepEqual(await run(['--workers', '0', '--heap-mb', '256']), {
+      code: 78,
+      stdout: '',
+      stderr:
+        'smtpf-milter: --heap-mb 256: there are no workers with --workers 0: give Node --max-old-space-size\n',
+    });
+  });
+
   test('warns of a callback that is no function', async (t) => {
     const lua = 'smtp.do_rcpt = setmetatable({}, { __call = function() end })\nsmtp.mail = "no"\n';
     const script = policy(t, lua);
@@ -112,21 +121,84 @@ describe('start', { concurrency: 3 }, () => {
     assert.equal(existsSync(path), false);
   });
 
-  test('a script that does not compile is a warning with file and line, and mail passes', async (t) => {
+  test('a script that does not compile is one error line with file and line, and mail passes', async (t) => {
     const script = policy(t, '\nfunction smtp.do_rcpt(\n');
     const milter = start(t, [...LOOPBACK, '--script', script]);
-    await milter.until('stderr', /warning .*policy\.lua:\d+: /);
-    await milter.until('stdout', /^script does not run: .*policy\.lua:\d+: /m);
+    await milter.until(
+      'stderr',
+      /error .*script does not run, its callbacks are skipped: mail passes UNFILTERED \(--on-error continue\): \S+policy\.lua:\d+: /,
+    );
+    await milter.until(
+      'stdout',
+      /^script does not run: .*policy\.lua:\d+: .*\n.*mail passes UNFILTERED \(--on-error continue\)$/m,
+    );
     await negotiated(t, await milter.port());
+    assert.equal(await milter.stop(), 0);
+    assert.equal(milter.stderr.match(/policy\.lua:\d+: /g)?.length, 1);
+  });
+
+  test('a script that is not there is an error that names it', async (t) => {
+    const script = join(directory(t), 'none.lua');
+    const milter = start(t, [...LOOPBACK, '--script', script]);
+    await milter.until('stderr', /error .*UNFILTERED .*none\.lua: No such file or directory/);
     assert.equal(await milter.stop(), 0);
   });
 
-  test('a script that is not there is a warning that names it', async (t) => {
-    const script = join(directory(t), 'none.lua');
-    const milter = start(t, [...LOOPBACK, '--script', script]);
-    await milter.until('stderr', /warning .*none\.lua: No such file or directory/);
-    assert.equal(await milter.stop(), 0);
-  });
+  for (const workers of ['0', '2']) {
+    const mode = { SMTPF_MILTER_WORKERS: workers, SMTPF_MILTER_SYSLOG: 'none' };
+    test(`--on-bad-start exit, the default: 78 before anything is served, --workers ${workers}`, async (t) => {
+      const folder = directory(t);
+      for (const [source, reason] of [
+        [undefined, 'cannot read \\S+bad\\.lua: No such file or directory'],
+        ['function smtp.do_rcpt(\n', 'bad\\.lua:\\d+: .*expected.*'],
+        ['\nerror("oops")\n', 'bad\\.lua:2: oops'],
+      ] as const) {
+        const script = join(folder, 'bad.lua');
+        rmSync(script, { force: true });
+        if (source !== undefined) writeFileSync(script, source);
+        const args = [...LOOPBACK, '--script', script, '--spool', join(folder, 'spool')];
+        const { code, stdout, stderr } = await run([...args, '--on-bad-start', 'exit'], mode);
+        assert.deepEqual([code, stdout], [78, ''], stderr);
+        const instead = 'then its callbacks are skipped: mail passes UNFILTERED \\(--on-error continue\\)';
+        assert.match(
+          stderr,
+          new RegExp(
+            `^smtpf-milter: --script ${script}: does not run: (?:\\S+/)?${reason} \\(--on-bad-start serve starts without it; ${instead}\\)\n$`,
+          ),
+        );
+      }
+    });
+
+    test(`no connection is accepted before the script is found good, --workers ${workers}`, async (t) => {
+      const folder = directory(t);
+      const path = join(folder, 'sock');
+      // The trial takes its time: what connects meanwhile is neither served nor answered.
+      const script = policy(
+        t,
+        'local until_ = os.clock() + 0.3 while os.clock() < until_ do end error("late")',
+      );
+      const args = ['--listen', `unix:${path}`, '--script', script, '--on-bad-start', 'exit'];
+      const milter = start(t, args, mode);
+      let answered = '';
+      let isOver = false;
+      const probe = (async () => {
+        while (!isOver) {
+          const socket = connect(path);
+          socket.on('data', (bytes) => {
+            answered += bytes.toString('latin1');
+          });
+          socket.on('error', () => {});
+          socket.write(OFFER);
+          await new Promise((resolve) => setTimeout(resolve, 5));
+          socket.destroy();
+        }
+      })();
+      assert.equal(await milter.ended(), 78);
+      isOver = true;
+      await probe;
+      assert.equal(answered, '');
+    });
+  }
 
   test('options come from the config file too', async (t) => {
     const config = join(directory(t), 'smtpf.json');
@@ -151,9 +223,9 @@ describe('start', { concurrency: 3 }, () => {
     const addresses = ['--listen', `unix:${folder}/free.sock`, '--listen', `unix:${folder}/taken.sock`];
     const ended = await run([...addresses, '--spool', join(folder, 'spool')]);
     assert.deepEqual(ended, {
-      code: 78,
+      code: 75,
       stdout: '',
-      stderr: `smtpf-milter: --listen unix:${folder}/taken.sock: address in use: another program listens there\n`,
+      stderr: `smtpf-milter: --listen unix:${folder}/taken.sock: address in use: a program listens there, and does not answer as a milter\n`,
     });
     assert.equal(existsSync(join(folder, 'free.sock')), false);
   });
@@ -293,7 +365,7 @@ describe('signals', { concurrency: 3 }, () => {
     await milter.until('stderr', /notice .*SIGHUP: script .*, callbacks: do_mail$/m);
     writeFileSync(script, 'function\n');
     milter.child.kill('SIGHUP');
-    await milter.until('stderr', /warning .*SIGHUP: .*policy\.lua:\d+: /);
+    await milter.until('stderr', /error .*SIGHUP: .*UNFILTERED .*policy\.lua:\d+: /);
     assert.equal(await milter.stop(), 0);
   });
 
@@ -428,7 +500,10 @@ describe('privileges', needsRoot, () => {
     await negotiated(t, path);
     assert.doesNotMatch(milter.stderr, /running as root/);
     assert.equal(await milter.stop(), 0);
-    // The directory is root's, so the socket stays; the next start replaces it.
+    // The directory is root's, so the socket stays; the next start by root replaces it.
+    const warning = `unix:${path} stays behind when the milter ends, and only a start by root replaces it: user nobody may not write to ${folder}`;
+    assert.ok(milter.stdout.includes(`\nwarning: ${warning}`), milter.stdout);
+    assert.ok(milter.stderr.includes(`warning smtpf-milter[${milter.child.pid}]: ${warning}`), milter.stderr);
     assert.match(milter.stderr, /warning .*milter\.sock: cannot be removed: permission denied/);
     const again = start(t, ['--listen', `unix:${path}`]);
     await again.ready();

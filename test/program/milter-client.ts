@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { askServer } from '../../src/control/control-client.ts';
 import type { Status } from '../../src/control/status.ts';
-import { resolveOptions } from '../../src/options.ts';
+import { resolveOptions } from '../../src/options/options.ts';
 import { Mta } from '../helpers/mta.ts';
 import { directory, PROGRAM, Running, start } from './program.ts';
 
@@ -19,14 +19,20 @@ export interface Milter {
   edit(lua: string): void;
 }
 
-/** Starts the program on loopback; it is killed after the test. */
-export async function startMilter(t: TestContext, lua: string, args: readonly string[]): Promise<Milter> {
+/** Starts the program on loopback, by the command `prefix` where there is one; it is killed after the test. */
+export async function startMilter(
+  t: TestContext,
+  lua: string,
+  args: readonly string[],
+  prefix: readonly string[] = [],
+  spoolDirectory?: string,
+): Promise<Milter> {
   const folder = directory(t);
   const script = join(folder, 'policy.lua');
-  const spool = join(folder, 'spool');
+  const spool = spoolDirectory ?? join(folder, 'spool');
   writeFileSync(script, lua);
   const given = ['--listen', 'inet:0@127.0.0.1', '--script', script, '--spool', spool];
-  const running = start(t, [...given, ...args]);
+  const running = start(t, [...given, ...args], {}, prefix);
   const port = await running.port();
   await running.ready();
   return {
@@ -44,12 +50,13 @@ export async function startMilter(t: TestContext, lua: string, args: readonly st
 }
 
 /** The reply to MAIL in a new session, which ends then. */
-export async function mailReply(milter: Milter, sender = '<a@b.example>'): Promise<string> {
-  const mta = await milter.connect();
+export async function mailReply(milter: Pick<Milter, 'port'>, sender = '<a@b.example>'): Promise<string> {
+  const mta = await Mta.open(milter);
   await mta.connect('192.0.2.7', 'mx.example');
   await mta.helo('mx.example');
   const { letter, text } = await mta.mail(sender);
   await mta.quit();
+  mta.socket.destroy();
   return text === '' ? letter : text;
 }
 

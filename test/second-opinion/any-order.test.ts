@@ -111,9 +111,6 @@ const SAME: readonly (readonly [what: string, before: string, packet: Buffer])[]
     'O',
     packet('C', 'host', Buffer.from('4\x10\x92192.0.2.7\0x\0')),
   ],
-  ['CONNECT from 192.0.2', 'O', packet('C', 'host', Buffer.from('4\x10\x92192.0.2\0'))],
-  ['CONNECT from an address that is none', 'O', packet('C', 'host', Buffer.from('4\x10\x92nowhere\0'))],
-  ['CONNECT from IPv6 as IPv4', 'O', packet('C', 'host', Buffer.from('4\x10\x922001:db8::1\0'))],
   ['CONNECT from an unknown family', 'O', packet('C', 'host', Buffer.from('5\x10\x92192.0.2.7\0'))],
   ['CONNECT from family U with more', 'O', packet('C', 'host', Buffer.from('U\x10\x92192.0.2.7\0'))],
   ['CONNECT from family U', 'O', packet('C', 'host', Buffer.from('U'))],
@@ -189,6 +186,9 @@ describe(
 );
 
 const LENIENT: readonly (readonly [what: string, before: string, packet: Buffer, ours: string])[] = [
+  ['CONNECT from 192.0.2', 'O', packet('C', 'host', Buffer.from('4\x10\x92192.0.2\0')), 'Oc'],
+  ['CONNECT from an address that is none', 'O', packet('C', 'host', Buffer.from('4\x10\x92nowhere\0')), 'Oc'],
+  ['CONNECT from IPv6 as IPv4', 'O', packet('C', 'host', Buffer.from('4\x10\x922001:db8::1\0')), 'Oc'],
   [
     'a path longer than the C structure for it',
     'O',

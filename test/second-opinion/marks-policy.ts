@@ -2,7 +2,7 @@
 import { wholeOf } from '../../src/milter/body-bytes.ts';
 import type { PolicyEvent, Verdict } from '../../src/milter/policy.ts';
 import type { Modification } from '../../src/milter/reply.ts';
-import type { Decide, TestPolicy } from '../program/connection-server.ts';
+import type { Decide, TestPolicy } from '../net/connection-server.ts';
 
 const VERDICTS: Readonly<Record<string, Verdict>> = {
   a: { kind: 'accept' },

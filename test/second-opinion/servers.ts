@@ -5,8 +5,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { EVERYTHING } from '../helpers/needs.ts';
-import { TestServer } from '../program/connection-server.ts';
+import { EVERYTHING } from '../helpers/interests.ts';
+import { TestServer } from '../net/connection-server.ts';
 import { marksPolicy } from './marks-policy.ts';
 import type { Offer } from './mta-side.ts';
 
@@ -39,8 +39,8 @@ export class Servers {
 
   static async start(): Promise<Servers> {
     const filters = [await startFilter('streamed'), await startFilter('answered')];
-    const needs = { ...EVERYTHING, actions: 0xff };
-    return new Servers(await TestServer.start({ decide: marksPolicy, needs }), filters);
+    const interests = { ...EVERYTHING, actions: 0xff };
+    return new Servers(await TestServer.start({ decide: marksPolicy, interests }), filters);
   }
 
   /** The path of the filter for an MTA that offers this. */

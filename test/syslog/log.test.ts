@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { LOG_LEVELS, Logger } from '../../src/log.ts';
+import { LOG_LEVELS, Logger } from '../../src/syslog/log.ts';
 import type { LogSink } from '../../src/syslog/log-sink.ts';
 import type { LogRecord } from '../../src/syslog/message.ts';
 

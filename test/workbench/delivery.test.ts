@@ -70,10 +70,10 @@ test('headers changed and deleted by their number', () => {
 
 test('envelope and body', () => {
   const recipients = ['b@x', 'B@x', 'b@x', 'c@x'].map((address) => ({ address, params: [] }));
-  const envelope = { sender: 'a@x', senderParams: ['SIZE=1'], recipients };
+  const envelope = { sender: 'a@x', senderParams: ['SIZE=1', 'ret=full'], recipients };
   const message = parseMessage(Buffer.from(MESSAGE));
   const modifications: Modification[] = [
-    { kind: 'changeSender', address: '<z@x>', params: 'RET=HDRS' },
+    { kind: 'changeSender', address: '<z@x>', params: 'RET=HDRS BODY=7BIT' },
     { kind: 'deleteRecipient', address: '<c@x>' },
     { kind: 'addRecipient', address: '<d@x>', params: 'NOTIFY=NEVER' },
     { kind: 'addRecipient', address: '<b@x>' },
@@ -84,7 +84,10 @@ test('envelope and body', () => {
   const addresses = (mta: MtaKind) => {
     const changed = applyModifications(mta, envelope, message, modifications);
     assert.equal(changed.envelope.sender, 'z@x');
-    assert.deepEqual(changed.envelope.senderParams, ['RET=HDRS']);
+    assert.deepEqual(
+      changed.envelope.senderParams,
+      mta === 'postfix' ? ['SIZE=1', 'RET=HDRS'] : ['RET=HDRS', 'BODY=7BIT'],
+    );
     assert.equal(changed.quarantine, 'why');
     assert.equal(changed.message.body.toString(), 'a\r\nb\r\nc\r\n');
     return changed.envelope.recipients.map(({ address }) => address).join(' ');

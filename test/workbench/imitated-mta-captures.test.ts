@@ -8,14 +8,14 @@ import { macroPairs } from '../../src/milter/macros.ts';
 import type { Policy, PolicyEvent, Verdict } from '../../src/milter/policy.ts';
 import { replyLines } from '../../src/workbench/client-reply.ts';
 import { ImitatedMta } from '../../src/workbench/imitated-mta.ts';
-import { EVERYTHING } from '../helpers/needs.ts';
+import { EVERYTHING } from '../helpers/interests.ts';
 import { bytesFrom, readTranscript } from '../helpers/transcript.ts';
 import { commandsOf } from '../milter/commands-of.ts';
 
 /** A policy that wants everything and lets it go on, but for what the recorded filters refused. */
 function recordedPolicy(): Policy {
   return {
-    needs: { ...EVERYTHING, actions: 0 },
+    interests: { ...EVERYTHING, actions: 0 },
     handle(event: PolicyEvent): Verdict {
       return event.kind === 'rcpt' && event.address === 'refused@dest.test'
         ? { kind: 'reply', code: 550, lines: ['5.7.1 refused here'] }

@@ -1,8 +1,8 @@
 /** Rules on the callbacks that a policy defines. */
 import { API_NAMES } from '../../api/names.ts';
-import { nearest } from '../../option-values.ts';
+import { nearest } from '../../text/nearest.ts';
 import type { Report, Rule } from '../finding.ts';
-import type { Policy } from '../policy.ts';
+import type { PolicyScript } from '../policy-script.ts';
 import { isMulti, type Place } from '../syntax.ts';
 
 const NAMES: readonly string[] = [...API_NAMES.callbacks.keys()].map((name) => name.replace('smtp.', ''));
@@ -15,7 +15,7 @@ function nearestCallback(name: string): string | undefined {
   return name.length < 4 ? undefined : near;
 }
 
-function isUsed(policy: Policy, path: string): boolean {
+function isUsed(policy: PolicyScript, path: string): boolean {
   for (const node of policy.bindings.nodes()) {
     const isPlace =
       node.type === 'MemberExpression' || node.type === 'IndexExpression' || node.type === 'Identifier';
@@ -61,6 +61,24 @@ export const misspeltCallback: Rule = {
   },
 };
 
+export const noCallbacks: Rule = {
+  name: 'no-callbacks',
+  severity: 'warning',
+  summary: 'a policy that defines no callback when the main chunk has run: all mail passes',
+  check({ chunk, facts }, report) {
+    const { callbacks, isTest } = facts;
+    // A module returns something; a policy has nobody to return it to.
+    const isModule = chunk.body.at(-1)?.type === 'ReturnStatement';
+    if (callbacks === undefined || callbacks.length > 0 || isTest || isModule) return;
+    // At its end, up to which there is none.
+    const loc = chunk.loc && { start: chunk.loc.end, end: chunk.loc.end };
+    report(
+      { ...chunk, loc },
+      'this policy defines no callback: all mail passes; where that is meant, define one that does nothing: function smtp.close() end',
+    );
+  },
+};
+
 export const doubleCallback: Rule = {
   name: 'double-callback',
   severity: 'warning',
@@ -90,9 +108,9 @@ export const doubleCallback: Rule = {
 };
 
 /** Pairs of spellings that are there when the main chunk has run, and that its text does not show. */
-function checkFound(policy: Policy, report: Report): void {
+function checkFound(policy: PolicyScript, report: Report): void {
   for (const { name, alias } of new Set(API_NAMES.callbacks.values())) {
-    const warning = policy.warningOf(`both ${name} and ${alias} `);
+    const warning = policy.warningOf('double-callback', name);
     if (warning === undefined) continue;
     const shown = policy.callbacks.filter((one) => one.name === name || one.name === alias);
     if (new Set(shown.map((one) => one.name)).size === 2) continue;
@@ -120,7 +138,7 @@ export const lateCallback: Rule = {
   summary:
     'a callback that is not there when the main chunk has run: the MTA is told then which events are wanted',
   check(policy, report) {
-    const { defined } = policy.surroundings;
+    const { defined } = policy.facts;
     if (defined === undefined) return;
     for (const { name, callback, place } of policy.callbacks) {
       if (policy.bindings.functionOf(place) === undefined) continue;
@@ -131,12 +149,12 @@ export const lateCallback: Rule = {
 };
 
 /** What the run said of a callback that is something else than a function. */
-function misfitOf(policy: Policy, name: string): string | undefined {
-  return policy.warningOf(`${name} is a `);
+function misfitOf(policy: PolicyScript, name: string): string | undefined {
+  return policy.warningOf('uncallable-callback', name);
 }
 
 /** Whether a definition stands in the main chunk itself, not in a branch or a function. */
-function isUnconditional(policy: Policy, place: Place): boolean {
+function isUnconditional(policy: PolicyScript, place: Place): boolean {
   const statement = policy.bindings.parents.get(place);
   return statement !== undefined && policy.bindings.parents.get(statement)?.type === 'Chunk';
 }

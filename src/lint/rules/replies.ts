@@ -2,8 +2,8 @@
 import { API_NAMES } from '../../api/names.ts';
 import { alternativesOf, beginningOf, type Constant, constantOf } from '../constants.ts';
 import type { Report, Rule } from '../finding.ts';
-import type { Answer, Policy } from '../policy.ts';
-import { type Expression, isMulti, spanOf } from '../syntax.ts';
+import type { CallbackReturn, PolicyScript } from '../policy-script.ts';
+import { argumentsOf, type Expression, isCall, isMulti, type NodeOf, spanOf } from '../syntax.ts';
 import { isAlways } from '../types.ts';
 
 const OK = 250;
@@ -12,8 +12,8 @@ const MAX_ACTION = 3;
 const STATUS_IN_TEXT = /^(\d)\.\d{1,3}\.\d{1,3}(?= |$)/;
 const STATUS = /^([245])\.\d{1,3}\.\d{1,3}$/;
 
-function answersOf(policy: Policy): Answer[] {
-  return policy.answers().filter(({ callback }) => callback.callback.answers);
+function decidingReturns(policy: PolicyScript): CallbackReturn[] {
+  return policy.callbackReturns().filter(({ callback }) => callback.callback.answers);
 }
 
 /** The number that a constant is as a reply code; undefined when it is none. */
@@ -35,7 +35,7 @@ function isReply(code: number): boolean {
 }
 
 /** The code an answer is sure to give, when it refuses. */
-function replyCodes(policy: Policy, { statement }: Answer): number[] {
+function replyCodes(policy: PolicyScript, { statement }: CallbackReturn): number[] {
   const [first] = statement.arguments;
   if (!first) return [];
   return alternativesOf(policy, first).flatMap((constant) => {
@@ -44,22 +44,26 @@ function replyCodes(policy: Policy, { statement }: Answer): number[] {
   });
 }
 
-function checkCode(policy: Policy, answer: Answer, report: Report): void {
-  const [first, second] = answer.statement.arguments;
+function checkCode(policy: PolicyScript, returned: CallbackReturn, report: Report): void {
+  const [first, second] = returned.statement.arguments;
   if (!first) return;
   if (isAlways(policy.typeOf(first), ['table', 'function'])) {
-    report(first, `${answer.callback.name} returns no reply code`);
+    report(first, `${returned.callback.name} returns no reply code`);
     return;
   }
   for (const constant of alternativesOf(policy, first)) {
     if (constant.kind === 'nil') continue;
     const code = codeOf(constant);
     if (code === undefined) {
-      report(first, `${answer.callback.name} returns ${describe(constant)} where a reply code is expected`, {
-        suggestion:
-          replyInText(constant) ??
-          (second && isReplyCode(policy, second) ? 'the code first, then the text' : undefined),
-      });
+      report(
+        first,
+        `${returned.callback.name} returns ${describe(constant)} where a reply code is expected`,
+        {
+          suggestion:
+            replyInText(constant) ??
+            (second && isReplyCode(policy, second) ? 'the code first, then the text' : undefined),
+        },
+      );
     } else if (
       !Number.isInteger(code) ||
       (!(code >= 0 && code <= MAX_ACTION) && !(code >= 200 && code < 300) && !isReply(code))
@@ -80,7 +84,7 @@ function replyInText(constant: Constant): string | undefined {
   return code === undefined ? undefined : `return ${code}, ${JSON.stringify(text)}`;
 }
 
-function isReplyCode(policy: Policy, expression: Expression): boolean {
+function isReplyCode(policy: PolicyScript, expression: Expression): boolean {
   const constant = constantOf(policy, expression);
   return constant !== undefined && isReply(codeOf(constant) ?? 0);
 }
@@ -107,7 +111,7 @@ export const replyCode: Rule = {
   severity: 'error',
   summary: 'a callback returns what is no reply code, or one that a milter cannot give',
   check(policy, report) {
-    for (const answer of answersOf(policy)) checkCode(policy, answer, report);
+    for (const returned of decidingReturns(policy)) checkCode(policy, returned, report);
   },
 };
 
@@ -116,11 +120,11 @@ export const replyWithoutText: Rule = {
   severity: 'warning',
   summary: 'a refusal without a text: the client gets a standard one',
   check(policy, report) {
-    for (const answer of answersOf(policy)) {
-      const { arguments: values } = answer.statement;
+    for (const returned of decidingReturns(policy)) {
+      const { arguments: values } = returned.statement;
       const [first, second] = values;
       if (!first) continue;
-      const [code] = replyCodes(policy, answer);
+      const [code] = replyCodes(policy, returned);
       if (code === undefined) continue;
       const text = second && constantOf(policy, second);
       const isMissing =
@@ -134,14 +138,57 @@ export const replyWithoutText: Rule = {
   },
 };
 
+export const replyBytes: Rule = {
+  name: 'reply-bytes',
+  severity: 'warning',
+  summary:
+    'a reply text with bytes above 7 bits, which SMTP does not have there: the client gets `?` for each',
+  check(policy, report) {
+    for (const returned of decidingReturns(policy)) {
+      const [, text] = returned.statement.arguments;
+      if (!text) continue;
+      for (const part of textsIn(policy, text)) {
+        // Bytes, so that a UTF-8 character is several.
+        const strange = /[\x80-\xff]+/.exec(part.value)?.[0];
+        if (strange)
+          report(
+            part,
+            `SMTP replies are ASCII: the client gets ${'?'.repeat(strange.length)} for ${strange}`,
+          );
+      }
+    }
+  },
+};
+
+/** The literals that a text is put together from. */
+function textsIn(policy: PolicyScript, expression: Expression): NodeOf<'StringLiteral'>[] {
+  const value = policy.valueOf(expression);
+  switch (value.type) {
+    case 'StringLiteral':
+      return [value];
+    case 'BinaryExpression':
+    case 'LogicalExpression':
+      return [...textsIn(policy, value.left), ...textsIn(policy, value.right)];
+    case 'TableConstructorExpression':
+      return value.fields.flatMap((field) => textsIn(policy, field.value));
+    default: {
+      if (!isCall(value)) return [];
+      const { base } = value;
+      const isFormat = policy.pathOf(base) === 'string.format';
+      const subject = base.type === 'MemberExpression' && base.indexer === ':' ? [base.base] : [];
+      return [...subject, ...(isFormat ? argumentsOf(value) : [])].flatMap((part) => textsIn(policy, part));
+    }
+  }
+}
+
 export const enhancedCode: Rule = {
   name: 'enhanced-code',
   severity: 'error',
   summary: 'an enhanced status code (`5.7.1`) of another class than the reply code, or malformed',
   check(policy, report) {
-    for (const answer of answersOf(policy)) {
-      const [, text, third] = answer.statement.arguments;
-      const codes = replyCodes(policy, answer);
+    for (const returned of decidingReturns(policy)) {
+      const [, text, third] = returned.statement.arguments;
+      const codes = replyCodes(policy, returned);
       const classes = new Set(codes.map((code) => Math.floor(code / 100)));
       const [only] = classes;
       if (text && only !== undefined && third === undefined) {
@@ -182,7 +229,7 @@ export const ignoredResult: Rule = {
   severity: 'warning',
   summary: 'a result where results are ignored: of `smtp.rset` and `smtp.close`, or a text beside “go on”',
   check(policy, report) {
-    for (const { callback, statement } of policy.answers()) {
+    for (const { callback, statement } of policy.callbackReturns()) {
       const [first, second] = statement.arguments;
       if (!first) continue;
       const constant = constantOf(policy, first);

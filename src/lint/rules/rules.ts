@@ -6,11 +6,18 @@ import {
   hiddenApi,
   lateCallback,
   misspeltCallback,
+  noCallbacks,
   uncallableCallback,
 } from './callbacks.ts';
 import { unavailableCall, wrongArguments } from './calls.ts';
+import { badFormat } from './formats.ts';
 import { accidentalGlobal, readOnlyField, unknownConstant, unknownField, unknownGlobal } from './names.ts';
-import { enhancedCode, ignoredResult, replyCode, replyWithoutText } from './replies.ts';
+import { alwaysTrue, maybeNil, neverNil } from './nil.ts';
+import { badPattern, oddPattern } from './patterns.ts';
+import { enhancedCode, ignoredResult, replyBytes, replyCode, replyWithoutText } from './replies.ts';
+import { sessionCounter } from './sessions.ts';
+import { tooEarly } from './stages.ts';
+import { dotCall, letterCase } from './texts.ts';
 import { integerOverflow, wrongType } from './values.ts';
 
 export const RULES: readonly Rule[] = [
@@ -18,11 +25,13 @@ export const RULES: readonly Rule[] = [
   doubleCallback,
   uncallableCallback,
   lateCallback,
+  noCallbacks,
   callbackParameters,
   hiddenApi,
   replyCode,
   replyWithoutText,
   enhancedCode,
+  replyBytes,
   ignoredResult,
   unknownField,
   unknownConstant,
@@ -33,6 +42,16 @@ export const RULES: readonly Rule[] = [
   wrongArguments,
   integerOverflow,
   wrongType,
+  maybeNil,
+  neverNil,
+  alwaysTrue,
+  tooEarly,
+  dotCall,
+  letterCase,
+  badPattern,
+  oddPattern,
+  badFormat,
+  sessionCounter,
 ];
 
 /** Of comments that silence what no rule is called. */

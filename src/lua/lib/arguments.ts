@@ -3,7 +3,7 @@
  * file sizes, times and `%d` are not. A number beyond 32 bits comes and goes as a float with an integral value.
  */
 import type { LuaFunction, LuaState } from 'fengari';
-import { ascii, lauxlib, lua } from '../engine.ts';
+import { ascii, lauxlib, lua } from '../engine/engine.ts';
 
 /** 2^63: the bound of Lua's own 64-bit integers, which a float with an integral value may come near. */
 const INTEGER_LIMIT = 2 ** 63;
@@ -33,9 +33,20 @@ export function pushInteger(L: LuaState, value: number): void {
   else lua.lua_pushnumber(L, value);
 }
 
-/** The bytes of string argument `arg` up to its first NUL: what C sees of a file name, a command or a format. */
-export function checkCString(L: LuaState, arg: number): Buffer {
-  return cString(lauxlib.luaL_checkstring(L, arg));
+/**
+ * The bytes of string argument `arg` up to its first NUL: what C sees of a file name, a command or a format. Of a string
+ * longer than any that makes sense, no more than `most` bytes.
+ */
+export function checkCString(L: LuaState, arg: number, most: number): Buffer {
+  return cString(lauxlib.luaL_checkstring(L, arg).subarray(0, most));
+}
+
+/** PATH_MAX of Linux, which looks no further: "File name too long". */
+export const LONGEST_PATH = 4096;
+
+/** The name of a file in argument `arg`. */
+export function checkFileName(L: LuaState, arg: number): Buffer {
+  return checkCString(L, arg, LONGEST_PATH);
 }
 
 /** Whether `bytes` hold a NUL; Uint8Array's own search takes ten times as long. */

@@ -3,8 +3,8 @@
  */
 import { getHeapStatistics } from 'node:v8';
 import type { LuaState } from 'fengari';
-import { ascii, LONGEST_NUMERAL, latin1Of, lauxlib, lua } from '../engine.ts';
-import { hostOf } from '../host.ts';
+import { ascii, LONGEST_NUMERAL, latin1Of, lauxlib, lua } from '../engine/engine.ts';
+import { hostOf } from '../engine/host.ts';
 import { argumentError, pushInteger, raise } from './arguments.ts';
 import { ByteBuilder } from './budget.ts';
 import { writeConsole } from './console.ts';

@@ -2,17 +2,20 @@
  * The bounds on what one call of a library function may do: work and size that the VM's own count hook does not see.
  */
 import type { LuaState } from 'fengari';
-import { lua, throwMemoryError } from '../engine.ts';
-import { hostOf } from '../host.ts';
-import { pushOwnedBytes } from '../values.ts';
+import { lua, throwMemoryError } from '../engine/engine.ts';
+import { hostOf } from '../engine/host.ts';
+import { pushOwnedBytes } from '../engine/values.ts';
 
 /** Raises Lua's own memory error when a string of `bytes` would be longer than a script may make. Call it before allocating. */
 export function checkLength(L: LuaState, bytes: number): void {
   if (bytes > hostOf(L).limits.stringBytes) throwMemoryError(L);
 }
 
-/** From here on a Buffer has memory of its own, and copying takes its time. */
+/** From here on a Buffer has memory of its own, and copying takes its time, which is charged. */
 const LONG = 65_536;
+
+/** Room behind what is added, for what is added next. */
+const SPARE = 64;
 
 /** Collects bytes for one string, never more than a script's strings may have. */
 export class ByteBuilder {
@@ -36,6 +39,7 @@ export class ByteBuilder {
   }
 
   addBytes(bytes: Uint8Array): void {
+    if (bytes.length >= LONG) this.#charge(bytes.length);
     this.#reserve(bytes.length);
     this.#bytes.set(bytes, this.#length);
     this.#length += bytes.length;
@@ -59,6 +63,7 @@ export class ByteBuilder {
 
   addFill(byte: number, count: number): void {
     this.#reserve(count);
+    if (count >= LONG) this.#charge(count);
     this.#bytes.fill(byte, this.#length, this.#length + count);
     this.#length += count;
   }
@@ -78,11 +83,18 @@ export class ByteBuilder {
     }
   }
 
+  #charge(bytes: number): void {
+    hostOf(this.#L).charge(this.#L, bytes >> 3);
+  }
+
   #reserve(more: number): void {
     const needed = this.#length + more;
     if (needed <= this.#bytes.length) return;
     checkLength(this.#L, needed);
-    const grown = Buffer.allocUnsafe(Math.max(needed, this.#bytes.length * 2));
+    if (this.#length >= LONG) this.#charge(this.#length);
+    // No more than a string may have, but for a few bytes behind a long one.
+    const most = Math.max(needed, hostOf(this.#L).limits.stringBytes);
+    const grown = Buffer.allocUnsafe(Math.min(most, Math.max(needed + SPARE, this.#bytes.length * 2)));
     this.#bytes.copy(grown, 0, 0, this.#length);
     this.#bytes = grown;
   }

@@ -2,8 +2,8 @@
  * What a match has found, as Lua values.
  */
 import type { LuaState } from 'fengari';
-import { ascii, lauxlib, lua } from '../engine.ts';
-import { pushOwnedBytes } from '../values.ts';
+import { ascii, lauxlib, lua } from '../engine/engine.ts';
+import { pushOwnedBytes } from '../engine/values.ts';
 import { raise } from './arguments.ts';
 import type { Matcher } from './matcher.ts';
 

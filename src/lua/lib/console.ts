@@ -2,7 +2,7 @@
  * Standard output and error of a policy: whole lines to the log, by way of its host.
  */
 import type { LuaState } from 'fengari';
-import { type Closable, hostOf, PerState } from '../host.ts';
+import { type Closable, hostOf, PerState } from '../engine/host.ts';
 import type { Request } from './steps.ts';
 
 /** A line that grows beyond this many bytes is handed over in pieces. */
@@ -34,7 +34,7 @@ class UnfinishedLine implements Closable {
   /** Hands over what there is. */
   close(): void {
     const line = this.end(Buffer.alloc(0));
-    if (line.length > 0) hostOf(this.#L).print(line);
+    if (line.length > 0) hostOf(this.#L).print(this.#L, line);
   }
 }
 
@@ -52,7 +52,7 @@ export function* writeConsole(L: LuaState, bytes: Uint8Array): Generator<Request
   for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, start)) {
     const line = bytes.subarray(start, end);
     const begun = unfinished.get(host);
-    host.print(begun === undefined ? line : begun.end(line));
+    host.print(L, begun === undefined ? line : begun.end(line));
     start = end + 1;
     host.charge(L, STEPS_PER_LINE + (line.length >> 3));
     if (bytes.length > SHORT) yield 'pause';

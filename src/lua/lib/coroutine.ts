@@ -6,9 +6,9 @@
  * host's, yield one level up themselves, and resume the coroutine when they are resumed.
  */
 import type { LuaFunction, LuaState } from 'fengari';
-import { ascii, endedUncatchably, lauxlib, lua, lualib, throwUncatchable } from '../engine.ts';
-import { hostOf } from '../host.ts';
-import { CANNOT_WAIT } from '../suspension.ts';
+import { CANNOT_WAIT } from '../context/suspension.ts';
+import { ascii, endedUncatchably, lauxlib, lua, lualib, throwUncatchable } from '../engine/engine.ts';
+import { hostOf } from '../engine/host.ts';
 
 /** What `resume` and `wrap` return from `nresults` values (or, when not ok, one error value) on top of the stack. */
 type Finish = (L: LuaState, ok: boolean, nresults: number) => number;

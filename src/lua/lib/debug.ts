@@ -3,7 +3,7 @@
  * variables behind its back or reach the registry is refused.
  */
 import type { LuaFunction, LuaState } from 'fengari';
-import { ascii, lauxlib, lua, lualib } from '../engine.ts';
+import { ascii, lauxlib, lua, lualib } from '../engine/engine.ts';
 import { argumentError, raise } from './arguments.ts';
 
 const REFUSED = [
@@ -70,19 +70,46 @@ function isLuaFunction(value: unknown): value is LuaFunction {
   return typeof value === 'function';
 }
 
+/** There are seven, and each is looked for anew where it is given again. */
+const MOST_OPTIONS = 100;
+
 /** An option `>` is C's way to say that a function is on the stack; C Lua takes whatever is there. */
 function withoutStack(getinfo: LuaFunction): LuaFunction {
   return (L) => {
     const options = lua.lua_tothread(L, 1) === null ? 2 : 3;
-    if (!lua.lua_isnoneornil(L, options) && lauxlib.luaL_checkstring(L, options)[0] === 0x3e) {
-      argumentError(L, options, 'invalid option');
+    if (!lua.lua_isnoneornil(L, options)) {
+      const letters = lauxlib.luaL_checkstring(L, options);
+      if (letters[0] === 0x3e || letters.length > MOST_OPTIONS) argumentError(L, options, 'invalid option');
     }
     return getinfo(L);
   };
 }
 
+/** The message stays whole, and is copied once. */
+function traceback(L: LuaState): number {
+  const thread = lua.lua_tothread(L, 1);
+  const message = thread === null ? 1 : 2;
+  if (lua.lua_tostring(L, message) === null && !lua.lua_isnoneornil(L, message)) {
+    lua.lua_pushvalue(L, message); // As it is.
+    return 1;
+  }
+  const level = lauxlib.luaL_optinteger(L, message + 1, thread === null || thread === L ? 1 : 0);
+  const isGiven = !lua.lua_isnoneornil(L, message);
+  if (isGiven) {
+    lua.lua_pushvalue(L, message);
+    lua.lua_pushstring(L, NEWLINE);
+  }
+  lauxlib.luaL_traceback(L, thread ?? L, null, level);
+  if (isGiven) lua.lua_concat(L, 3);
+  return 1;
+}
+
+const NEWLINE = ascii('\n');
+
 export function luaopen_debug(L: LuaState): number {
   lualib.luaopen_debug(L);
+  lua.lua_pushcfunction(L, traceback);
+  lua.lua_setfield(L, -2, ascii('traceback'));
   lua.lua_pushcfunction(L, withoutStack(functionOf(L, 'getinfo')));
   lua.lua_setfield(L, -2, ascii('getinfo'));
   for (const [name, otherwise] of Object.entries(WITHOUT)) {

@@ -5,12 +5,16 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { EBADF, SystemError } from './errno.ts';
+import { EBADF, SystemError } from '../context/errno.ts';
+import type { Host } from '../engine/host.ts';
+import { openChecked } from './open-checked.ts';
 
 /** Offsets and sizes are bytes. */
 export interface Device {
   /** Whether it has positions; a pipe or a terminal has none, and `position` is ignored. */
   readonly seekable: boolean;
+  /** Nothing can ever be read from it. */
+  readonly empty: boolean;
   /** Reads up to `length` bytes to `into` at `offset`; returns how many, 0 at the end. */
   read(into: Buffer, offset: number, length: number, position: number): number;
   /** Writes all of `bytes`. */
@@ -22,6 +26,7 @@ export interface Device {
 /** An open file descriptor. */
 export class DescriptorDevice implements Device {
   readonly seekable: boolean;
+  readonly empty = false;
   readonly #descriptor: number;
 
   constructor(descriptor: number) {
@@ -54,6 +59,7 @@ export class DescriptorDevice implements Device {
 /** Standard input of a daemon: at its end from the beginning. */
 export class EmptyDevice implements Device {
   readonly seekable = false;
+  readonly empty = true;
 
   read(): number {
     return 0;
@@ -83,13 +89,13 @@ const FLAGS: Record<OpenMode, number> = {
 };
 
 /**
- * Opens the file with the bytes `name` as its path.
+ * Opens the file with the bytes `name` as its path, if it is one that a policy may open.
  *
  * O_NONBLOCK changes nothing for files, but opening a FIFO would otherwise stop the whole process until somebody opens
  * its other end; with it a FIFO without a reader cannot be opened for writing (ENXIO), and one without data says EAGAIN.
  */
-export function openDevice(name: Buffer, mode: OpenMode): Device {
-  return fromDescriptor(openSync(name, FLAGS[mode] | constants.O_NONBLOCK, 0o666));
+export function openDevice(host: Host, name: Buffer, mode: OpenMode): Device {
+  return fromDescriptor(openChecked(host, host.locate(name), FLAGS[mode] | constants.O_NONBLOCK, 0o666));
 }
 
 /** Opens a new file without a name, which is gone when it is closed. */

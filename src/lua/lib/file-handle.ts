@@ -2,10 +2,10 @@
  * The userdata that a script holds for an open file (C's luaL_Stream), and how a library function gets at it.
  */
 import type { LuaState } from 'fengari';
-import { ascii, lauxlib, lua } from '../engine.ts';
-import { hostOf } from '../host.ts';
+import { EMFILE, SystemError } from '../context/errno.ts';
+import { ascii, lauxlib, lua } from '../engine/engine.ts';
+import { hostOf, unchanging } from '../engine/host.ts';
 import { raise } from './arguments.ts';
-import { EMFILE, SystemError } from './errno.ts';
 import { Stream } from './stream.ts';
 
 const FILE_HANDLE = lauxlib.LUA_FILEHANDLE;
@@ -24,10 +24,10 @@ export type Closer = (L: LuaState, stream: Stream) => number;
 
 type Handle = Record<string, unknown>;
 
-/** Pushes a new file handle. Handles with a `standard` are shared by all states made from a template: no state of their own. */
+/** Pushes a handle of a standard file. All states made from a template share its stream, in which nothing ever changes. */
 export function pushStandard(L: LuaState, stream: Stream, standard: Standard): void {
   const handle = lua.lua_newuserdata(L);
-  handle[STREAM] = stream;
+  handle[STREAM] = unchanging(stream);
   handle[STANDARD] = standard;
   lauxlib.luaL_setmetatable(L, FILE_HANDLE);
 }
@@ -62,6 +62,10 @@ export function streamOf(handle: Handle): Stream | null {
   return stream instanceof Stream ? stream : null;
 }
 
+export function isStandard(handle: Handle): boolean {
+  return handle[STANDARD] !== undefined;
+}
+
 export function isConsole(handle: Handle): boolean {
   return handle[STANDARD] === 'console';
 }
@@ -76,7 +80,7 @@ export function closeHandle(L: LuaState, arg: number): number {
   const handle = checkHandle(L, arg);
   const stream = streamOf(handle);
   if (stream === null) return 0;
-  if (handle[STANDARD] !== undefined) {
+  if (isStandard(handle)) {
     lua.lua_pushnil(L);
     lua.lua_pushstring(L, ascii('cannot close standard file'));
     return 2;

@@ -3,11 +3,11 @@
  * to other sessions.
  */
 import type { LuaState, LuaString } from 'fengari';
-import { ascii, lauxlib, lua } from '../engine.ts';
-import { hostOf } from '../host.ts';
+import { ascii, lauxlib, lua } from '../engine/engine.ts';
+import { hostOf } from '../engine/host.ts';
+import { type FloatConversion, formatFloat } from '../engine/number-text.ts';
 import { argumentError, checkInteger, hasZero, raise } from './arguments.ts';
 import { ByteBuilder } from './budget.ts';
-import { type FloatConversion, formatFloat } from './number-text.ts';
 
 const PERCENT = 0x25;
 const FLAGS = '-+ #0';
@@ -15,6 +15,8 @@ const QUOTE = 0x22;
 const TOSTRING = ascii('__tostring');
 const STEPS_PER_CONVERSION = 50;
 const STEPS_PER_QUOTED_BYTE = 5;
+/** Bytes of a format that are searched and then copied with a pause in between. */
+const LONG_FORMAT = 1024 * 1024;
 /** Bytes quoted between two pauses. */
 const QUOTED_BYTES = 16_384;
 
@@ -46,6 +48,8 @@ class Formatting {
   pending: Specification | null = null;
   /** Where in argument `arg` a long string that is quoted goes on; -1 when there is none. */
   quoted = -1;
+  /** No conversion is left. */
+  ending = false;
 
   constructor(L: LuaState) {
     this.format = lauxlib.luaL_checkstring(L, 1);
@@ -67,9 +71,9 @@ function proceed(L: LuaState, job: Formatting): number {
   const host = hostOf(L);
   if (job.pending !== null) finishString(L, job, job.pending);
   if (job.quoted >= 0) quote(L, job);
-  for (let at = format.indexOf(PERCENT, job.from); at >= 0; at = format.indexOf(PERCENT, job.from)) {
+  for (let at = nextPercent(job); at >= 0; at = nextPercent(job)) {
     host.charge(L, STEPS_PER_CONVERSION);
-    host.giveWay(L, job, resume);
+    host.yieldToOthers(L, job, resume);
     out.addSlice(format, job.from, at);
     if (format[at + 1] === PERCENT) {
       out.addByte(PERCENT);
@@ -81,9 +85,18 @@ function proceed(L: LuaState, job: Formatting): number {
     job.from = specification.next;
     convert(L, job, specification);
   }
+  if (format.length - job.from > LONG_FORMAT && !job.ending) {
+    job.ending = true;
+    host.charge(L, (format.length - job.from) >> 3);
+    host.yieldToOthers(L, job, resume);
+  }
   out.addSlice(format, job.from, format.length);
   out.push();
   return 1;
+}
+
+function nextPercent({ format, from, ending }: Formatting): number {
+  return ending ? -1 : Buffer.prototype.indexOf.call(format, PERCENT, from);
 }
 
 function isDigit(byte: number | undefined): boolean {
@@ -320,7 +333,7 @@ function quote(L: LuaState, job: Formatting): void {
     }
     hostOf(L).charge(L, (end - job.quoted) * STEPS_PER_QUOTED_BYTE);
     job.quoted = end;
-    hostOf(L).giveWay(L, job, resume);
+    hostOf(L).yieldToOthers(L, job, resume);
   }
   job.quoted = -1;
   out.addByte(QUOTE);

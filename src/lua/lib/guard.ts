@@ -6,7 +6,7 @@
  * them, and one made by hand can reach what belongs to JavaScript.
  */
 import type { LuaFunction, LuaState, LuaString } from 'fengari';
-import { ascii, bytesOf, latin1Of, lauxlib, lua } from '../engine.ts';
+import { ascii, bytesOf, latin1Of, lauxlib, lua } from '../engine/engine.ts';
 import { CHUNK_TOO_LONG, LONGEST_CHUNK, loadText } from './load-text.ts';
 import { pushFile } from './source-files.ts';
 import { type Call, runSteps, type Steps } from './steps.ts';
@@ -65,11 +65,15 @@ function refuse(L: LuaState, message: string): number {
 
 /** Whether a mode argument allows text; it is an error of the script's when it does not, as in Lua. */
 const allowsText = (mode: LuaString): boolean => latin1Of(mode).includes('t');
+/** Bytes of a mode that are looked at: two have a meaning. */
+const LONGEST_MODE = 100;
+const optMode = (L: LuaState, arg: number): LuaString =>
+  lauxlib.luaL_optstring(L, arg, TEXT).subarray(0, LONGEST_MODE);
 const notText = (mode: LuaString): string => `attempt to load a text chunk (mode is '${latin1Of(mode)}')`;
 
 const load: LuaFunction = (L) => {
   const text = lua.lua_tostring(L, 1);
-  const mode = lauxlib.luaL_optstring(L, 3, TEXT);
+  const mode = optMode(L, 3);
   const env = lua.lua_isnone(L, 4) ? 0 : 4;
   if (!allowsText(mode)) return refuse(L, notText(mode));
   if (text !== null) return runSteps(L, loadChunk(L, text, lauxlib.luaL_optstring(L, 2, text), env));
@@ -135,7 +139,7 @@ const NO_NAME = 'cannot read stdin: a policy has no standard input';
 const loadfile: LuaFunction = (L) => {
   if (lua.lua_isnoneornil(L, 1)) return refuse(L, NO_NAME);
   const name = lauxlib.luaL_checkstring(L, 1);
-  const mode = lauxlib.luaL_optstring(L, 2, TEXT);
+  const mode = optMode(L, 2);
   return runSteps(L, loadFile(L, name, mode, lua.lua_isnone(L, 3) ? 0 : 3));
 };
 

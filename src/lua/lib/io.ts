@@ -4,18 +4,19 @@
  * Standard input is at its end (a milter has none); lines written to standard output and error go to the log.
  */
 import type { LuaState, LuaString } from 'fengari';
-import { ascii, lauxlib, lua } from '../engine.ts';
-import { hostOf } from '../host.ts';
-import { argumentError, checkCString, optInteger, pushInteger, pushLibrary, raise } from './arguments.ts';
+import { errnoOf, failureText, pushFailure } from '../context/errno.ts';
+import { ascii, lauxlib, lua } from '../engine/engine.ts';
+import { hostOf } from '../engine/host.ts';
+import { argumentError, checkFileName, optInteger, pushInteger, pushLibrary, raise } from './arguments.ts';
 import { flushConsole } from './console.ts';
 import { EmptyDevice, type OpenMode, openDevice, openTemporary } from './device.ts';
-import { errnoOf, errorText, pushFailure } from './errno.ts';
 import {
   checkHandle,
   checkStream,
   closeHandle,
   handleAt,
   isConsole,
+  isStandard,
   pushOpened,
   pushStandard,
   streamOf,
@@ -33,7 +34,11 @@ const REGISTRY = lua.LUA_REGISTRYINDEX;
 const MAX_FORMATS = 250;
 
 /** Mode text as `fopen` takes it: one of rwa, perhaps +, perhaps b. */
+/** In bytes; C reads on over any number of `b`. */
+const LONGEST_MODE = 100;
+
 function parseMode(mode: Uint8Array): OpenMode | null {
+  if (mode.length > LONGEST_MODE) return null;
   switch (Buffer.from(mode).toString('latin1').replace(/b*$/, '')) {
     case 'r':
       return 'r';
@@ -65,7 +70,7 @@ const STEPS_PER_CALL = 2000;
 
 function pushFile(L: LuaState, name: Buffer, mode: OpenMode): void {
   hostOf(L).charge(L, STEPS_PER_CALL);
-  pushOpened(L, () => new Stream(openDevice(name, mode), streamMode(mode)));
+  pushOpened(L, () => new Stream(openDevice(hostOf(L), name, mode), streamMode(mode)));
 }
 
 /** Opens a file and pushes it, or raises an error. */
@@ -73,12 +78,12 @@ function pushFileOrRaise(L: LuaState, name: Buffer, mode: OpenMode): void {
   try {
     pushFile(L, name, mode);
   } catch (error) {
-    raise(L, `cannot open file '${name.toString('latin1')}' (${errorText(errnoOf(error))})`);
+    raise(L, `cannot open file '${name.toString('latin1')}' (${failureText(error)})`);
   }
 }
 
 function io_open(L: LuaState): number {
-  const name = checkCString(L, 1);
+  const name = checkFileName(L, 1);
   const mode = parseMode(lauxlib.luaL_optstring(L, 2, ascii('r')));
   if (mode === null) return argumentError(L, 2, 'invalid mode');
   try {
@@ -151,7 +156,7 @@ function pushDefault(L: LuaState, key: LuaString, name: string): Stream {
 function chooseDefault(L: LuaState, key: LuaString, mode: OpenMode): number {
   if (!lua.lua_isnoneornil(L, 1)) {
     if (lua.lua_isstring(L, 1)) {
-      pushFileOrRaise(L, checkCString(L, 1), mode);
+      pushFileOrRaise(L, checkFileName(L, 1), mode);
     } else {
       checkStream(L, 1);
       lua.lua_pushvalue(L, 1);
@@ -248,7 +253,7 @@ function file_lines(L: LuaState): number {
 function io_lines(L: LuaState): number {
   if (lua.lua_isnone(L, 1)) lua.lua_pushnil(L);
   const named = !lua.lua_isnil(L, 1);
-  if (named) pushFileOrRaise(L, checkCString(L, 1), 'r');
+  if (named) pushFileOrRaise(L, checkFileName(L, 1), 'r');
   else lua.lua_getfield(L, REGISTRY, INPUT);
   lua.lua_replace(L, 1);
   checkStream(L, 1);
@@ -314,7 +319,7 @@ function file_setvbuf(L: LuaState): number {
   const buffering: Buffering = BUFFERING[lauxlib.luaL_checkoption(L, 2, null, BUFFERING_NAMES)] ?? 'full';
   optInteger(L, 3, 0);
   try {
-    if (!isConsole(checkHandle(L, 1))) stream.setBuffering(buffering);
+    if (!isStandard(checkHandle(L, 1))) stream.setBuffering(buffering);
   } catch (error) {
     return pushFailure(L, error);
   }

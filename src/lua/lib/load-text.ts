@@ -1,8 +1,8 @@
 /** Compiling a text for one session. */
 import type { LuaState, LuaString } from 'fengari';
-import { ascii, lua } from '../engine.ts';
-import { type Host, hostOf } from '../host.ts';
-import { ESCAPE, type LuaInput, Pieces, parse } from '../parsing.ts';
+import { ascii, lua } from '../engine/engine.ts';
+import { type Host, hostOf } from '../engine/host.ts';
+import { ESCAPE, type LuaInput, Pieces, parse } from '../script/parsing.ts';
 
 /** Longest text of `load`, in bytes. */
 export const LONGEST_CHUNK = 1024 * 1024;

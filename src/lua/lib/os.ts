@@ -3,13 +3,23 @@
  */
 import { closeSync, renameSync, rmdirSync, unlinkSync } from 'node:fs';
 import type { LuaState } from 'fengari';
-import { ascii, lauxlib, lua } from '../engine.ts';
-import { hostOf } from '../host.ts';
-import { checkCString, checkInteger, cString, pushInteger, pushLibrary, raise } from './arguments.ts';
+import { EISDIR, errnoOf, pushFailure } from '../context/errno.ts';
+import { ascii, lauxlib, lua } from '../engine/engine.ts';
+import { hostOf } from '../engine/host.ts';
+import { pushOptional } from '../engine/values.ts';
+import {
+  checkCString,
+  checkFileName,
+  checkInteger,
+  cString,
+  pushInteger,
+  pushLibrary,
+  raise,
+} from './arguments.ts';
 import { ByteBuilder } from './budget.ts';
 import { type BrokenTime, breakTime, localTime, timeText } from './calendar.ts';
 import { createTemporary } from './device.ts';
-import { EISDIR, errnoOf, pushFailure } from './errno.ts';
+import { requireNameOurs } from './open-checked.ts';
 import { os_execute } from './popen.ts';
 import { runSteps, type Steps } from './steps.ts';
 
@@ -57,12 +67,12 @@ function setTimeFields(L: LuaState, time: BrokenTime): void {
 
 function os_date(L: LuaState): number {
   let format: Uint8Array = lauxlib.luaL_optstring(L, 1, ascii('%c'));
-  const time = lua.lua_isnoneornil(L, 2) ? Math.floor(Date.now() / 1000) : checkTime(L, 2);
+  const time = lua.lua_isnoneornil(L, 2) ? timeNow(L) : checkTime(L, 2);
   const utc = format[0] === 0x21;
   if (utc) format = format.subarray(1);
   hostOf(L).charge(L, STEPS_PER_CALL);
   const broken = breakTime(time, utc);
-  if (cString(format).equals(TABLE)) {
+  if (cString(format.subarray(0, TABLE.length + 1)).equals(TABLE)) {
     lua.lua_createtable(L, 0, 9);
     setTimeFields(L, broken);
     return 1;
@@ -74,7 +84,8 @@ function* formatTime(L: LuaState, format: Uint8Array, time: BrokenTime): Steps {
   const out = new ByteBuilder(L, format.length + 64);
   let from = 0;
   let conversions = 0;
-  for (let at = format.indexOf(PERCENT); at >= 0; at = format.indexOf(PERCENT, from)) {
+  const find = (): number => Buffer.prototype.indexOf.call(format, PERCENT, from);
+  for (let at = find(); at >= 0; at = find()) {
     out.addSlice(format, from, at);
     const letters = conversion(L, format, at + 1);
     out.addText(timeText(time, letters.slice(-1)) ?? '');
@@ -83,10 +94,15 @@ function* formatTime(L: LuaState, format: Uint8Array, time: BrokenTime): Steps {
     hostOf(L).charge(L, BATCH * STEPS_PER_CONVERSION);
     yield 'pause';
   }
+  hostOf(L).charge(L, (format.length - from) >> 3);
+  yield 'pause';
   out.addSlice(format, from, format.length);
   out.push();
   return 1;
 }
+
+/** Bytes of a wrong format that its message shows. */
+const SHOWN_OF_FORMAT = 1000;
 
 /** The letters of the conversion at `at`: one, or a modifier and one. */
 function conversion(L: LuaState, format: Uint8Array, at: number): string {
@@ -96,7 +112,7 @@ function conversion(L: LuaState, format: Uint8Array, at: number): string {
   if ((letter === 'E' && WITH_E.includes(second)) || (letter === 'O' && WITH_O.includes(second))) {
     return letter + second;
   }
-  const rest = cString(format.subarray(at));
+  const rest = cString(format.subarray(at, at + SHOWN_OF_FORMAT));
   return lauxlib.luaL_argerror(
     L,
     1,
@@ -119,9 +135,14 @@ function timeField(L: LuaState, name: string, absent: number | null): number {
   return value;
 }
 
+/** Seconds since the epoch. */
+function timeNow(L: LuaState): number {
+  return Math.floor(hostOf(L).now() / 1000);
+}
+
 function os_time(L: LuaState): number {
   if (lua.lua_isnoneornil(L, 1)) {
-    pushInteger(L, Math.floor(Date.now() / 1000));
+    pushInteger(L, timeNow(L));
     return 1;
   }
   lauxlib.luaL_checktype(L, 1, lua.LUA_TTABLE);
@@ -158,10 +179,13 @@ function os_difftime(L: LuaState): number {
   return 1;
 }
 
+/** MAX_ARG_STRLEN of Linux: no variable is longer. */
+const LONGEST_VARIABLE = 131_072;
+
 function os_getenv(L: LuaState): number {
-  const value = process.env[checkCString(L, 1).toString()];
-  if (value === undefined) lua.lua_pushnil(L);
-  else lua.lua_pushstring(L, Buffer.from(value));
+  const bytes = checkCString(L, 1, LONGEST_VARIABLE);
+  hostOf(L).charge(L, bytes.length);
+  pushOptional(L, hostOf(L).env(bytes.toString('latin1')));
   return 1;
 }
 
@@ -179,9 +203,11 @@ function os_tmpname(L: LuaState): number {
 
 function os_remove(L: LuaState): number {
   hostOf(L).charge(L, STEPS_PER_CALL);
-  const name = checkCString(L, 1);
+  const name = checkFileName(L, 1);
   try {
-    removeFile(name);
+    const place = hostOf(L).locate(name);
+    requireNameOurs(hostOf(L), place);
+    removeFile(place);
   } catch (error) {
     return pushFailure(L, error, name);
   }
@@ -201,9 +227,12 @@ function removeFile(name: Buffer): void {
 
 function os_rename(L: LuaState): number {
   hostOf(L).charge(L, STEPS_PER_CALL);
-  const from = checkCString(L, 1);
-  const to = checkCString(L, 2);
+  const host = hostOf(L);
+  const from = host.locate(checkFileName(L, 1));
+  const to = host.locate(checkFileName(L, 2));
   try {
+    requireNameOurs(host, from);
+    requireNameOurs(host, to);
     renameSync(from, to);
   } catch (error) {
     return pushFailure(L, error); // Without a name, as C Lua: either file may be the culprit.
@@ -216,9 +245,12 @@ const LOCALE_CATEGORIES = ['all', 'collate', 'ctype', 'monetary', 'numeric', 'ti
   ascii(name),
 );
 
+/** One byte more than the names of the C locale have. */
+const LONGEST_LOCALE = 6;
+
 /** The C locale is the only one. */
 function os_setlocale(L: LuaState): number {
-  const asked = lua.lua_isnoneornil(L, 1) ? null : checkCString(L, 1).toString('latin1');
+  const asked = lua.lua_isnoneornil(L, 1) ? null : checkCString(L, 1, LONGEST_LOCALE).toString('latin1');
   lauxlib.luaL_checkoption(L, 2, ascii('all'), LOCALE_CATEGORIES);
   if (asked === null || asked === '' || asked === 'C' || asked === 'POSIX') lua.lua_pushstring(L, ascii('C'));
   else lua.lua_pushnil(L);

@@ -3,8 +3,8 @@
  * fengari's 32 bits do not hold are floats, exact up to 2^53.
  */
 import type { LuaState, LuaString } from 'fengari';
-import { ascii, lauxlib, lua } from '../engine.ts';
-import { hostOf } from '../host.ts';
+import { ascii, lauxlib, lua } from '../engine/engine.ts';
+import { hostOf } from '../engine/host.ts';
 import { argumentError, checkInteger, hasZero, optInteger, pushInteger, raise } from './arguments.ts';
 import { ByteBuilder } from './budget.ts';
 import { pushSlice } from './captures.ts';
@@ -16,6 +16,8 @@ const MAX_ALIGNMENT = 8;
 const LUA_INTEGER_SIZE = 8;
 const MAX_SIZE = 0x7fffffff;
 
+/** Bytes of items that are long enough for a pause after them. */
+const LONG_ITEMS = 65_536;
 /** Items of a format between two pauses, and what each costs in steps of Host.charge(). */
 const BATCH = 256;
 const STEPS_PER_ITEM = 50;
@@ -179,8 +181,12 @@ function* pack(L: LuaState, format: Format): Steps {
   const out = new ByteBuilder(L);
   lua.lua_pushnil(L); // As in C, where it parts the arguments from a buffer: a missing one counts as nil.
   let arg = 1;
+  let paused = 0;
   while (!format.done) {
-    if (format.pauses()) yield 'pause';
+    if (format.pauses() || out.length - paused > LONG_ITEMS) {
+      paused = out.length;
+      yield 'pause';
+    }
     const { kind, size, padding } = format.next(out.length);
     out.addFill(0, padding);
     switch (kind) {
@@ -211,6 +217,7 @@ function* pack(L: LuaState, format: Format): Steps {
       }
       case 'zstring': {
         const text = lauxlib.luaL_checkstring(L, ++arg);
+        hostOf(L).charge(L, text.length >> 4);
         if (hasZero(text)) argumentError(L, arg, 'string contains zeros');
         out.addBytes(text);
         out.addByte(0);
@@ -296,8 +303,12 @@ export function string_unpack(L: LuaState): number {
 function* unpack(L: LuaState, format: Format, data: LuaString, start: number): Steps {
   let at = start;
   let results = 0;
+  let paused = start;
   while (!format.done) {
-    if (format.pauses()) yield 'pause';
+    if (format.pauses() || at - paused > LONG_ITEMS) {
+      paused = at;
+      yield 'pause';
+    }
     const { kind, size, padding } = format.next(at);
     if (size + padding > data.length - at) argumentError(L, 2, 'data string too short');
     at += padding;
@@ -324,6 +335,7 @@ function* unpack(L: LuaState, format: Format, data: LuaString, start: number): S
       case 'zstring': {
         const found = Buffer.prototype.indexOf.call(data, 0, at);
         const end = found < 0 ? data.length : found; // A Lua string in C ends with a NUL of its own.
+        hostOf(L).charge(L, (end - at) >> 4);
         pushSlice(L, data, at, end);
         at = end + 1;
         break;

@@ -2,10 +2,10 @@
  * Reading from a file in the formats of `file:read` and `io.lines`: "n", "l", "L", "a" and a count of bytes.
  */
 import type { LuaState } from 'fengari';
-import { ascii, lauxlib, lua } from '../engine.ts';
-import { hostOf } from '../host.ts';
+import { pushFailure } from '../context/errno.ts';
+import { ascii, lauxlib, lua } from '../engine/engine.ts';
+import { hostOf } from '../engine/host.ts';
 import { argumentError, checkInteger } from './arguments.ts';
-import { pushFailure } from './errno.ts';
 import type { Request, Steps } from './steps.ts';
 import type { Stream } from './stream.ts';
 

@@ -2,8 +2,8 @@
  * string.find, match and gmatch. Long searches are charged to the CPU budget and give way to other sessions.
  */
 import type { Continuation, LuaState, LuaString } from 'fengari';
-import { lauxlib, lua } from '../engine.ts';
-import { hostOf } from '../host.ts';
+import { lauxlib, lua } from '../engine/engine.ts';
+import { hostOf } from '../engine/host.ts';
 import { raise } from './arguments.ts';
 import { pushCaptures } from './captures.ts';
 import { Matcher, PatternError, type Progress } from './matcher.ts';
@@ -38,17 +38,18 @@ export function advance(
     }
     host.charge(L, fuel - matcher.fuel);
     if (progress !== 'paused') return progress;
-    host.giveWay(L, context, resume);
+    host.yieldToOthers(L, context, resume);
   }
 }
 
 /** Longest pattern, in bytes: it is compiled in one stretch, in which others have no turn. */
 const LONGEST_PATTERN = 65_536;
+const TOO_LONG = 'pattern too complex';
 const STEPS_PER_PATTERN_BYTE = 20;
 
 /** The compiled form of a pattern; without its first byte, which is an anchor, when `anchored`. */
 export function usePattern(L: LuaState, pattern: LuaString, anchored: boolean): Pattern {
-  if (pattern.length > LONGEST_PATTERN) return raise(L, 'pattern too complex');
+  if (pattern.length > LONGEST_PATTERN) return raise(L, TOO_LONG);
   if (!isCompiled(pattern, anchored)) hostOf(L).charge(L, pattern.length * STEPS_PER_PATTERN_BYTE);
   return compilePattern(pattern, anchored);
 }
@@ -64,8 +65,18 @@ function plainIndex(subject: LuaString, text: LuaString, from: number): number {
   return Buffer.prototype.indexOf.call(subject, text, from);
 }
 
-/** Looks for a very long text: for its beginning, and at each place for the rest of it. */
-function* findLong(L: LuaState, subject: LuaString, text: LuaString, from: number): Steps {
+/** Looks for a very long text, which must be no pattern: for its beginning, and at each place for the rest of it. */
+function* findLong(L: LuaState, subject: LuaString, text: LuaString, from: number, isText: boolean): Steps {
+  for (let start = 0; start < text.length && !isText; start += LONGEST_PATTERN) {
+    const part = text.subarray(start, start + LONGEST_PATTERN);
+    if (!isPlain(part)) return raise(L, TOO_LONG);
+    hostOf(L).charge(L, part.length >> 2);
+    yield 'pause';
+  }
+  if (text.length > subject.length - from) {
+    lua.lua_pushnil(L);
+    return 1;
+  }
   const beginning = text.subarray(0, LONGEST_PATTERN);
   for (let start = from; ; start++) {
     const found = plainIndex(subject, beginning, start);
@@ -99,9 +110,11 @@ function search(L: LuaState, find: boolean): number {
     lua.lua_pushnil(L);
     return 1;
   }
+  if (find && pattern.length > LONGEST_PATTERN) {
+    return runSteps(L, findLong(L, subject, pattern, from, lua.lua_toboolean(L, 4)));
+  }
   hostOf(L).charge(L, pattern.length >> 2);
   if (find && (lua.lua_toboolean(L, 4) || isPlain(pattern))) {
-    if (pattern.length > LONGEST_PATTERN) return runSteps(L, findLong(L, subject, pattern, from));
     const found = pattern.length === 0 ? from : plainIndex(subject, pattern, from);
     hostOf(L).charge(L, ((found < 0 ? subject.length : found) - from) >> 3);
     if (found < 0) {

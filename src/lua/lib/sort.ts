@@ -3,8 +3,8 @@
  * order function may wait, and a long sort gives way to other sessions.
  */
 import type { LuaState } from 'fengari';
-import { lauxlib, lua } from '../engine.ts';
-import { hostOf } from '../host.ts';
+import { lauxlib, lua } from '../engine/engine.ts';
+import { hostOf } from '../engine/host.ts';
 import { argumentError, raise } from './arguments.ts';
 import { type Call, type Request, runSteps, type Steps } from './steps.ts';
 import {

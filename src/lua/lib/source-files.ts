@@ -6,12 +6,14 @@
  * one is ended meanwhile the next goes on: so a long file is compiled at last however small the CPU budget is.
  */
 import type { LuaState, LuaString } from 'fengari';
-import { Compilation } from '../compilation.ts';
-import { type Content, EditedFile } from '../edited-file.ts';
-import { latin1Of, lua } from '../engine.ts';
-import { hostOf } from '../host.ts';
-import { cString } from './arguments.ts';
+import { failureText } from '../context/errno.ts';
+import { latin1Of, lua } from '../engine/engine.ts';
+import { hostOf } from '../engine/host.ts';
+import { Compilation } from '../script/compilation.ts';
+import { type Content, EditedFile } from '../script/edited-file.ts';
+import { cString, LONGEST_PATH } from './arguments.ts';
 import { HELD_CHUNK_TOO_LONG, LONGEST_HELD_CHUNK, STEPS_PER_BYTE } from './load-text.ts';
+import { requireReadable } from './open-checked.ts';
 
 /** Enough for any site's modules; scripts that make up names without end must not fill the memory. */
 const MAX_FILES = 256;
@@ -23,7 +25,7 @@ interface SourceFile {
   compilation?: Compilation;
 }
 
-/** By name, as latin1 text. The first is the one that was loaded longest ago. */
+/** By name, as latin1 text, and place where that is another. The first is the one that was loaded longest ago. */
 const files = new Map<string, SourceFile>();
 
 /**
@@ -33,13 +35,21 @@ const files = new Map<string, SourceFile>();
  * @returns null, or with nothing pushed why there is none, as latin1 text
  */
 export function* pushFile(L: LuaState, name: LuaString): Generator<'pause', string | null, void> {
-  const path = cString(name);
+  const host = hostOf(L);
+  const path = cString(name.subarray(0, LONGEST_PATH));
   const shown = latin1Of(path);
-  const known = files.get(shown) ?? { file: new EditedFile(Buffer.from(path), MAX_BYTES) };
-  files.delete(shown);
+  const place = host.locate(path);
+  const key = place === path ? shown : `${shown}\0${place.toString('latin1')}`;
+  try {
+    requireReadable(host, Buffer.from(place));
+  } catch (error) {
+    return `cannot open ${shown}: ${failureText(error)}`;
+  }
+  const known = files.get(key) ?? { file: new EditedFile(Buffer.from(place), MAX_BYTES) };
+  files.delete(key);
   const content = known.file.content();
   if (content.problem) return `cannot ${content.problem.failed} ${shown}: ${content.problem.reason}`;
-  files.set(shown, known);
+  files.set(key, known);
   for (const oldest of files.keys()) {
     if (files.size <= MAX_FILES) break;
     files.delete(oldest);
@@ -56,9 +66,10 @@ export function* pushFile(L: LuaState, name: LuaString): Generator<'pause', stri
     const { result } = compilation;
     if (result === undefined) {
       compilation.advance();
-      hostOf(L).charge(L, Compilation.STEP_BYTES * STEPS_PER_BYTE);
+      host.charge(L, Compilation.STEP_BYTES * STEPS_PER_BYTE);
       yield 'pause';
     } else if (result.script) {
+      host.loaded(result.script, shown);
       result.script.push(L);
       return null;
     } else {

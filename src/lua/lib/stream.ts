@@ -2,10 +2,10 @@
  * An open file of a script: buffered reading and writing over a device, with one position for both, as C's FILE.
  */
 import type { LuaState } from 'fengari';
-import type { Closable } from '../host.ts';
+import { EBADF, EINVAL, ESPIPE, SystemError } from '../context/errno.ts';
+import type { Closable } from '../engine/host.ts';
 import { checkLength } from './budget.ts';
 import type { Device } from './device.ts';
-import { EBADF, EINVAL, ESPIPE, SystemError } from './errno.ts';
 
 const BUFFER_BYTES = 65_536;
 /** Of one system call: others wait for it. */
@@ -76,6 +76,7 @@ export class Stream implements Closable {
   /** Reads more from the device until at least `wanted` bytes are there, one system call at least; false at the end of the file. */
   fill(L: LuaState, wanted: number): boolean {
     if (!this.#mode.readable) throw new SystemError(EBADF);
+    if (this.device.empty) return false;
     this.flush();
     if (this.#buffer.length < wanted || this.#end === this.#buffer.length)
       this.#makeRoom(L, this.unread, wanted);

@@ -3,9 +3,9 @@
  * counts its work. The functions on patterns, string.format and string.pack have files of their own.
  */
 import type { LuaState, LuaString } from 'fengari';
-import { ascii, lauxlib, lua, lualib } from '../engine.ts';
-import { hostOf } from '../host.ts';
-import { pushOwnedBytes } from '../values.ts';
+import { ascii, lauxlib, lua, lualib } from '../engine/engine.ts';
+import { hostOf } from '../engine/host.ts';
+import { pushOwnedBytes } from '../engine/values.ts';
 import { argumentError, checkInteger, optInteger, raise } from './arguments.ts';
 import { checkLength } from './budget.ts';
 import { pushSlice } from './captures.ts';
@@ -122,6 +122,9 @@ function string_reverse(L: LuaState): number {
   });
 }
 
+/** Bytes repeated without a pause. */
+const LONG_RESULT = 1024 * 1024;
+
 function string_rep(L: LuaState): number {
   const text = lauxlib.luaL_checkstring(L, 1);
   const count = checkInteger(L, 2);
@@ -134,13 +137,26 @@ function string_rep(L: LuaState): number {
   if (unit > MAX_LENGTH / count) return raise(L, 'resulting string too large');
   const total = unit * count - separator.length;
   checkLength(L, total);
-  hostOf(L).charge(L, total >> 3);
+  if (total <= LONG_RESULT) hostOf(L).charge(L, total >> 3);
   const repeated = new Uint8Array(total);
   repeated.set(text);
-  if (total > text.length) {
-    repeated.set(separator, text.length);
-    // Doubling: a copy of what is there already is one call for many repetitions.
-    for (let done = unit; done < total; done *= 2) repeated.copyWithin(done, 0, Math.min(done, total - done));
+  if (total > text.length) repeated.set(separator, text.length);
+  if (total > LONG_RESULT) return runSteps(L, repeat(L, repeated, unit));
+  // Doubling: a copy of what is there already is one call for many repetitions.
+  for (let done = unit; done < total; done *= 2) repeated.copyWithin(done, 0, Math.min(done, total - done));
+  pushOwnedBytes(L, repeated);
+  return 1;
+}
+
+/** Fills `repeated` with what its first `unit` bytes hold, a piece at a time. */
+function* repeat(L: LuaState, repeated: Uint8Array, unit: number): Steps {
+  const total = repeated.length;
+  let piece = unit;
+  for (let done = unit; done < total; done += piece) {
+    if (done <= LONG_RESULT) piece = done; // Doubling.
+    repeated.copyWithin(done, 0, Math.min(piece, total - done));
+    hostOf(L).charge(L, piece >> 3);
+    yield 'pause';
   }
   pushOwnedBytes(L, repeated);
   return 1;

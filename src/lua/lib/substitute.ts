@@ -2,8 +2,8 @@
  * string.gsub. A function as replacement, or one behind a table, may wait, and endless work in it is sliced like any other.
  */
 import type { LuaState, LuaString } from 'fengari';
-import { lauxlib, lua } from '../engine.ts';
-import { hostOf } from '../host.ts';
+import { lauxlib, lua } from '../engine/engine.ts';
+import { hostOf } from '../engine/host.ts';
 import { argumentError, raise } from './arguments.ts';
 import { ByteBuilder } from './budget.ts';
 import { pushCapture, pushCaptures } from './captures.ts';
@@ -69,7 +69,7 @@ function substitute(L: LuaState, job: Substitution): number {
   const host = hostOf(L);
   if (job.called) finishCall(L, job);
   while (job.count < job.limit && (job.count === 0 || !job.anchored)) {
-    host.giveWay(L, job, resume);
+    host.yieldToOthers(L, job, resume);
     if (advance(L, matcher, job.from, job, resume) === 'failed') break;
     // An empty match right behind the last one is none.
     if (matcher.end === job.lastEnd) {

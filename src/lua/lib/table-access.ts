@@ -5,8 +5,8 @@
  * be suspended.
  */
 import type { LuaState } from 'fengari';
-import { ascii, lauxlib, lua } from '../engine.ts';
-import { hostOf } from '../host.ts';
+import { ascii, lauxlib, lua } from '../engine/engine.ts';
+import { hostOf } from '../engine/host.ts';
 import { raise } from './arguments.ts';
 import type { Call } from './steps.ts';
 

@@ -3,8 +3,8 @@
  * millions of elements where no instruction is counted, and without argument checks that throw in JavaScript.
  */
 import type { LuaState, LuaString } from 'fengari';
-import { ascii, latin1Of, lauxlib, lua, lualib } from '../engine.ts';
-import { hostOf } from '../host.ts';
+import { ascii, latin1Of, lauxlib, lua, lualib } from '../engine/engine.ts';
+import { hostOf } from '../engine/host.ts';
 import { argumentError, optInteger, pushInteger, raise } from './arguments.ts';
 import { ByteBuilder } from './budget.ts';
 import { table_sort } from './sort.ts';
@@ -24,8 +24,9 @@ import {
 const MAX_INTEGER = 0x7fffffff;
 /** What moving one element costs, in steps of Host.charge. */
 const STEPS_PER_ELEMENT = 20;
-/** Elements moved between two charges. */
+/** Elements moved between two charges, and bytes joined. */
 const BATCH = 512;
+const BATCH_BYTES = 65_536;
 
 /** Elements from .. from + count - 1 of the table at `source`, to be copied to `to` and on in the one at `target`. */
 interface Move {
@@ -171,11 +172,13 @@ function* concat(L: LuaState, out: ByteBuilder, separator: LuaString, plain: boo
   const size = yield* lengthOf(L, 1);
   const first = optInteger(L, 3, 1);
   const last = optInteger(L, 4, size);
+  let paused = 0;
   for (let i = first; i <= last; i++) {
     if (plain) lua.lua_rawgeti(L, 1, i);
     else yield* get(L, 1, i);
-    const length = addElement(L, out, i, i === last ? null : separator);
-    if (i % BATCH !== 0 && length < BATCH) continue;
+    addElement(L, out, i, i === last ? null : separator);
+    if (i % BATCH !== 0 && out.length - paused < BATCH_BYTES) continue;
+    paused = out.length;
     hostOf(L).charge(L, BATCH * STEPS_PER_ELEMENT);
     yield 'pause';
   }
@@ -183,19 +186,15 @@ function* concat(L: LuaState, out: ByteBuilder, separator: LuaString, plain: boo
   return 1;
 }
 
-/** Takes element i off the top of the stack; returns its length in bytes. */
-function addElement(L: LuaState, out: ByteBuilder, i: number, separator: LuaString | null): number {
+/** Takes element i off the top of the stack. */
+function addElement(L: LuaState, out: ByteBuilder, i: number, separator: LuaString | null): void {
   const text = lua.lua_isstring(L, -1) ? lua.lua_tostring(L, -1) : null;
   if (text === null) {
-    return raise(
-      L,
-      `invalid value (${latin1Of(lauxlib.luaL_typename(L, -1))}) at index ${i} in table for 'concat'`,
-    );
+    raise(L, `invalid value (${latin1Of(lauxlib.luaL_typename(L, -1))}) at index ${i} in table for 'concat'`);
   }
   out.addBytes(text);
   if (separator !== null) out.addBytes(separator);
   lua.lua_pop(L, 1);
-  return text.length;
 }
 
 function table_pack(L: LuaState): number {

@@ -4,7 +4,7 @@
  * JavaScript knows the offset only. Abbreviation and the daylight flag come from the system's zone file (RFC 8536),
  * chosen by TZ or /etc/localtime.
  */
-import { readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 
 export interface ZoneTime {
   /** Seconds east of Greenwich. */
@@ -82,9 +82,19 @@ function readZone(name: string | undefined): ZoneFile | null {
   const zone = name?.replace(/^:/, '');
   const path = zone === undefined ? '/etc/localtime' : zone.startsWith('/') ? zone : ZONE_FOLDER + zone;
   try {
-    return parseZone(readFileSync(path));
+    return parseZone(readZoneFile(path));
   } catch {
     return null; // No such zone, or no zone files on this system: JavaScript's knowledge is all there is.
+  }
+}
+
+/** The bytes of a file; a FIFO, for which a reader would wait, and a device have none. */
+function readZoneFile(path: string): Buffer {
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    return fstatSync(descriptor).isFile() ? readFileSync(descriptor) : Buffer.alloc(0);
+  } finally {
+    closeSync(descriptor);
   }
 }
 

@@ -2,8 +2,8 @@
  * The utf8 library as lutf8lib.c has it. Long strings are gone through in stretches, between which others have their turn.
  */
 import type { LuaState, LuaString } from 'fengari';
-import { ascii, lauxlib, lua, lualib } from '../engine.ts';
-import { hostOf } from '../host.ts';
+import { ascii, lauxlib, lua, lualib } from '../engine/engine.ts';
+import { hostOf } from '../engine/host.ts';
 import { argumentError, checkInteger, optInteger, raise } from './arguments.ts';
 import { ByteBuilder } from './budget.ts';
 import { type Request, runSteps, type Steps } from './steps.ts';

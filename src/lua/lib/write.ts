@@ -2,12 +2,12 @@
  * Writing to a file or the console: `file:write` and `io.write`.
  */
 import type { LuaState } from 'fengari';
-import { lauxlib, lua } from '../engine.ts';
-import { hostOf } from '../host.ts';
+import { pushFailure } from '../context/errno.ts';
+import { lauxlib, lua } from '../engine/engine.ts';
+import { hostOf } from '../engine/host.ts';
+import { formatFloat } from '../engine/number-text.ts';
 import { writeConsole } from './console.ts';
-import { pushFailure } from './errno.ts';
 import { checkHandle, checkStream, isConsole } from './file-handle.ts';
-import { formatFloat } from './number-text.ts';
 import type { Steps } from './steps.ts';
 
 /** The bytes that argument `arg` is written as: a float without a fraction has no ".0" here, unlike in tostring. */

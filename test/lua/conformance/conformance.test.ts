@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { chdir, cwd } from 'node:process';
 import { test } from 'node:test';
-import { defaultLimits } from '../../../src/lua/host.ts';
+import { defaultLimits } from '../../../src/lua/engine/host.ts';
 import { runLua } from '../lib/run-lua.ts';
 import { inDirectory, timeZone, withoutAddresses } from './output.ts';
 

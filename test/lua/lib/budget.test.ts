@@ -96,6 +96,33 @@ test('a search over a long subject finds what PUC Lua finds', async () => {
   ]);
 });
 
+test('a long string is no more than the beginning of it in an error message, and whole in a traceback', async () => {
+  const results = [
+    "#select(2, pcall(os.setlocale, 'C', s)) < 66000",
+    '#select(2, pcall(collectgarbage, s)) < 66000',
+    "select(2, pcall(os.setlocale, 'C', 'x')):match('%(.*')",
+    "select(2, pcall(require, s)):match('path.*')",
+    '#debug.traceback(s) > 1000000 and debug.traceback(s):sub(-1000):match("xx\\n(stack traceback:)")',
+    'debug.traceback("a\\0b", 1):sub(1, 4) == "a\\0b\\n"',
+    'debug.traceback(nil) == debug.traceback()',
+    'debug.traceback(true)',
+    '(s):find(s .. "x"), (s):find(s), pcall(string.find, s, s .. "[")',
+  ];
+  assert.equal(
+    await outputOf(`local s = ('x'):rep(1000000)\n${results.map((one) => `print(${one})`).join('\n')}`),
+    `true
+true
+(invalid option 'x')
+path or name too long
+stack traceback:
+true
+true
+true
+nil\t1\tfalse\tpattern too complex
+`,
+  );
+});
+
 test('a pattern nested too deeply is refused as in C', async () => {
   assert.equal(
     await outputOf(`print(pcall(string.match, ('a'):rep(1000), ('.?'):rep(1000)))`),

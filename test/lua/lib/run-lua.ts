@@ -2,12 +2,12 @@
  * Runs Lua source in a context as a policy's main chunk, with all libraries.
  */
 
-import { compile } from '../../../src/lua/compilation.ts';
-import { LuaContext, type Outcome } from '../../../src/lua/context.ts';
-import { defaultLimits, type Limits } from '../../../src/lua/host.ts';
+import { LuaContext, type Outcome } from '../../../src/lua/context/context.ts';
+import { Template } from '../../../src/lua/context/template.ts';
+import { defaultLimits, type Limits } from '../../../src/lua/engine/host.ts';
 import { libraries } from '../../../src/lua/lib/libraries.ts';
 import { withPackagePath } from '../../../src/lua/lib/package.ts';
-import { Template } from '../../../src/lua/template.ts';
+import { compile } from '../../../src/lua/script/compilation.ts';
 
 let template: Template | undefined;
 

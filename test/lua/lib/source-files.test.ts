@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import type { LClosure } from 'fengari';
-import { compile } from '../../../src/lua/compilation.ts';
-import { LuaContext } from '../../../src/lua/context.ts';
-import { bytesOf, lua } from '../../../src/lua/engine.ts';
-import { defaultLimits } from '../../../src/lua/host.ts';
+import { LuaContext } from '../../../src/lua/context/context.ts';
+import { bytesOf, lua } from '../../../src/lua/engine/engine.ts';
+import { defaultLimits } from '../../../src/lua/engine/host.ts';
 import { withPackagePath } from '../../../src/lua/lib/package.ts';
 import { pushFile } from '../../../src/lua/lib/source-files.ts';
+import { compile } from '../../../src/lua/script/compilation.ts';
 import { evaluate, template } from '../../helpers/lua-context.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'source-files-'));

@@ -33,7 +33,7 @@ export const CHANGES: readonly MailCase[] = [
     name: 'headers added, inserted, changed and deleted, several of a name too',
     policy: `
       function answer.rcpt()
-        header.set('Subject', 'new \\233\\r\\n\\tand folded')
+        header.set('Subject', 'new \\233\\r\\n\\tand folded', { raw = true })
         header.delete('X-Gone')
       end
       function answer.dot()

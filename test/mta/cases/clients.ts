@@ -212,6 +212,19 @@ export const POSTFIX_CLIENTS: readonly MailCase[] = [
     arrives: [PLAIN_ARRIVAL],
   },
   {
+    name: 'a client of which a proxy knows no address',
+    policy: '',
+    sessions: [
+      [
+        ...[GREETING, EHLO, say('XCLIENT NAME=[UNAVAILABLE] ADDR=[UNAVAILABLE]', '220')],
+        ...[EHLO, MAIL, QUIT],
+      ],
+    ],
+    calls: ['connect helo close', 'connect helo mail rset close'],
+    arrives: [],
+    check: (seen) => assert.deepEqual(argsOf(seen, 'connect').at(-1), ['', '']),
+  },
+  {
     name: 'SMTPUTF8 addresses as bytes',
     policy: '',
     sessions: [

@@ -158,8 +158,11 @@ export const CONTENT: readonly MailCase[] = [
     check: (seen) => assert.deepEqual(argsOf(seen, 'sender'), [['0', '0']]),
   },
   {
-    name: 'addresses as the client wrote them, without brackets and source route',
-    policy: '',
+    name: 'addresses in their canonical form, and as the client wrote them',
+    policy: `
+      function answer.data()
+        trace('raw', smtp.tran.raw_sender, smtp.tran.rcpts[1].raw, smtp.tran.rcpts[2].raw)
+      end`,
     sessions: [
       [
         ...[GREETING, EHLO, say('MAIL FROM:<Some.One@SRC.test>', '250')],
@@ -167,7 +170,7 @@ export const CONTENT: readonly MailCase[] = [
         ...[DATA, MESSAGE, QUIT],
       ],
     ],
-    calls: ['connect helo mail rcpt rcpt data headers chunk dot rset close'],
+    calls: ['connect helo mail rcpt rcpt data raw headers chunk dot rset close'],
     arrives: [
       {
         mail: /^<Some\.One@src\.test>/i,
@@ -179,7 +182,10 @@ export const CONTENT: readonly MailCase[] = [
       const addresses = seen.calls
         .filter(({ name }) => name === 'mail' || name === 'rcpt')
         .map(({ args }) => args[0]);
-      assert.deepEqual(addresses, ['Some.One@SRC.test', 'B@dest.test', '"quoted part"@dest.test']);
+      assert.deepEqual(addresses, ['Some.One@src.test', 'B@dest.test', '"quoted part"@dest.test']);
+      assert.deepEqual(argsOf(seen, 'raw'), [
+        ['<Some.One@SRC.test>', '<@relay.test:B@dest.test>', '<"quoted part"@dest.test>'],
+      ]);
     },
   },
   {

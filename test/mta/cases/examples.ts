@@ -35,6 +35,22 @@ function access(line: string): string {
   return `${table}\n${example('access.lua', { '"/etc/mail/smtpf-access"': '"{directory}/access"' })}`;
 }
 
+/** The policy with these two tables. */
+function senders(ofSenders: string, ofRecipients: string): string {
+  const tables = [
+    ['senders', ofSenders],
+    ['recipients', ofRecipients],
+  ].map(
+    ([name, lines]) =>
+      `do local f = assert(io.open("{directory}/${name}", "w")) f:write("${lines}") f:close() end`,
+  );
+  const policy = example('senders.lua', {
+    'os.getenv("SMTPF_SENDERS")': '"hash:{directory}/senders"',
+    'os.getenv("SMTPF_RECIPIENTS")': '"hash:{directory}/recipients"',
+  });
+  return [...tables, policy].join('\n');
+}
+
 function withAttachment(name: string): string {
   return mailWith(
     ['MIME-Version: 1.0', 'Content-Type: multipart/mixed; boundary=b'],
@@ -94,6 +110,49 @@ const CASES: Readonly<Record<string, readonly Omit<MailCase, 'bare' | 'calls'>[]
       arrives: [{ ...PLAIN_ARRIVAL, rcpts: ['<b@dest.test>', '<all-staff@example.com>'] }],
     },
   ],
+  'dmarc.lua': [
+    {
+      name: 'a message with two From fields is refused',
+      policy: example('dmarc.lua', { ' or smtp.sess.ip == "127.0.0.1"': '' }),
+      sessions: [
+        [
+          ...[GREETING, EHLO, MAIL, RCPT, DATA],
+          message(
+            mailWith(['From: a@src.test, b@dest.test', 'Subject: two'], 'Hello\r\n'),
+            '550 5.7.1 From is not the address of one author: multiple from fields',
+          ),
+          QUIT,
+        ],
+      ],
+      arrives: [],
+    },
+    {
+      name: 'our own mail is not checked',
+      policy: example('dmarc.lua'),
+      sessions: [[GREETING, EHLO, MAIL, RCPT, DATA, MESSAGE, QUIT]],
+      arrives: [PLAIN_ARRIVAL],
+    },
+  ],
+  'greylist.lua': [
+    {
+      name: 'who is not known is asked to come again, who is near is not',
+      policy: example('greylist.lua', { '"127.0.0.0/8", "::1", ': '' }),
+      sessions: [
+        [
+          ...[GREETING, EHLO, MAIL],
+          say(RCPT.line, /^451 4\.7\.1 (<[^>]*>\.\.\. )?greylisted, try again in \d+ seconds$/),
+          QUIT,
+        ],
+      ],
+      arrives: [],
+    },
+    {
+      name: 'networks of our own are not greylisted',
+      policy: example('greylist.lua'),
+      sessions: [[GREETING, EHLO, MAIL, RCPT, DATA, MESSAGE, QUIT]],
+      arrives: [PLAIN_ARRIVAL],
+    },
+  ],
   'helo.lua': [
     {
       name: 'who says that it is us is refused, who gives its own name is not',
@@ -105,6 +164,28 @@ const CASES: Readonly<Record<string, readonly Omit<MailCase, 'bare' | 'calls'>[]
         ],
         [GREETING, EHLO, MAIL, RCPT, DATA, MESSAGE, QUIT],
       ],
+      arrives: [PLAIN_ARRIVAL],
+    },
+  ],
+  'senders.lua': [
+    {
+      name: 'a table like those of Postfix refuses a sender, and one recipient',
+      policy: senders('src.test OK\\nbad.test REJECT not from there\\n', 'gone@dest.test 550 5.1.6 moved\\n'),
+      sessions: [
+        [
+          ...[GREETING, EHLO, say('MAIL FROM:<x@bad.test>', refusal(550, 'not from there')), MAIL, RCPT],
+          ...[say('RCPT TO:<gone@dest.test>', refusal(550, 'moved')), DATA, MESSAGE, QUIT],
+        ],
+      ],
+      arrives: [PLAIN_ARRIVAL],
+    },
+  ],
+  // What is signed and sealed is verified in signatures.test.ts.
+  'sign.lua': [
+    {
+      name: 'what users send for other domains is left as it is',
+      policy: example('sign.lua', { 'if smtp.sess.auth then': 'if smtp.sess.ip ~= "" then' }),
+      sessions: [[GREETING, EHLO, MAIL, RCPT, DATA, MESSAGE, QUIT]],
       arrives: [PLAIN_ARRIVAL],
     },
   ],

@@ -8,6 +8,7 @@ import {
   MAIL,
   type MailCase,
   MESSAGE,
+  mailWith,
   message,
   PLAIN,
   PLAIN_ARRIVAL,
@@ -161,6 +162,9 @@ const BROKEN = ON_ERROR.flatMap((onError) => [
   missingScript(onError),
 ]);
 
+/** What becomes of a message, in the words of the log. */
+const VERDICTS = { continue: 'accept', tempfail: 'tempfail', reject: 'reject', accept: 'accept' } as const;
+
 const BEFORE: Readonly<Record<string, string>> = {
   connect: 'connect',
   helo: 'connect helo',
@@ -201,6 +205,8 @@ function failingCallback(onError: OnError, name: string): MailCase {
     async check(seen: Seen) {
       const [line] = await logged(seen, new RegExp(`policy\\.lua:\\d+: boom in ${name}`));
       assert.ok(line?.includes(seen.calls[0]?.session ?? '?'), `the session's id is in the line: ${line}`);
+      const cause = `smtp\\.do_${name} failed at \\S+policy\\.lua:\\d+, --on-error ${onError} `;
+      await logged(seen, new RegExp(`: ${VERDICTS[onError]}: ${cause}`));
     },
   };
   if (onError === 'tempfail' || onError === 'reject') {
@@ -240,4 +246,62 @@ const FAILING: readonly MailCase[] = [
   })),
 ];
 
-export const SCRIPT_FAULTS: readonly MailCase[] = [SYSLOG, ...EDITS, ...BROKEN, ...FAILING];
+const FORGED = ['Authentication-Results: forged', 'Subject: plain'];
+const EDITS_OF_FAILED: readonly MailCase[] = (['continue', 'accept'] as const).map((onError) => ({
+  name: `what a failed callback asked for is dropped, what others did is not, --on-error ${onError}`,
+  onError,
+  policy: `
+    function answer.headers() header.delete('Authentication-Results') header.add('X-Headers', 'kept') end
+    function answer.dot()
+      header.set('Subject', 'changed')
+      header.add('X-Dot', 'dropped')
+      smtp.add_rcpt('more@dest.test')
+      smtp.set_sender('other@src.test')
+      smtp.quarantine('dropped')
+      body.replace('changed')
+      error('boom in dot')
+    end`,
+  sessions: [[GREETING, EHLO, MAIL, RCPT, DATA, message(mailWith(FORGED, 'Hello\r\n'), '250'), QUIT]],
+  calls: [WHOLE_SESSION],
+  arrives: [{ ...PLAIN_ARRIVAL, content: mailWith(['Subject: plain', 'X-Headers: kept'], 'Hello\r\n') }],
+  async check(seen: Seen) {
+    await logged(seen, /boom in dot .*; the changes it asked for \(6\) are dropped$/);
+  },
+}));
+
+/** Policies that ask the MTA to tell of no message, and one that cannot run: messages leave their line all the same. */
+const UNSEEN: readonly MailCase[] = [
+  {
+    name: 'a failing do_connect alone: the message says so',
+    bare: true,
+    policy: "\nfunction smtp.do_connect() error('boom') end\n",
+    sessions: [WHOLE],
+    calls: [],
+    arrives: [PLAIN_ARRIVAL],
+    async check(seen) {
+      await logged(
+        seen,
+        /: \w+: client=[\w.-]+\[127\.0\.0\.1\]: accept: smtp\.do_connect failed at \S+policy\.lua:2, --on-error continue \(script /,
+      );
+    },
+  },
+  {
+    name: 'a script that does not run: the message says so',
+    bare: true,
+    policy: SYNTAX_ERROR,
+    sessions: [WHOLE],
+    calls: [],
+    arrives: [PLAIN_ARRIVAL],
+    async check(seen) {
+      await logged(
+        seen,
+        /: \w+: client=\S+\[127\.0\.0\.1\]: accept: the script does not run \(\S+policy\.lua:4\), --on-error continue \(script /,
+      );
+    },
+  },
+];
+
+export const SCRIPT_FAULTS: readonly MailCase[] = [
+  ...[SYSLOG, ...EDITS, ...BROKEN, ...FAILING],
+  ...[...EDITS_OF_FAILED, ...UNSEEN],
+];

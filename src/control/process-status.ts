@@ -1,0 +1,50 @@
+import type { StoreStatus } from '../store/store.ts';
+import type { Counts } from './counts.ts';
+
+/** How one process that serves connections is doing. */
+export interface ProcessStatus {
+  readonly pid: number;
+  /** Milliseconds since 1970. */
+  readonly startedAt: number;
+  readonly connections: number;
+  readonly openSessions: number;
+  readonly memoryBytes: number;
+  /** New messages are deferred, until there is more. */
+  readonly memoryShort: boolean;
+  readonly logDrops: number;
+  /** Events of the policy that were lost before they left the process. */
+  readonly eventDrops: number;
+  readonly counts: Counts;
+  /** Maps that its sessions have opened. */
+  readonly maps: readonly MapStatus[];
+  readonly measures?: ProcessMeasures;
+  /** What its sessions remember. */
+  readonly store: StoreStatus;
+}
+
+/** Measured where `--metrics` has somebody to tell. */
+export interface ProcessMeasures {
+  readonly cpuSeconds: number;
+  readonly loop: LoopDelay;
+  /** Servers of each service that do not answer and are left alone. */
+  readonly down: Readonly<Record<string, number>>;
+}
+
+export interface LoopDelay {
+  readonly meanMs: number;
+  readonly p99Ms: number;
+  /** Of the last minute. */
+  readonly maxMs: number;
+}
+
+/** Text is latin1. */
+export interface MapStatus {
+  /** As a policy opens it. */
+  readonly spec: string;
+  /** Of a table in memory. */
+  readonly entries?: number | undefined;
+  /** Milliseconds since 1970: when its file was read. */
+  readonly readAt?: number | undefined;
+  /** Why it does not serve as it is there, or does not answer; undefined where all is well. */
+  readonly problem?: string | undefined;
+}

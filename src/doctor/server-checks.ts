@@ -1,0 +1,77 @@
+/** Whether a server runs and filters. */
+import { isFiltering } from '../control/status.ts';
+import { formatListenAddress } from '../net/listen-address.ts';
+import { consequenceOf } from '../policy/failure.ts';
+import { look, quoted, shell } from './finding.ts';
+import { probe, type Scene } from './scene.ts';
+
+/** @param silence why no server has answered, as the control socket's client says it */
+export async function checkServer(scene: Scene, silence: string | undefined): Promise<void> {
+  const { findings, running, addresses, policy } = scene;
+  const tell = look(`smtpf-milter check ${quoted(policy.path)}`);
+  if (running === undefined) {
+    const seen = await Promise.all(
+      addresses.map((address) =>
+        probe(
+          address.kind === 'unix'
+            ? { kind: 'unix', path: address.path }
+            : { kind: 'inet', host: address.address, port: address.port },
+        ),
+      ),
+    );
+    const places = addresses.map(formatListenAddress).join(', ');
+    if (seen.includes('milter'))
+      findings.note('server', `a milter answers at ${places}, and its state cannot be asked: ${silence}`);
+    else
+      findings.add({
+        id: 'server-down',
+        severity: 'error',
+        where: 'server',
+        problem: `no milter listens on ${places}: ${silence}`,
+        mend: [shell('systemctl start smtpf-milter')],
+      });
+    if (policy.problem !== undefined)
+      findings.add({
+        id: 'policy-broken',
+        severity: 'error',
+        where: policy.path,
+        problem: `the policy cannot run: ${oneLine(policy.problem)}`,
+        mend: [tell],
+      });
+    return;
+  }
+  const { script, workers, version, pid } = running;
+  findings.right('server', `version ${version}, process ${pid}, listens on ${running.listening.join(', ')}`);
+  if (!isFiltering(script))
+    findings.add({
+      id: 'policy-broken',
+      severity: 'error',
+      where: script.path,
+      problem:
+        script.problem === undefined
+          ? 'the policy that is served defines no callback: mail passes unfiltered'
+          : `the policy cannot run, and ${consequenceOf(script.onError)}: ${oneLine(script.problem)}`,
+      mend: [tell],
+    });
+  else if (script.problem !== undefined)
+    findings.add({
+      id: 'policy-outdated',
+      severity: 'warning',
+      where: script.path,
+      problem: `an older version of the policy is served, as the file cannot run: ${oneLine(script.problem)}`,
+      mend: [tell],
+    });
+  else findings.right(script.path, `served as ${script.hash}, callbacks: ${script.callbacks.join(' ')}`);
+  if (workers.some(({ memoryShort }) => memoryShort))
+    findings.add({
+      id: 'server-memory',
+      severity: 'error',
+      where: 'server',
+      problem: 'a worker is short of memory and defers new messages',
+      mend: [shell('systemctl restart smtpf-milter')],
+    });
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s*\n\s*/g, ' / ');
+}

@@ -1,0 +1,33 @@
+/** What Lua's own libraries ask of the system, or of what stands in its place. */
+
+/** The strings that stand in a Lua file: all, and those in its functions. */
+export interface Names {
+  names(): ReadonlySet<string>;
+  namesInFunctions(): ReadonlySet<string>;
+}
+
+export interface Surroundings {
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** A variable of the environment; latin1, as its name. */
+  env(name: string): string | undefined;
+  /** Where a file is that the script names, as bytes. */
+  locate(path: Buffer): Buffer;
+  /**
+   * Is told of each Lua file that a script loads.
+   * @param source what was compiled from it
+   * @param path as the script names it, latin1
+   */
+  loaded?(source: Names, path: string): void;
+}
+
+export const SYSTEM: Surroundings = {
+  now: () => Date.now(),
+  env: (latin1) => {
+    const name = Buffer.from(latin1, 'latin1').toString();
+    // `process.env` has the properties of any object besides.
+    const value = Object.hasOwn(process.env, name) ? process.env[name] : undefined;
+    return value === undefined ? undefined : Buffer.from(value).toString('latin1');
+  },
+  locate: (path) => path,
+};

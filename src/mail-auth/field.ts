@@ -1,0 +1,34 @@
+/** Header fields as signatures see them: bytes, in the order of the message. */
+import type { ParsedField } from './mailauth.ts';
+
+export interface Field {
+  /** In latin1, without colon. */
+  readonly name: string;
+  /** All after the colon, with the blank it begins with; folds are LF or CRLF. In latin1. */
+  readonly value: string;
+}
+
+/** `Name: value`, folds with CRLF, none at the end. */
+export function lineOf({ name, value }: Field): string {
+  return `${name}:${value.replace(/\r?\n/g, '\r\n')}`;
+}
+
+export function parsedField(field: Field): ParsedField {
+  const casedKey = field.name.replace(/[ \t]+$/, '');
+  return { key: lowerCase(casedKey), casedKey, line: Buffer.from(lineOf(field), 'latin1') };
+}
+
+/** The relaxed canonical form of a field (RFC 6376 section 3.4.2), without its line end. */
+export function relaxedLine({ name, value }: Field): string {
+  const text = value
+    .replace(/\r?\n/g, '')
+    .replace(/[ \t]+/g, ' ')
+    .replace(/^ /, '')
+    .replace(/ $/, '');
+  return `${lowerCase(name.replace(/[ \t]+$/, ''))}:${text}`;
+}
+
+/** Letters of ASCII only: bytes above 127 are no letters. */
+export function lowerCase(latin1: string): string {
+  return latin1.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+}

@@ -1,0 +1,75 @@
+/** Whether the domain of a sender lets a client send for it: SPF (RFC 7208). */
+import { type Answer, known, unknown } from '../asking/answer.ts';
+import { type Asker, LookUps } from './look-ups.ts';
+import { loadMailauth } from './mailauth.ts';
+
+export type SpfWord = 'pass' | 'fail' | 'softfail' | 'neutral' | 'none' | 'permerror';
+
+export interface SpfResult {
+  readonly result: SpfWord;
+  /** Whose record it was: of the sender, or of HELO where the sender is null. In lower case. */
+  readonly domain: string;
+  /** Whether that is the domain of HELO. */
+  readonly isHelo: boolean;
+  /** What the domain says to those that it does not let send, in ASCII; empty when it says nothing. */
+  readonly explanation: string;
+}
+
+export interface SpfClient {
+  /** IPv4 or IPv6 in plain text; undefined for a client without one. */
+  readonly address: string | undefined;
+  /** Of HELO or EHLO. */
+  readonly helo: string;
+  /** Without `<>`; empty for the null sender. Bytes in latin1. */
+  readonly sender: string;
+  /** The name of the mail server, for explanations. */
+  readonly host: string;
+}
+
+/** 10 terms, of which each may be an `mx` of 10 names; the limits of RFC 7208 end an evaluation before. */
+const MOST_LOOK_UPS = 150;
+/** In an address: what is longer is none. */
+const MAX_SENDER = 1024;
+
+/** What could not be found out for now (temperror) is unknown. Never rejects. */
+export async function checkSpf(client: SpfClient, asker: Asker): Promise<Answer<SpfResult>> {
+  const { address, helo, host } = client;
+  const isHelo = client.sender === '';
+  const sender = utf8(isHelo ? `postmaster@${helo}` : client.sender);
+  const domain = sender.slice(sender.lastIndexOf('@') + 1).toLowerCase();
+  const none = { result: 'none', domain, isHelo, explanation: '' } as const;
+  if (address === undefined || sender.length > MAX_SENDER || sender.endsWith('@')) return known(none);
+  const lookUps = new LookUps(asker, MOST_LOOK_UPS);
+  const resolver = lookUps.resolve;
+  // mailauth takes an empty sender for the null sender, which checks HELO, and tells macros the same.
+  const response = await loadMailauth().spf({
+    sender: isHelo ? '' : sender,
+    ip: address,
+    helo,
+    mta: host,
+    resolver,
+    strict: true,
+  });
+  const { result, comment } = response.status;
+  if (isSpfWord(result)) {
+    return known({ result, domain: response.domain, isHelo, explanation: response.explanation ?? '' });
+  }
+  return lookUps.takeFailure() ?? unknown('protocol', `SPF of ${domain}: ${comment || result}`);
+}
+
+const WORDS: ReadonlySet<string> = new Set<SpfWord>([
+  'pass',
+  'fail',
+  'softfail',
+  'neutral',
+  'none',
+  'permerror',
+]);
+
+function isSpfWord(word: string): word is SpfWord {
+  return WORDS.has(word);
+}
+
+function utf8(latin1: string): string {
+  return Buffer.from(latin1, 'latin1').toString();
+}

@@ -1,0 +1,53 @@
+/**
+ * What Sendmail makes of fields with addresses when it sends a message on: one space behind each comma between addresses,
+ * and none before it; empty places go. Source: sendmail/headers.c commaize(), seen at work.
+ */
+import type { HeaderField } from './header-syntax.ts';
+
+/** Those that conf.c marks as H_RCPT or H_FROM. */
+const ADDRESS_FIELDS: ReadonlySet<string> = new Set([
+  ...['from', 'sender', 'reply-to', 'to', 'cc', 'bcc', 'apparently-to', 'errors-to', 'return-receipt-to'],
+  ...['resent-from', 'resent-sender', 'resent-reply-to', 'resent-to', 'resent-cc', 'resent-bcc'],
+  ...['disposition-notification-to'],
+]);
+
+/** Texts in quotes, comments and brackets hold commas of their own; a backslash takes the next character with it. */
+const PIECES = /\\[\s\S]?|"(?:\\[\s\S]|[^"\\])*"?|<[^>]*>?|[^\\"<(,]+|[(,]/g;
+
+/** The same fields, but for white space at line ends within them. */
+export function asSendmailSends(fields: readonly HeaderField[]): HeaderField[] {
+  return fields.map((field) =>
+    field.value.includes(',') && ADDRESS_FIELDS.has(field.name.toLowerCase())
+      ? { name: field.name, value: ` ${addressesOf(field.value).join(', ')}` }
+      : field,
+  );
+}
+
+function addressesOf(value: string): string[] {
+  const addresses: string[] = [];
+  let address = '';
+  let depth = 0;
+  for (let at = 0; at < value.length; ) {
+    if (depth > 0) {
+      const char = value[at] as string;
+      if (char === '(') depth += 1;
+      if (char === ')') depth -= 1;
+      const length = char === '\\' ? 2 : 1;
+      address += value.slice(at, at + length);
+      at += length;
+      continue;
+    }
+    PIECES.lastIndex = at;
+    const piece = PIECES.exec(value)?.[0] ?? '';
+    if (piece === '') break;
+    at += piece.length;
+    if (piece === ',') {
+      addresses.push(address.trim());
+      address = '';
+      continue;
+    }
+    if (piece === '(') depth = 1;
+    address += piece;
+  }
+  return [...addresses, address.trim()].filter((text) => text !== '');
+}

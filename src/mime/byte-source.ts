@@ -1,0 +1,85 @@
+/**
+ * Bytes that are read piece by piece: a message on disk, or what was decoded from a part of one.
+ *
+ * Work on them is written as generators: where one yields, whoever drives it may give others their turn. Between two
+ * yields lie at most some milliseconds.
+ */
+import { readSync } from 'node:fs';
+
+/** Work in slices; its return value is the result. */
+export type Slices<Result> = Generator<void, Result, void>;
+
+/** Bytes that are looked at between two yields. */
+export const WINDOW = 64 * 1024;
+
+export interface ByteSource {
+  readonly size: number;
+  /** The bytes from `start` on, `length` at most; fewer only at the end. They may be overwritten by the next call. */
+  read(start: number, length: number): Buffer;
+}
+
+export class MemorySource implements ByteSource {
+  readonly #bytes: Buffer;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  get size(): number {
+    return this.#bytes.length;
+  }
+
+  read(start: number, length: number): Buffer {
+    return this.#bytes.subarray(start, start + length);
+  }
+}
+
+/** An open file. @throws what the system says of a read */
+export class FileSource implements ByteSource {
+  readonly size: number;
+  readonly #descriptor: number;
+  #buffer = Buffer.alloc(0);
+
+  /** @param size bytes of the file */
+  constructor(descriptor: number, size: number) {
+    this.#descriptor = descriptor;
+    this.size = size;
+  }
+
+  read(start: number, length: number): Buffer {
+    const wanted = Math.max(0, Math.min(length, this.size - start));
+    if (this.#buffer.length < wanted) this.#buffer = Buffer.allocUnsafe(Math.max(wanted, WINDOW));
+    let got = 0;
+    while (got < wanted) {
+      const count = readSync(this.#descriptor, this.#buffer, got, wanted - got, start + got);
+      if (count === 0) break;
+      got += count;
+    }
+    return this.#buffer.subarray(0, got);
+  }
+}
+
+/** A stretch of another source. */
+export class RangeSource implements ByteSource {
+  readonly size: number;
+  readonly #source: ByteSource;
+  readonly #start: number;
+
+  constructor(source: ByteSource, start: number, end: number) {
+    this.#source = source;
+    this.#start = start;
+    this.size = Math.max(0, end - start);
+  }
+
+  read(start: number, length: number): Buffer {
+    return this.#source.read(this.#start + start, Math.max(0, Math.min(length, this.size - start)));
+  }
+}
+
+/** Runs work to its end where nobody else waits. */
+export function finish<Result>(slices: Slices<Result>): Result {
+  for (;;) {
+    const { value, done } = slices.next();
+    if (done) return value;
+  }
+}

@@ -1,0 +1,99 @@
+/** What is in a part that is an archive, and what a part is by its bytes. */
+import type { LuaState } from 'fengari';
+import { ascii, lua } from '../../lua/engine/engine.ts';
+import { hostOf } from '../../lua/engine/host.ts';
+import { pushLatin1, pushNumber, pushOptional } from '../../lua/engine/values.ts';
+import type { Steps } from '../../lua/lib/steps.ts';
+import { decoderOf } from '../../message/charset.ts';
+import { type Archive, type ArchivedFile, filesIn } from '../../mime/archive.ts';
+import { decodedBytes } from '../../mime/decode.ts';
+import { declaredKind, KIND_BYTES, kindOf, officeKind } from '../../mime/kind.ts';
+import type { Part } from '../../mime/part.ts';
+import type { ArchiveDefect } from '../../mime/zip.ts';
+import type { MimeMessage } from './message.ts';
+import { inTurns } from './turns.ts';
+
+/** To make the table of a file, in steps of Host.charge(). */
+const STEPS_PER_FILE = 500;
+/** Of what is unpacked to look into an archive: zlib's threads do that while the callback waits. */
+const UNPACKED_PER_MS = 300_000;
+
+type Found = Archive | 'none' | 'too large';
+
+/** Looks into the archive that a part is, once. */
+function* archiveOf(
+  L: LuaState,
+  message: MimeMessage,
+  part: Part,
+): Generator<'pause' | Promise<void>, Found, void> {
+  const known = message.archives.get(part);
+  if (known) return known;
+  const most = hostOf(L).limits.stringBytes;
+  const bytes = yield* inTurns(L, decodedBytes(part, most, message.defects));
+  if (bytes === undefined) return 'too large';
+  const defects = new Set<ArchiveDefect>();
+  const found = (yield* inTurns(L, filesIn(bytes, defects, message.archiveRoom))) ?? 'none';
+  for (const defect of defects) message.archiveDefects.add(defect);
+  if (found !== 'none') {
+    message.takeRoom(found);
+    hostOf(L).spend(L, found.unpackedBytes / UNPACKED_PER_MS);
+  }
+  message.archives.set(part, found);
+  return found;
+}
+
+/** part:files() */
+export function* filesOf(L: LuaState, message: MimeMessage, part: Part): Steps {
+  const found = yield* archiveOf(L, message, part);
+  if (found === 'none') {
+    lua.lua_pushnil(L);
+    return 1;
+  }
+  if (found === 'too large' || found.files === undefined) {
+    lua.lua_pushnil(L);
+    pushLatin1(
+      L,
+      found === 'too large'
+        ? `limit more than ${hostOf(L).limits.stringBytes} bytes`
+        : `protocol not supported: ${found.type}`,
+    );
+    return 2;
+  }
+  lua.lua_createtable(L, found.files.length, 0);
+  const table = lua.lua_gettop(L);
+  for (const [i, file] of found.files.entries()) {
+    pushFile(L, file);
+    lua.lua_rawseti(L, table, i + 1);
+    hostOf(L).charge(L, STEPS_PER_FILE);
+    yield 'pause';
+  }
+  return 1;
+}
+
+function pushFile(L: LuaState, { name, charset, size, isEncrypted, depth }: ArchivedFile): void {
+  lua.lua_createtable(L, 0, 4);
+  pushLatin1(L, charset === 'utf-8' ? name : (decoderOf(charset)?.(name) ?? name));
+  lua.lua_setfield(L, -2, ascii('name'));
+  pushNumber(L, size);
+  lua.lua_setfield(L, -2, ascii('size'));
+  lua.lua_pushboolean(L, isEncrypted);
+  lua.lua_setfield(L, -2, ascii('encrypted'));
+  pushNumber(L, depth);
+  lua.lua_setfield(L, -2, ascii('depth'));
+}
+
+/** part:kind() */
+export function* kindOfPart(L: LuaState, message: MimeMessage, part: Part): Steps {
+  const head = yield* inTurns(L, message.headOf(part, KIND_BYTES));
+  let kind = kindOf(head);
+  if (kind === 'application/zip') {
+    const declared = declaredKind(head);
+    if (declared !== undefined) kind = declared;
+    else {
+      const found = yield* archiveOf(L, message, part);
+      if (typeof found === 'object') kind = officeKind(found.files?.map(({ name }) => name) ?? []) ?? kind;
+    }
+  }
+  pushOptional(L, kind);
+  return 1;
+}

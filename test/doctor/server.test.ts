@@ -1,0 +1,140 @@
+/** `doctor`, the server and what it needs: each mistake is found, and its line mends it. */
+import assert from 'node:assert/strict';
+import { chownSync } from 'node:fs';
+import { join } from 'node:path';
+import { it } from 'node:test';
+import { freePort } from '../helpers/loopback.ts';
+import { only, PLAIN_POLICY, Site } from './site.ts';
+
+const skip = process.getuid?.() === 0 ? {} : { skip: 'root starts the milter' };
+const MAIL = 8;
+/** No Postfix and no Sendmail is looked at: neither is in /etc of a machine for tests. */
+const LISTEN = ['--listen', 'inet:0@127.0.0.1'];
+
+async function ids(site: Site): Promise<string[]> {
+  return (await site.doctor()).findings.map(({ id }) => id);
+}
+
+async function mended(site: Site, id: string): Promise<readonly string[]> {
+  const finding = await only(site, id);
+  await site.mend(finding);
+  assert.deepEqual(await ids(site), []);
+  return finding.mend.map(({ line }) => line);
+}
+
+it('server-down, and nothing when it runs', skip, async (t) => {
+  const site = new Site(t);
+  site.options.push('--listen', `inet:${await freePort()}@127.0.0.1`);
+  assert.deepEqual(await mended(site, 'server-down'), ['systemctl start smtpf-milter']);
+});
+
+it('policy-broken: a policy that cannot run any more', skip, async (t) => {
+  const site = new Site(t);
+  site.options.push(...LISTEN);
+  await site.serve();
+  site.write('smtpf.lua', 'function smtp.do_mail(\n');
+  site.server.signal('SIGHUP');
+  await site.server.logged(/SIGHUP: .*smtpf\.lua/);
+  const { findings } = await site.doctor();
+  assert.deepEqual(
+    findings.map(({ id }) => id),
+    ['policy-broken'],
+  );
+  assert.match(
+    findings[0]?.problem ?? '',
+    /the policy cannot run, and --on-error tempfail is applied: .*smtpf\.lua:/,
+  );
+  site.write('smtpf.lua', PLAIN_POLICY);
+  site.server.signal('SIGHUP');
+  await site.server.logged(/SIGHUP: script .*callbacks: do_rcpt/);
+  assert.deepEqual(await ids(site), []);
+});
+
+it('policy-outdated: the last good version is served', skip, async (t) => {
+  const site = new Site(t);
+  site.options.push(...LISTEN, '--on-bad-script', 'last-good');
+  await site.serve();
+  site.write('smtpf.lua', 'function smtp.do_mail(\n');
+  site.server.signal('SIGHUP');
+  await site.server.logged(/the last good version \(\w+\) serves/);
+  assert.deepEqual(await ids(site), ['policy-outdated']);
+});
+
+it('policy-unreadable: the directory of the policy is closed to its user', skip, async (t) => {
+  const site = new Site(t);
+  const closed = site.makeDirectory('closed');
+  const policy = site.write('closed/smtpf.lua', PLAIN_POLICY, 0o640);
+  site.options[1] = policy;
+  site.options.push('--listen', `inet:${await freePort()}@127.0.0.1`, '--on-bad-start', 'serve');
+  await site.serve();
+  site.shell(`chmod 0700 ${closed}`);
+  const { findings } = await site.doctor();
+  const finding = findings.find(({ id }) => id === 'policy-unreadable');
+  assert.ok(finding);
+  assert.match(
+    finding.problem,
+    /user mail.* cannot read it: may not enter .*\/closed \(.*0700\); may not read .*smtpf\.lua/,
+  );
+  assert.deepEqual(
+    finding.mend.map(({ line }) => line),
+    [`chmod o+x ${closed}`, `chgrp mail ${policy}`, `chmod g+r ${policy}`],
+  );
+  await site.mend(finding);
+  await site.serve();
+  assert.deepEqual(await ids(site), []);
+});
+
+it('spool-rights, store-rights and journal-rights', skip, async (t) => {
+  const site = new Site(t);
+  site.options.push(...LISTEN);
+  await site.serve();
+  const spool = join(site.directory, 'spool');
+  chownSync(spool, 0, 0);
+  assert.deepEqual(await mended(site, 'spool-rights'), [`chown mail ${spool}`, `chmod u+rwx ${spool}`]);
+
+  const store = site.makeDirectory('store', 'root:root', '700');
+  site.options.push('--store', `lmdb:${store}`);
+  assert.deepEqual(await mended(site, 'store-rights'), [`chown mail ${store}`, `chmod u+rwx ${store}`]);
+
+  const own = site.makeDirectory('journal', 'mail:mail', '700');
+  const journal = site.write('journal/smtpf.journal', '');
+  site.options.push('--journal', journal);
+  assert.deepEqual(await mended(site, 'journal-rights'), [`chown mail ${journal}`]);
+  chownSync(own, 0, 0);
+  assert.deepEqual(await mended(site, 'journal-rights'), [`chown mail ${own}`, `chmod u+rwx ${own}`]);
+});
+
+it('secret-open: others can read a secret', skip, async (t) => {
+  const site = new Site(t);
+  site.options.push(...LISTEN);
+  await site.serve();
+  const secret = site.write('secret', 'a secret of more than a few letters\n', 0o644);
+  chownSync(secret, MAIL, MAIL);
+  site.options.push('--srs-secret', secret);
+  assert.deepEqual(await mended(site, 'secret-open'), [`chmod o= ${secret}`]);
+});
+
+it('what the policy asks and nobody answers', skip, async (t) => {
+  const site = new Site(t, {
+    policy: `local known = map.open("texthash:/run/smtpf-milter-nowhere")
+function smtp.do_connect(ip) if dns.lookup("a", ip) then return 550, "5.7.1 no" end end\n`,
+  });
+  const [dns, redis, clamd] = [await freePort(), await freePort(), await freePort()];
+  site.options.push('--listen', `inet:${await freePort()}@127.0.0.1`, '--dns-server', `127.0.0.1:${dns}`);
+  site.options.push('--store', `redis://127.0.0.1:${redis}`, '--clamd', `inet:${clamd}@127.0.0.1`);
+  const { findings } = await site.doctor();
+  assert.deepEqual(findings.map(({ id }) => id).sort(), [
+    'dns-unreachable',
+    'map-unreadable',
+    'scanner-unreachable',
+    'server-down',
+    'store-unreachable',
+  ]);
+  const of = (id: string) => findings.find((found) => found.id === id);
+  assert.match(
+    of('store-unreachable')?.problem ?? '',
+    new RegExp(`the store at 127.0.0.1:${redis} does not answer`),
+  );
+  assert.match(of('scanner-unreachable')?.problem ?? '', new RegExp(`127.0.0.1:${clamd}: `));
+  assert.match(of('map-unreadable')?.where ?? '', /smtpf\.lua:1$/);
+});

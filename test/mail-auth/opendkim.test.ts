@@ -1,0 +1,89 @@
+/** OpenDKIM as another opinion on signatures, in both directions: its filter in the mode that reads messages from files. */
+import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { ArrivingMessage } from '../../src/mail-auth/dkim-verify.ts';
+import { keyRecord } from '../../src/mail-auth/signing-key.ts';
+import {
+  certain,
+  inquiryOf,
+  messageText,
+  type ParsedMessage,
+  parseMessage,
+  signed as signedBy,
+  zoneOf,
+} from './messages.ts';
+import { opendkim } from './opendkim.ts';
+import { SAMPLES } from './samples.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'smtpf-milter-opendkim-'));
+after(() => rmSync(directory, { recursive: true }));
+
+const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const name = 'rsa._domainkey.example.com';
+writeFileSync(join(directory, 'keys'), `${name} ${keyRecord(privateKey)}\n`);
+writeFileSync(join(directory, 'key.pem'), privateKey.export({ type: 'pkcs1', format: 'pem' }), {
+  mode: 0o600,
+});
+
+/** Its reader of files takes no CR alone and no NUL, and drops blanks after a colon: those of the milter protocol do. */
+const samples = Object.entries(SAMPLES)
+  .filter(([name]) => !/NUL|no body at all|without a last/.test(name))
+  .map(([name, text]) => ({ name, message: parseMessage(text) }));
+
+const signed = (message: ParsedMessage): ParsedMessage =>
+  signedBy(message, { key: privateKey, domain: 'example.com', selector: 'rsa', now: Date.now() });
+
+describe('OpenDKIM', () => {
+  it('verifies what we have signed, and nothing that was changed', () => {
+    const ours = samples.map(({ message }) => signed(message));
+    const changed = ours.map(({ fields, body }) => ({
+      fields,
+      body: Buffer.concat([body, Buffer.from('x\r\n')]),
+    }));
+    const forged = ours.map(({ fields, body }) => ({
+      fields: [{ name: 'Subject', value: ' other' }, ...fields],
+      body,
+    }));
+    const found = opendkim(
+      directory,
+      { Mode: 'v', TestPublicKeys: join(directory, 'keys'), AlwaysAddARHeader: 'yes' },
+      [...ours, ...changed, ...forged].map(messageText),
+    ).map((value) => /dkim=(\w+)/.exec(value)?.[1]);
+    const all = (word: string) => samples.map(() => word);
+    assert.deepEqual(found, [...all('pass'), ...all('fail'), ...all('fail')]);
+  });
+
+  for (const form of ['relaxed/relaxed', 'relaxed/simple'] as const) {
+    it(`has its signatures verified here: ${form}`, async () => {
+      const settings = {
+        Mode: 's',
+        Canonicalization: form,
+        Domain: 'example.com',
+        Selector: 'rsa',
+        KeyFile: join(directory, 'key.pem'),
+        RequireSafeKeys: 'no',
+        OversignHeaders: 'From',
+      };
+      const values = opendkim(
+        directory,
+        settings,
+        samples.map(({ message }) => messageText(message)),
+      );
+      for (const [i, { name: sample, message }] of samples.entries()) {
+        const fields = [{ name: 'DKIM-Signature', value: ` ${values[i]}` }, ...message.fields];
+        const arriving = new ArrivingMessage(
+          fields,
+          inquiryOf(zoneOf({ [`${name} TXT`]: keyRecord(privateKey) })),
+          Date.now(),
+        );
+        arriving.body(message.body);
+        const [signature] = certain(await arriving.verify());
+        assert.equal(signature?.result, 'pass', `${sample}: ${signature?.reason}`);
+      }
+    });
+  }
+});
