@@ -1,6 +1,7 @@
 /**
- * A reporter of node:test for runs of many files: one line for each file that has ended, on a terminal one that is
- * written over. What failed or was skipped is shown as the reporter `spec` shows it, failures once more at the end.
+ * A reporter of node:test for runs of many files: one line for each file that has ended, with the time that it took, on
+ * a terminal one that is written over. What failed or was skipped is shown as the reporter `spec` shows it, failures once
+ * more at the end.
  */
 import { relative } from 'node:path';
 import { spec as Spec } from 'node:test/reporters';
@@ -23,7 +24,8 @@ export default async function* progress(source) {
   };
   const line = ({ file, details }) => {
     const count = `${String(ended).padStart(String(files).length)}/${files}`;
-    return `${count}  ${clock(Date.now() - began)}  ${name(file)}${details?.error ? '  FAILED' : ''}\n`;
+    const took = clock(details?.duration_ms ?? 0);
+    return `${count}  ${clock(Date.now() - began)}  ${name(file)}  ${took}${details?.error ? '  FAILED' : ''}\n`;
   };
   const runningLine = () => {
     const text = `${ended}/${files} files, ${failed} failed, ${clock(Date.now() - began)}  ${[...running].map(name).join(' ')}`;

@@ -35,7 +35,9 @@ test('each file has a line, what failed is named twice and with its error, and w
   );
   assert.equal(status, 1);
   assert.deepEqual(
-    [...stdout.matchAll(/^(\d\/3) {2}\d+:\d\d {2}(.*)$/gm)].map(([, count, file]) => `${count} ${file}`),
+    [...stdout.matchAll(/^(\d\/3) {2}\d+:\d\d {2}(\S+) {2}\d+:\d\d(.*)$/gm)].map(
+      ([, count, file, end]) => `${count} ${file}${end}`,
+    ),
     ['1/3 ends.test.mjs  FAILED', '2/3 fails.test.mjs  FAILED', '3/3 skips.test.mjs'],
   );
   assert.equal(stdout.match(/✖ that fails/g)?.length, 2);
