@@ -17,6 +17,7 @@ import { EXIT } from '../text/operator-error.ts';
 import { latin1Of, visible } from '../text/visible.ts';
 import { mapFindings } from './check-maps.ts';
 import { unreadableScript } from './input-file.ts';
+import { print } from './print.ts';
 
 export interface CheckSwitches {
   /** Warnings fail too. */
@@ -68,12 +69,6 @@ async function examine(options: Options, file: string, { strict }: CheckSwitches
   const { errors, warnings } = countsOf(result.findings);
   const failed = report.problem !== undefined || errors > 0 || (strict && warnings > 0);
   return { ...result, exitCode: failed ? EXIT.badScript : EXIT.ok };
-}
-
-function print(output: Buffer): Promise<void> {
-  return new Promise((done) => {
-    process.stdout.write(output, () => done());
-  });
 }
 
 const NOTHING: Report = {

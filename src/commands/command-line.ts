@@ -10,6 +10,7 @@ import { EXIT, OperatorError } from '../text/operator-error.ts';
 import { visibleText } from '../text/visible.ts';
 import { type Arguments, COMMANDS, type CommandDefinition } from './command-table.ts';
 import { helpFoot, helpWidth } from './help-text.ts';
+import { flushed } from './print.ts';
 
 const VERSION = readVersion();
 
@@ -212,26 +213,36 @@ function warn(message: string): void {
   process.stderr.write(`smtpf-milter: warning: ${visibleText(message.replaceAll('\n', ' '))}\n`);
 }
 
+/** @returns the exit code, when all output is read. */
 async function main(): Promise<number> {
-  try {
+  let isServer = false;
+  const runCommand = async (): Promise<number> => {
     const parsed = await parse(spellArguments(process.argv.slice(2)));
     if (typeof parsed === 'string') {
       process.stdout.write(`${parsed}\n`);
       return EXIT.ok;
     }
     const { command } = parsed;
+    isServer = command.name === 'serve';
     const scope = command.options && { takes: (name: string) => takes(command, name), warn };
     const options = resolveOptions(givenOptions(parsed), process.env, scope);
     return await command.run(options, parsed.args, VERSION);
-  } catch (error) {
-    if (error instanceof OperatorError) {
-      process.stderr.write(`smtpf-milter: ${visibleText(error.message.replaceAll('\n', ' '))}\n`);
-      return error.exitCode;
-    }
-    const account = String(error instanceof Error ? error.stack : error);
-    process.stderr.write(`smtpf-milter: internal error: ${account.replace(/[^\n]+/g, visibleText)}\n`);
-    return EXIT.software;
+  };
+  const code = await runCommand().catch(exitCodeOfError);
+  // A server waits for whoever reads its log as long as the log says, and no longer.
+  if (!isServer) await flushed(process.stdout, process.stderr);
+  return code;
+}
+
+/** Says what was wrong. */
+function exitCodeOfError(error: unknown): number {
+  if (error instanceof OperatorError) {
+    process.stderr.write(`smtpf-milter: ${visibleText(error.message.replaceAll('\n', ' '))}\n`);
+    return error.exitCode;
   }
+  const account = String(error instanceof Error ? error.stack : error);
+  process.stderr.write(`smtpf-milter: internal error: ${account.replace(/[^\n]+/g, visibleText)}\n`);
+  return EXIT.software;
 }
 
 // A reader of our output that has gone away is no reason to stop filtering mail.

@@ -2,6 +2,7 @@
 import type { Options } from '../options/option-table.ts';
 import type { GivenOptions } from '../options/options.ts';
 import { type OwnOptions, ownList, ownSwitch, ownValue } from './own-option.ts';
+import { print } from './print.ts';
 import { TRY_OPTIONS } from './try/try-options.ts';
 
 export type Arguments = Readonly<Record<string, unknown>>;
@@ -395,11 +396,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
         json: json === true,
         ttl: ttl === undefined ? undefined : String(ttl),
         isString: string === true,
-        // A pipe takes it when somebody reads: the program must not end before.
-        write: (text) =>
-          new Promise((done) =>
-            process.stdout.write(text, (error) => done((error ?? undefined) === undefined)),
-          ),
+        write: print,
       });
     },
   },

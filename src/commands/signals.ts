@@ -49,3 +49,10 @@ export function watchSignals(): Signals {
     },
   };
 }
+
+/** Fires at the first SIGINT or SIGTERM; the next one ends the process at once. */
+export function stopSignal(): AbortSignal {
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stop.abort());
+  return stop.signal;
+}

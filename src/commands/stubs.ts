@@ -3,9 +3,7 @@ import { formatStubs } from '../api/stubs.ts';
 import { EXIT } from '../text/operator-error.ts';
 
 /** Prints to standard output, in UTF-8. */
-export async function stubs(): Promise<number> {
-  await new Promise<void>((resolve) => {
-    process.stdout.write(formatStubs(), () => resolve()); // A pipe takes it in pieces; the program ends soon.
-  });
+export function stubs(): number {
+  process.stdout.write(formatStubs());
   return EXIT.ok;
 }

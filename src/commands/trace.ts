@@ -8,6 +8,8 @@ import { BadValue } from '../text/bad-value.ts';
 import { asciiJson } from '../text/json-text.ts';
 import { EXIT, OperatorError } from '../text/operator-error.ts';
 import { visibleText } from '../text/visible.ts';
+import { print } from './print.ts';
+import { stopSignal } from './signals.ts';
 
 /**
  * Prints until the server ends, or SIGINT.
@@ -19,15 +21,14 @@ export async function trace(
   { json }: { readonly json: boolean },
 ): Promise<number> {
   if (filter.ip !== undefined) requireNetwork(filter.ip);
-  process.once('SIGINT', () => process.exit(EXIT.ok));
-  process.once('SIGTERM', () => process.exit(EXIT.ok));
-  // Whoever reads our output has gone, as `head` does.
-  process.stdout.on('error', () => process.exit(EXIT.ok));
-  for await (const record of askServer(options, { command: 'trace', ...filter })) {
+  const stop = stopSignal();
+  for await (const record of askServer(options, { command: 'trace', ...filter }, stop)) {
     const { kind } = record;
     if (kind === 'attached') process.stderr.write('attached: waiting for sessions, Ctrl-C ends\n');
-    else process.stdout.write(`${json ? asciiJson(record) : lineOf(kind, record)}\n`);
+    // Whoever reads our output may have gone, as `head` does.
+    else if (!(await print(`${json ? asciiJson(record) : lineOf(kind, record)}\n`))) return EXIT.ok;
   }
+  if (stop.aborted) return EXIT.ok;
   process.stderr.write('the server has ended, or was not read fast enough\n');
   return EXIT.unavailable;
 }

@@ -16,14 +16,19 @@ export type ControlReply = Readonly<Record<string, unknown>>;
 
 /**
  * Asks the server, and reads its answers line by line until it or the caller ends.
+ * @param stop ends it too
  * @throws OperatorError when none answers, it refuses, or somebody else may be at the socket.
  */
 export async function* askServer(
   options: Options,
   request: Readonly<Record<string, string>>,
+  stop?: AbortSignal,
 ): AsyncGenerator<ControlReply> {
   const { path, socket } = await reach(options);
+  const end = () => socket.destroy();
+  stop?.addEventListener('abort', end);
   try {
+    if (stop?.aborted) return;
     socket.write(`${jsonOf(request)}\n`);
     for await (const line of linesOf(socket, path)) {
       const answer: unknown = JSON.parse(line);
@@ -31,7 +36,11 @@ export async function* askServer(
       if ('error' in answer) throw new OperatorError(String(answer.error), EXIT.unavailable);
       yield { ...answer };
     }
+  } catch (error) {
+    // A socket that is closed in the middle of its answer raises.
+    if (!stop?.aborted) throw error;
   } finally {
+    stop?.removeEventListener('abort', end);
     socket.destroy();
   }
 }
