@@ -42,10 +42,11 @@ const ROOMS: Readonly<Record<string, string>> = {
   doctor: 'control policy net modules lua mail-auth options store system text',
   'policy-test': 'workbench policy modules services lua milter dns asking options syslog text system',
   'warm-up': 'control policy net milter spool options syslog',
+  recording: 'policy services options lua milter asking store system text',
   supervisor:
-    'control events metrics policy services lua net milter store spool options syslog text system warm-up',
+    'recording control events metrics policy services lua net milter store spool options syslog text system warm-up',
   commands:
-    'events metrics api asking control dns doctor http scanners mail-client lint lua mail-auth maps message milter modules net options policy policy-test services spool store supervisor syslog system text workbench',
+    'events metrics api asking control dns doctor http scanners mail-client lint lua mail-auth maps message milter modules net options policy policy-test recording services spool store supervisor syslog system text workbench',
   // The program's start, before it is known that this Node.js can read the rest.
   'main.ts': 'system commands',
 };

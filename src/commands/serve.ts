@@ -17,7 +17,12 @@ import { bindAll, type Listener } from '../net/listener.ts';
 import { PassiveSocket } from '../net/passive-socket.ts';
 import type { Options } from '../options/option-table.ts';
 import type { ScriptReport } from '../policy/policy-source.ts';
-import { prepareSpoolDirectory, requireSpoolAccess } from '../spool/spool-directory.ts';
+import { isSessionFile } from '../recording/session-file.ts';
+import {
+  preparePrivateDirectory,
+  prepareSpoolDirectory,
+  requireSpoolAccess,
+} from '../spool/spool-directory.ts';
 import { defaultStore } from '../store/store-directory.ts';
 import { requireConfinement } from '../supervisor/confinement.ts';
 import { fleetOfOne } from '../supervisor/fleet-of-one.ts';
@@ -74,6 +79,10 @@ export async function serve(options: Options, version: string): Promise<number> 
   /** Who runs the policy. */
   const runner = accountOf(workerIdentity ?? identity);
   const spool = prepareSpoolDirectory(options.spool, runner, [supervisor.uid]);
+  if (options.record !== undefined) {
+    const directory = { option: '--record', path: options.record, isOwnFile: isSessionFile };
+    preparePrivateDirectory(directory, runner, [supervisor.uid]);
+  }
   const store = options.store ?? defaultStore(spool, runner.uid);
   if (store.kind === 'memory' && options.workers > 1)
     throw new OperatorError(

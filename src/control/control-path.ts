@@ -40,8 +40,8 @@ function inTemporary(uid: number): string {
 }
 
 /** Files besides the spool that no policy may touch. @param options with `control` as it is in use */
-export function ownFiles({ control, journal, srsSecret, signingKey }: Options): string[] {
-  return [control, journal, journal && `${journal}.1`, srsSecret, ...signingKey].filter(
+export function ownFiles({ control, journal, record, srsSecret, signingKey }: Options): string[] {
+  return [control, journal, journal && `${journal}.1`, record, srsSecret, ...signingKey].filter(
     (path): path is string => path !== undefined && path !== '',
   );
 }

@@ -42,6 +42,20 @@ export interface ConnectionSettings {
   readonly slices: SliceScheduler;
   /** For the messages of all connections; undefined: without bound. */
   readonly room?: Room | undefined;
+  /** Record connections; undefined: nobody does. */
+  readonly tapes?: { begin(): ConnectionTape | undefined } | undefined;
+}
+
+/** What a connection says and hears, for a recording. */
+export interface ConnectionTape {
+  /** Runs work of the connection: what the policy asks meanwhile is recorded too. */
+  within(work: () => void): void;
+  /** A packet of the MTA, before it is handled. */
+  heard(frame: Frame): void;
+  said(reply: Reply): void;
+  changed(modification: Modification): void;
+  /** Nothing follows. */
+  ended(): void;
 }
 
 /** Work of all connections that may keep others waiting. */
@@ -87,6 +101,7 @@ export class Connection implements MtaSide {
   readonly #settings: ConnectionSettings;
   readonly #decoder = new FrameDecoder();
   readonly #driver: SessionDriver;
+  readonly #tape: ConnectionTape | undefined;
   /** Commands handled in this turn, and when it was first looked at; 0 before. */
   #handled = 0;
   #turnStart = 0;
@@ -119,6 +134,7 @@ export class Connection implements MtaSide {
   constructor(socket: MtaSocket, settings: ConnectionSettings) {
     this.#socket = socket;
     this.#settings = settings;
+    this.#tape = settings.tapes?.begin();
     const { policies, limits, room, nextSessionId } = settings;
     this.#driver = new SessionDriver({ policies, limits, room, nextSessionId, info: this.#info() }, this);
     this.closed = new Promise((resolve) => {
@@ -185,6 +201,11 @@ export class Connection implements MtaSide {
 
   /** Carries out steps and takes commands until there is nothing to do or something to wait for. */
   #advance(): void {
+    if (this.#tape === undefined) this.#goOn();
+    else this.#tape.within(() => this.#goOn());
+  }
+
+  #goOn(): void {
     const driver = this.#driver;
     if (driver.waiting || this.#queued) {
       if (this.#readAheadBytes > READ_AHEAD_BYTES) this.#socket.pause();
@@ -207,6 +228,7 @@ export class Connection implements MtaSide {
         this.#packets += 1;
         this.#handled += 1;
         if (this.#packets === 1) this.#stopNegotiationTimer();
+        this.#tape?.heard(frame);
         driver.receive(decodeCommand(frame));
       }
     } catch (error) {
@@ -239,10 +261,12 @@ export class Connection implements MtaSide {
   }
 
   send(reply: Reply): void {
+    this.#tape?.said(reply);
     this.#put(encodeReply(reply));
   }
 
   modify(modification: Modification): void {
+    this.#tape?.changed(modification);
     for (const packet of encodeModification(modification)) this.#put(packet);
   }
 
@@ -370,6 +394,7 @@ export class Connection implements MtaSide {
       this.#settings.log.warning(`${this.#driver.id}: ${lines}: they were longer than what it sent`);
     }
     this.#driver.dispose();
+    this.#tape?.ended();
     this.#finished?.();
   }
 }

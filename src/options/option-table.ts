@@ -17,6 +17,7 @@ import {
   network,
   oneOf,
   onOff,
+  percent,
   permissions,
   seconds,
   someOf,
@@ -191,6 +192,20 @@ const signingKey: OptionDefinition<readonly string[]> = {
   shown: 'none',
   fallback: [],
   read: (texts) => texts.map(absolutePath),
+};
+
+/** What can be left out of recorded sessions. */
+const REDACTIONS = ['body', 'headers', 'addresses'] as const;
+export type Redaction = (typeof REDACTIONS)[number];
+
+const recordRedact: OptionDefinition<readonly Redaction[]> = {
+  name: 'record-redact',
+  group: 'Program:',
+  help: `What --record leaves out, with letters in its place: all, none, or a list with commas of ${REDACTIONS.join(', ')} (what stands before the @, and logins)`,
+  kind: 'list',
+  shown: 'none',
+  fallback: [],
+  read: (texts) => someOf(REDACTIONS)(texts.join(',')),
 };
 
 /** Keyed by the field of Options that holds the value. */
@@ -525,6 +540,28 @@ export const OPTION_TABLE = {
     absolutePath,
     'File with the key of these digests; made where it is not there. Without it nobody finds an address in the journal',
   ),
+  record: optional(
+    'Program:',
+    'record',
+    undefined,
+    absolutePath,
+    'Private directory in which sessions are kept as the MTA sent them, with what the policy asked and was told; made with mode 0700. It holds mail',
+  ),
+  recordBytes: value(
+    'Program:',
+    'record-mb',
+    '256',
+    megabytes(16, 1_048_576),
+    'Size of what is in --record, in MiB; the oldest sessions go',
+  ),
+  recordSample: value(
+    'Program:',
+    'record-sample',
+    '100%',
+    percent,
+    'Share of the connections that --record keeps, taken at random',
+  ),
+  recordRedact,
   user: optional('Program:', 'user', undefined, accountName, 'User to become, once listening (needs root)'),
   group: optional(
     'Program:',

@@ -42,6 +42,14 @@ export function megabytes(from: number, to: number): (value: string) => number {
   };
 }
 
+/** `5%` or `0.1%`, as a share from 0 to 1. @throws BadValue */
+export function percent(value: string): number {
+  const [, number = ''] = /^(\d{1,3}(?:\.\d{1,6})?)%$/.exec(value) ?? [];
+  const share = number === '' ? 0 : Number(number) / 100;
+  if (share > 0 && share <= 1) return share;
+  throw new BadValue('must be a share such as 5% or 0.1%, at most 100%');
+}
+
 /** Permission bits in octal: `660`, `0660`. @throws BadValue */
 export function permissions(value: string): number {
   if (!/^0?[0-7]{3}$/.test(value))

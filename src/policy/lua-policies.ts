@@ -117,6 +117,7 @@ export class LuaPolicies implements PolicyFactory {
     const { surroundings } = settings;
     this.#surroundings = {
       now: () => surroundings.now(),
+      random: () => surroundings.random?.() ?? Math.random(),
       env: (name) => surroundings.env(name),
       locate: (path) => surroundings.locate(path),
       loaded: (source, path) => {

@@ -74,26 +74,44 @@ export function prepareSpoolDirectory(
   trusted: readonly number[] = [],
 ): string {
   const path = spoolDirectoryOf(directory, owner);
+  preparePrivateDirectory({ option: '--spool', path, isOwnFile: isSpoolFile }, owner, trusted);
+  return path;
+}
+
+/** A directory that is the server's alone, and the option that names it. */
+export interface PrivateDirectory {
+  readonly option: string;
+  readonly path: string;
+  /** Whether a name is one of the files that the program itself makes there. */
+  readonly isOwnFile: (name: string) => boolean;
+}
+
+/** As `prepareSpoolDirectory` does with that for message files. @throws OperatorError */
+export function preparePrivateDirectory(
+  directory: PrivateDirectory,
+  owner: Account,
+  trusted: readonly number[],
+): void {
+  const { option, path } = directory;
   try {
     const isRoot = process.geteuid?.() === 0;
     const { objection, ofRoot } = isRoot
       ? wayTo(path, [owner.uid, ...trusted])
       : { objection: undefined, ofRoot: false };
-    if (objection !== undefined) throw refused(path, `${objection}: it is not safe there`);
-    actingAs(ofRoot ? undefined : owner, () => prepare(path, owner));
+    if (objection !== undefined) throw refused(directory, `${objection}: it is not safe there`);
+    actingAs(ofRoot ? undefined : owner, () => prepare(directory, owner));
   } catch (error) {
     if (error instanceof OperatorError) throw error;
-    throw new OperatorError(`--spool ${path}: ${systemReason(error)}`, exitCodeOf(error));
+    throw new OperatorError(`${option} ${path}: ${systemReason(error)}`, exitCodeOf(error));
   }
-  return path;
 }
 
-function prepare(path: string, owner: Account): void {
-  const isNew = make(path);
-  const descriptor = openDirectory(path);
+function prepare(directory: PrivateDirectory, owner: Account): void {
+  const isNew = make(directory.path);
+  const descriptor = openDirectory(directory);
   try {
-    const reason = isNew ? undefined : objectionTo(path, fstatSync(descriptor), owner);
-    if (reason !== undefined) throw refused(path, reason);
+    const reason = isNew ? undefined : objectionTo(directory, fstatSync(descriptor), owner);
+    if (reason !== undefined) throw refused(directory, reason);
     // Node's permission model forbids both, so that they are left out where nothing is to be changed.
     const { uid, gid, mode } = fstatSync(descriptor);
     if (process.geteuid?.() === 0 && (uid !== owner.uid || gid !== owner.gid)) {
@@ -106,17 +124,17 @@ function prepare(path: string, owner: Account): void {
 }
 
 /** @throws OperatorError where the path is that of something else, a link included */
-function openDirectory(path: string): number {
+function openDirectory(directory: PrivateDirectory): number {
   try {
-    return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+    return openSync(directory.path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
   } catch (error) {
     if (!['ENOTDIR', 'ELOOP'].includes(codeOf(error))) throw error;
-    throw refused(path, 'is not a directory');
+    throw refused(directory, 'is not a directory');
   }
 }
 
-function refused(path: string, reason: string): OperatorError {
-  return new OperatorError(`--spool ${path}: ${reason}`, EXIT.config);
+function refused({ option, path }: PrivateDirectory, reason: string): OperatorError {
+  return new OperatorError(`${option} ${path}: ${reason}`, EXIT.config);
 }
 
 /**
@@ -151,14 +169,18 @@ function make(path: string): boolean {
   }
 }
 
-function objectionTo(path: string, status: Stats, owner: Account): string | undefined {
+function objectionTo(
+  { path, isOwnFile }: PrivateDirectory,
+  status: Stats,
+  owner: Account,
+): string | undefined {
   if ((status.mode & 0o1000) !== 0) return 'is shared by all users: name a directory in it';
   if (status.uid !== owner.uid) {
     // Root may have made it for the user that the program is about to become.
     if (process.geteuid?.() === 0 && status.uid === 0 && readdirSync(path).length === 0) return undefined;
     return `belongs to uid ${status.uid}, and the milter runs as uid ${owner.uid}`;
   }
-  if ((status.mode & 0o077) !== 0 && !readdirSync(path).every(isSpoolFile)) {
+  if ((status.mode & 0o077) !== 0 && !readdirSync(path).every(isOwnFile)) {
     return 'is open to other users and holds other files: name a directory of its own';
   }
   return undefined;

@@ -76,8 +76,9 @@ function readable(options: Options): string[] {
 }
 
 /** Where a worker keeps files. */
-function writable({ confineWrite, store }: Options, spool: string): string[] {
-  return [spool, '/dev/null', ...(store?.kind === 'lmdb' ? [store.path] : []), ...confineWrite];
+function writable({ confineWrite, store, record }: Options, spool: string): string[] {
+  const recording = record === undefined ? [] : [record];
+  return [spool, '/dev/null', ...recording, ...(store?.kind === 'lmdb' ? [store.path] : []), ...confineWrite];
 }
 
 /**

@@ -17,6 +17,7 @@ import type { Options } from '../options/option-table.ts';
 import { messageLimitsOf } from '../options/options.ts';
 import type { ScriptNotice } from '../policy/lua-policies.ts';
 import { openPolicySource, type PolicySource, servicesOf } from '../policy/policy-source.ts';
+import { Recorder } from '../recording/recorder.ts';
 import { counted } from '../services/counted.ts';
 import { Spool } from '../spool/message-file.ts';
 import { Logger } from '../syslog/log.ts';
@@ -76,7 +77,8 @@ export class Service {
   readonly #settings: ServiceSettings;
   readonly #startedAt = Date.now();
   readonly #stopping = new AbortController();
-  readonly #slices = new SliceQueue();
+  readonly #recorder: Recorder | undefined;
+  readonly #slices: SliceQueue;
   readonly #memory: MemoryWatch;
   readonly #loop: EventLoopDelay | undefined;
   #lastMemoryBytes = 0;
@@ -103,16 +105,21 @@ export class Service {
       events: this.#events(settings),
     });
     const { silent: _, ...services } = this.#services;
+    const recorder = recorderOf(settings, this.log);
+    this.#recorder = recorder;
+    this.#slices = new SliceQueue(recorder?.bind);
+    const ports = options.metrics
+      ? counted(services, (service, outcome, milliseconds) =>
+          this.stats.asked(service, outcome, milliseconds),
+        )
+      : this.#services;
     this.policies = openPolicySource({
       options,
       log: this.log,
-      services: options.metrics
-        ? counted(services, (service, outcome, milliseconds) =>
-            this.stats.asked(service, outcome, milliseconds),
-          )
-        : this.#services,
+      services: recorder?.listen(ports) ?? ports,
       spool,
-      sessions: this.stats,
+      sessions: recorder?.observe(this.stats) ?? this.stats,
+      ...(recorder && { surroundings: recorder.surroundings }),
       ownFiles: ownFiles(options),
       slices: this.#slices,
       ...(announce && { announce }),
@@ -130,7 +137,7 @@ export class Service {
 
   serve(listeners: readonly Listener[]): void {
     const { options, admission } = this.#settings;
-    const settings = this.#connectionSettings(this.policies, this.log);
+    const settings = { ...this.#connectionSettings(this.policies, this.log), tapes: this.#recorder };
     this.#server = new Server(listeners, {
       maxConnections: options.maxConnections,
       withinDescriptors: connectionsWithin(openFilesLimit()),
@@ -187,6 +194,7 @@ export class Service {
     const stopped = this.#server?.shutdown(graceMs, hurry);
     announce(this.connections);
     const [cutOff] = await Promise.all([stopped, this.#warmingUp]);
+    await this.#recorder?.close();
     await this.#services.store.close();
     return cutOff ?? 0;
   }
@@ -242,6 +250,20 @@ export class Service {
       ...(this.#loop && { measures: this.#measures(this.#loop) }),
     };
   }
+}
+
+function recorderOf({ options, instance }: ServiceSettings, log: Logger): Recorder | undefined {
+  const { record, recordBytes, recordSample, recordRedact, workers } = options;
+  if (record === undefined) return undefined;
+  return new Recorder({
+    directory: record,
+    maxBytes: recordBytes,
+    sample: recordSample,
+    redact: recordRedact,
+    writers: Math.max(workers, 1),
+    instance,
+    log,
+  });
 }
 
 /** Short, and unlike those of other processes and earlier runs. */

@@ -144,6 +144,15 @@ const WRONG_VALUES: readonly (readonly [string, string, string])[] = [
   ['journal-mb', '0', 'must be a whole number of megabytes from 1 to 65536'],
   ['journal-key', '', 'must not be empty'],
   ['journal-redact', 'perhaps', 'must be true or false'],
+  ['record', '', 'must not be empty'],
+  ['record-mb', '8', 'must be a whole number of megabytes from 16 to 1048576'],
+  ['record-sample', '0%', 'must be a share such as 5% or 0.1%, at most 100%'],
+  ['record-sample', '101%', 'must be a share such as 5% or 0.1%, at most 100%'],
+  [
+    'record-redact',
+    'bodies',
+    'must be all, none, or a list with commas of body, headers, addresses (did you mean body?)',
+  ],
   ['grace', 'abc', 'must be a number of seconds from 0 to 86400'],
 ];
 
@@ -439,6 +448,10 @@ describe('precedence', () => {
         journalBytes: 16 * 1024 * 1024,
         journalRedact: false,
         journalKey: undefined,
+        record: undefined,
+        recordBytes: 256 * 1024 * 1024,
+        recordSample: 1,
+        recordRedact: [],
         user: undefined,
         group: undefined,
         workerUser: undefined,

@@ -299,6 +299,10 @@ export class LuaContext implements Host {
     return this.#surroundings.now();
   }
 
+  random(): number {
+    return this.#surroundings.random?.() ?? Math.random();
+  }
+
   env(name: string): string | undefined {
     return this.#surroundings.env(name);
   }

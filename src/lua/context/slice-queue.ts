@@ -7,14 +7,20 @@
 export const SLICE_MS = 5;
 
 export class SliceQueue {
+  /** What is made of a slice when it is added: it may have to keep what belongs to who added it. */
+  readonly #bind: (slice: () => void) => () => void;
   #round = 0;
   readonly #waiting: (() => void)[] = [];
   #scheduled = false;
   #longStretches = 0;
 
+  constructor(bind: (slice: () => void) => () => void = asItIs) {
+    this.#bind = bind;
+  }
+
   /** Calls `slice` in its turn, never before the event loop has looked at its sockets. */
   add(slice: () => void): void {
-    this.#waiting.push(slice);
+    this.#waiting.push(this.#bind(slice));
     this.#schedule();
   }
 
@@ -69,4 +75,8 @@ export class SliceQueue {
       this.#schedule();
     }
   }
+}
+
+function asItIs(slice: () => void): () => void {
+  return slice;
 }

@@ -9,6 +9,8 @@ export interface Names {
 export interface Surroundings {
   /** Milliseconds since the epoch. */
   now(): number;
+  /** From 0 to below 1, where the script has seeded no generator; the system's without it. */
+  random?(): number;
   /** A variable of the environment; latin1, as its name. */
   env(name: string): string | undefined;
   /** Where a file is that the script names, as bytes. */

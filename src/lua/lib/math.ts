@@ -24,7 +24,7 @@ function advance(state: number): number {
 function nextNumber(L: LuaState): number {
   const host = hostOf(L);
   const state = generators.get(host);
-  if (state === undefined) return Math.random();
+  if (state === undefined) return host.random();
   const next = advance(state);
   generators.set(host, next);
   return next / (MASK + 1);
