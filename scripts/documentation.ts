@@ -64,32 +64,73 @@ function formatRules(): string {
   return RULES.map(({ name, severity, summary }) => `- \`${name}\` (${severity}): ${summary}`).join('\n');
 }
 
+/** What begins a line that stands by itself, or ends a paragraph: code, a table, a heading, a comment, a quotation. */
+const NO_TEXT = /^\s*(```|\||#|<|>)|^ {4,}[^ ]|^\s*$/;
+const LIST_ITEM = /^( *)([-*+]|\d+[.)]) +(?=\S)/;
+/** What Markdown takes for a list, a heading or a quotation where it begins a line. */
+const NOT_FIRST = /^(([-+*]|#+|\d+[.)])$|[>|])/;
+
 /**
- * Markdown whose paragraphs and list items are broken at the width; code, tables and headings stay as they are. A piece of
- * code in a line is not broken, and no line begins with what Markdown would take for a list or a heading.
+ * Markdown whose paragraphs and list items are filled up to the width where they are not yet; code, tables and headings
+ * stay as they are. A paragraph is filled as a whole: to break a long line alone would leave its last word on a line.
  */
 export function broken(text: string): string {
+  const lines: string[] = [];
+  let paragraph: string[] = [];
   let isCode = false;
-  return text
-    .split('\n')
-    .flatMap((line) => {
-      if (line.startsWith('```')) isCode = !isCode;
-      if (isCode || line.length <= WIDTH || /^(```|\||#)/.test(line)) return [line];
-      const indent = /^ *(- )?/.exec(line)?.[0].length ?? 0;
-      const words = line.slice(indent).match(/(?:`[^`]*`|[^ `])+/g) ?? [];
-      const lines: string[] = [];
-      let current = line.slice(0, indent);
-      for (const word of words) {
-        const isFirst = current.trim() === '' || current === '- ';
-        const fits = current.length + 1 + word.length <= WIDTH;
-        if (isFirst) current += word;
-        else if (fits || /^(([-+*]|#+|\d+[.)])$|[>|])/.test(word)) current += ` ${word}`;
-        else {
-          lines.push(current);
-          current = ' '.repeat(indent) + word;
-        }
-      }
-      return [...lines, current];
-    })
-    .join('\n');
+  const end = (): void => {
+    lines.push(...(isFilled(paragraph) ? paragraph : filled(paragraph)));
+    paragraph = [];
+  };
+  for (const line of text.split('\n')) {
+    const isFence = /^\s*```/.test(line);
+    if (isCode || isFence || (NO_TEXT.test(line) && !(paragraph.length > 0 && /^ {4,}[^ ]/.test(line)))) {
+      end();
+      lines.push(line);
+      if (isFence) isCode = !isCode;
+      continue;
+    }
+    if (LIST_ITEM.test(line)) end();
+    paragraph.push(line);
+  }
+  end();
+  return lines.join('\n');
+}
+
+/** No line is too long, and none but the last has room for the next word. */
+function isFilled(paragraph: readonly string[]): boolean {
+  return paragraph.every((line, index) => {
+    const [next] = wordsOf(paragraph[index + 1]?.trim() ?? '');
+    const hasRoom = next !== undefined && line.length + 1 + next.length <= WIDTH;
+    return line.length <= WIDTH && (!hasRoom || isMeant(line, next));
+  });
+}
+
+/** A hard break, or a line that cannot begin with the word that would come next. */
+function isMeant(line: string, next: string): boolean {
+  return /( {2}|\\)$/.test(line) || NOT_FIRST.test(next);
+}
+
+function filled(paragraph: readonly string[]): string[] {
+  const [first = ''] = paragraph;
+  if (paragraph.some((line) => /( {2}|\\)$/.test(line))) return [...paragraph];
+  const [start] = LIST_ITEM.exec(first) ?? /^ */.exec(first) ?? [''];
+  const text = [first.slice(start.length), ...paragraph.slice(1)].map((line) => line.trim()).join(' ');
+  const lines: string[] = [];
+  let current = start;
+  for (const word of wordsOf(text)) {
+    const isFirst = current.length === start.length;
+    if (isFirst) current += word;
+    else if (current.length + 1 + word.length <= WIDTH || NOT_FIRST.test(word)) current += ` ${word}`;
+    else {
+      lines.push(current);
+      current = ' '.repeat(start.length) + word;
+    }
+  }
+  return [...lines, current];
+}
+
+/** A piece of code in a line is not broken. */
+function wordsOf(text: string): readonly string[] {
+  return text.match(/(?:`[^`]*`|[^ ])+/g) ?? [];
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { generatedParts, withGeneratedParts } from '../../scripts/documentation.ts';
+import { broken, generatedParts, withGeneratedParts } from '../../scripts/documentation.ts';
 import { API } from '../../src/api/definition.ts';
 import { formatReference } from '../../src/api/reference.ts';
 import { compile } from '../../src/lua/script/compilation.ts';
@@ -35,6 +35,32 @@ test('the generated parts are what `npm run docs` writes', () => {
     assert.equal(written[difference], fresh[difference], `${name}: run \`npm run docs\``);
     assert.equal(written.length, fresh.length, `${name}: run \`npm run docs\``);
   }
+});
+
+test('a paragraph is filled as a whole where a line of it is too long, or has room for the next word', () => {
+  const words = Array.from({ length: 60 }, (_, i) => `word${i}`);
+  const full = broken(words.join(' '));
+  assert.deepEqual(
+    full.split('\n').flatMap((line) => line.split(' ')),
+    words,
+  );
+  assert.ok(full.split('\n').every((line) => line.length <= COLUMNS));
+  assert.equal(full.split('\n').length, 4);
+  // A word put into the first line.
+  const longer = broken(full.replace('word1 ', 'word1 and more '));
+  assert.equal(longer.split('\n').length, 4);
+  assert.equal(broken(longer), longer);
+  for (const [before, after] of [
+    ['- a\n  b\n- c\nd\n\n1. e\n   f', '- a b\n- c d\n\n1. e f'],
+    ['a `b\nc` d', 'a `b c` d'],
+    ['| a |\n| b |\n# c\nd\n<!-- e -->\nf', '| a |\n| b |\n# c\nd\n<!-- e -->\nf'],
+    ['```sh\na\nb\n```\n\n- c\n\n  ```sh\n  d\n  e\n  ```', undefined],
+    ['a  \nb\\\nc', undefined],
+    ['a\n+ b', undefined],
+    [`${'x'.repeat(119)}\n- a`, undefined],
+    ['a ` b\nc', 'a ` b c'],
+  ])
+    assert.equal(broken(before ?? ''), after ?? before);
 });
 
 test('a part without its place is an error', () => {
