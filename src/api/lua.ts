@@ -45,7 +45,7 @@ export const luaChapter: Chapter = {
     ),
     note(
       '`require`',
-      'looks for Lua files by `package.path`, which `--package-path` sets: the script’s directory, then `/etc/mail`. There are no C modules (`package.loadlib` refuses, `package.cpath` is empty). `require "js"` needs `--allow-js`, and never finds a file; the names of loaded libraries (`string`, `dns`, `syslog` and others) find these, whatever files there are. A module that requires itself, through others too, raises an error with the line.',
+      'looks for Lua files by `package.path`, which `--package-path` sets: the script’s directory, then `/etc/mail`, and at last the [ready policies](ready-policies.md), which are found whatever the option says. There are no C modules (`package.loadlib` refuses, `package.cpath` is empty). `require "js"` needs `--allow-js`, and never finds a file; the names of loaded libraries (`string`, `dns`, `syslog` and others) find these, whatever files there are. A module that requires itself, through others too, raises an error with the line.',
     ),
     note(
       '`load`, `loadfile`, `dofile`, `string.dump`',

@@ -260,7 +260,7 @@ export const OPTION_TABLE = {
     'package-path',
     "the script's directory, then /etc/mail",
     text,
-    'Where `require` looks for Lua modules, as in package.path',
+    'Where `require` looks for Lua modules, as in package.path; at last among the ready policies, in any case',
   ),
   spool: optional(
     'Policy:',

@@ -5,6 +5,7 @@
  * before one in the config file, that before the default. Nothing here has side effects but reading the config file.
  */
 import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { MessageLimits } from '../milter/transaction.ts';
 import { readRegular } from '../system/regular-file.ts';
 import { BadValue } from '../text/bad-value.ts';
@@ -217,13 +218,23 @@ function unknownName(from: string, prefix: string, name: string, exitCode: numbe
   return new OperatorError(`${from}: unknown option${hint}`, exitCode);
 }
 
-/** Where Lua modules are looked for if no option says: beside the script first, then where the default script is. */
+/** Policies to be required by name: `policy.greylist`. They come with the program, in a folder beside its code. */
+export const READY_POLICIES = fileURLToPath(new URL('../../policies', import.meta.url));
+
+/**
+ * Where Lua modules are looked for if no option says: beside the script first, then where the default script is. What comes
+ * with the program is found at last, whatever the option says: a site's own file of that name counts.
+ */
 export function packagePathOf(options: Options): string {
   const beside = dirname(options.script);
   const places = beside === '/etc/mail' ? [beside] : [beside, '/etc/mail'];
-  return (
-    options.packagePath ?? places.flatMap((place) => [`${place}/?.lua`, `${place}/?/init.lua`]).join(';')
-  );
+  const own = options.packagePath ?? places.flatMap((place) => patternsIn(place)).join(';');
+  const ready = patternsIn(READY_POLICIES).join(';');
+  return own.endsWith(ready) ? own : `${own};${ready}`;
+}
+
+function patternsIn(directory: string): string[] {
+  return [`${directory}/?.lua`, `${directory}/?/init.lua`];
 }
 
 /** Bounds of a message. */

@@ -1,11 +1,11 @@
 /** Every option: what is wrong ends in one line that names it, and what is right arrives, from wherever it comes. */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { OPTION_TABLE, type OptionDefinition } from '../../src/options/option-table.ts';
-import { packagePathOf, resolveOptions } from '../../src/options/options.ts';
+import { packagePathOf, READY_POLICIES, resolveOptions } from '../../src/options/options.ts';
 import { OperatorError } from '../../src/text/operator-error.ts';
 import { directory, run } from '../program/program.ts';
 
@@ -463,10 +463,15 @@ describe('precedence', () => {
     );
   });
 
-  test('modules are looked for beside the script first', () => {
-    const path = packagePathOf(resolveOptions(given(['script', '/srv/policy/main.lua']), {}));
-    assert.equal(path, '/srv/policy/?.lua;/srv/policy/?/init.lua;/etc/mail/?.lua;/etc/mail/?/init.lua');
-    assert.equal(packagePathOf(resolveOptions(given(), {})), '/etc/mail/?.lua;/etc/mail/?/init.lua');
+  test('modules are looked for beside the script first, and last among those that come with the program', () => {
+    const ready = `${READY_POLICIES}/?.lua;${READY_POLICIES}/?/init.lua`;
+    const path = (...pairs: [string, string][]) => packagePathOf(resolveOptions(given(...pairs), {}));
+    const mail = '/etc/mail/?.lua;/etc/mail/?/init.lua';
+    assert.equal(path(['script', '/srv/policy/main.lua']), `/srv/policy/?.lua;/srv/policy/?/init.lua;${mail};${ready}`);
+    assert.equal(path(), `${mail};${ready}`);
+    assert.equal(path(['package-path', '/srv/lib/?.lua']), `/srv/lib/?.lua;${ready}`);
+    assert.equal(path(['package-path', `/srv/lib/?.lua;${ready}`]), `/srv/lib/?.lua;${ready}`);
+    assert.ok(existsSync(`${READY_POLICIES}/policy/greylist.lua`));
   });
 
   test('an error carries the exit code of its source', () => {

@@ -286,6 +286,19 @@ describe('a main chunk that requires modules', () => {
     assert.deepEqual(await answers(server, 2), ['1one', '1one']);
   });
 
+  it('is run again when a folder comes that has another one', async (t) => {
+    const { directory } = await start(t, '');
+    const path = ['one', 'two'].map((name) => join(directory, name, 'deep', '?.lua')).join(';');
+    const server = await start(t, `package.path = ${JSON.stringify(path)} ${script}`);
+    mkdirSync(join(directory, 'two', 'deep'), { recursive: true });
+    writeOld(join(directory, 'two', 'deep', 'lists.lua'), 'return { "two" }');
+    assert.deepEqual(await answers(server, 3), ['1two', '1two', '1two']);
+    mkdirSync(join(directory, 'one', 'deep'), { recursive: true });
+    assert.deepEqual(await answers(server, 3), ['1two', '1two', '1two']);
+    writeOld(join(directory, 'one', 'deep', 'lists.lua'), 'return { "one" }');
+    assert.deepEqual(await answers(server, 3), ['1one', '1one', '1one']);
+  });
+
   it('does not run any more without them', async (t) => {
     const [server, module] = await withModule(t, 'return { "one" }');
     assert.deepEqual(await answers(server, 3), ['1one', '1one', '1one']);

@@ -1,5 +1,6 @@
 /** The files that a main chunk has looked for modules in: while they stay as they are, so does what the chunk leaves. */
 import type { BigIntStats } from 'node:fs';
+import { dirname } from 'node:path';
 import type { LuaState } from 'fengari';
 import { type Host, hostOf, PerState } from '../engine/host.ts';
 import { isSame, isYoung, stampOf } from './file-stamp.ts';
@@ -30,7 +31,14 @@ export class RequiredFiles {
   /** A file is about to be looked for. */
   note(path: Buffer): void {
     const name = path.toString('latin1');
-    if (!this.#files.has(name)) this.#files.set(name, { path, was: stampOf(path) });
+    if (this.#files.has(name)) return;
+    const was = stampOf(path);
+    if (was !== undefined) this.#files.set(name, { path, was });
+    else {
+      // Many files may be looked for in a directory that is not there: it alone is watched.
+      const missing = outermostMissing(name);
+      this.#files.set(missing, { path: Buffer.from(missing, 'latin1'), was });
+    }
   }
 
   /** Whether an edit from now on would be seen. */
@@ -46,4 +54,10 @@ export class RequiredFiles {
     }
     return true;
   }
+}
+
+/** Of a path at which nothing is: the first part of the way there that is missing. While it is, so is the rest. */
+function outermostMissing(path: string): string {
+  const above = dirname(path);
+  return above === path || stampOf(Buffer.from(above, 'latin1')) ? path : outermostMissing(above);
 }

@@ -20,6 +20,7 @@ const REPEATABLE: Readonly<Record<string, string>> = {
   _G: `assert error getmetatable ipairs load next pairs pcall rawequal rawget rawlen rawset require select
     setmetatable tonumber tostring type xpcall`,
   coroutine: 'create isyieldable resume running status wrap yield',
+  debug: 'getinfo',
   math: `abs acos asin atan ceil cos deg exp floor fmod log max min modf rad sin sqrt tan tointeger type ult`,
   package: 'searchpath',
   string: `byte char find format gmatch gsub len lower match pack packsize rep reverse sub unpack upper`,

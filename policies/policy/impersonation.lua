@@ -1,0 +1,93 @@
+-- Looks for mail from outside that gives itself out for one of us by the name it shows: that of a known person with another
+-- address, or one with an address or domain of ours in it.
+
+local settings = require "policy.settings"
+
+---@class policy.impersonation
+---@field people? table<string, string[]> By name as people know it ("Anna Muster"): the addresses from which this person writes from outside
+---@field domains? string[] Our domains
+---@field action? "tag"|"quarantine"|"refuse" What is done about it; "tag" marks Subject and adds a header: tag
+---@field subject? string What is put before the Subject: "[SUSPICIOUS] "
+---@field networks? string[] Ours, whose mail is not looked at: this machine
+---@field on_error? "continue"|"tempfail"|"reject" What a failure does, in the place of --on-error
+
+-- The words of a name, sorted: "Muster, Anna" is "Anna Muster", however its letters are written.
+local function words_of(name)
+  local words = {}
+  for word in text.fold(name):gmatch "[^%s%p]+" do words[#words + 1] = word end
+  table.sort(words)
+  return words
+end
+
+---@param config policy.impersonation
+return function(config)
+  local options = settings.read("policy.impersonation", config, {
+    people = { "table", {} },
+    domains = { "table", {} },
+    action = { "string", "tag" },
+    subject = { "string", "[SUSPICIOUS] " },
+    networks = { "table", settings.LOOPBACK },
+  })
+  settings.choice("policy.impersonation", "action", options.action, "tag", "quarantine", "refuse")
+  if next(options.people) == nil and #options.domains == 0 then
+    settings.wrong("policy.impersonation", "people or domains must be given")
+  end
+  local is_inside = settings.inside("policy.impersonation", options.networks)
+  local is_ours = {}
+  for _, domain in ipairs(options.domains) do is_ours[domain:lower()] = true end
+  local people = {}
+  for name, addresses in pairs(options.people) do
+    local words = type(name) == "string" and words_of(name) or {}
+    if #words < 2 or type(addresses) ~= "table" then
+      local complaint = "people: %s must be a first and a last name, with a list of addresses"
+      settings.wrong("policy.impersonation", complaint:format(tostring(name)))
+    end
+    people[table.concat(words, " ")] = settings.addresses("policy.impersonation", name, addresses)
+  end
+
+  -- A domain of ours that stands in a folded text, with an end on both sides, or nil.
+  local function domain_in(folded)
+    for _, domain in ipairs(options.domains) do
+      local own = text.fold(domain)
+      local from, to = folded:find(own, 1, true)
+      while from do
+        local before, after = folded:sub(from - 1, from - 1), folded:sub(to + 1, to + 1)
+        if (from == 1 or not before:find "[%w-]") and not after:find "[%w-]" then return domain end
+        from, to = folded:find(own, from + 1, true)
+      end
+    end
+  end
+
+  -- Whom a mailbox gives itself out for, or nil.
+  local function claims(mailbox)
+    if is_ours[mailbox.domain] then return nil end -- Whether that is true is for DMARC to say.
+    local may_write = people[table.concat(words_of(mailbox.name), " ")]
+    if may_write and not may_write(mailbox.addr) then return "the name of a person of ours" end
+    if domain_in(text.fold(mailbox.name)) then return "our domain in a name" end
+    local folded = text.fold(mailbox.domain)
+    if folded ~= mailbox.domain and is_ours[folded] then return "a domain that looks like ours" end
+  end
+
+  local function dot()
+    if is_inside() then return end
+    for _, name in ipairs { "From", "Reply-To" } do
+      for _, mailbox in ipairs(header.addr(name)) do
+        local what = claims(mailbox)
+        if what then
+          syslog.notice(string.format("policy.impersonation: %s: %s <%s>", what, mailbox.name, mailbox.addr))
+          if options.action == "refuse" then return 550, "5.7.1 " .. name .. " shows " .. what end
+          must(header.set("X-Impersonation", name .. " shows " .. what))
+          if options.action == "quarantine" then
+            must(smtp.quarantine(name .. " shows " .. what))
+            return
+          end
+          local subject = header.get "Subject" or ""
+          if not subject:find(options.subject, 1, true) then must(header.set("Subject", options.subject .. subject)) end
+          return
+        end
+      end
+    end
+  end
+
+  return { name = "policy.impersonation", dot = dot, on_error = options.on_error }
+end
