@@ -1,5 +1,6 @@
 /** The parts of docs/ that are written from the descriptions of the Lua API, of the linter's rules and of the options. */
 
+import { readdirSync, readFileSync } from 'node:fs';
 import { API } from '../src/api/definition.ts';
 import { formatContents, formatReference } from '../src/api/reference.ts';
 import { RULES } from '../src/lint/rules/rules.ts';
@@ -22,6 +23,7 @@ export function generatedParts(): ReadonlyMap<string, ReadonlyMap<string, string
     ],
     ['docs/check.md', new Map([['rules', formatRules()]])],
     ['docs/options.md', new Map([['options', formatOptions()]])],
+    ['docs/ready-policies.md', new Map(readyPolicies().map((name) => [name, formatKeys(name)]))],
   ]);
 }
 
@@ -41,6 +43,34 @@ export function withGeneratedParts(document: string, parts: ReadonlyMap<string, 
   }
   return text;
 }
+
+const READY = new URL('../policies/policy/', import.meta.url);
+
+/** Names of the policies that come with the program: those that have a configuration. */
+export function readyPolicies(): string[] {
+  return readdirSync(READY)
+    .filter((file) => readFileSync(new URL(file, READY), 'utf8').includes('---@class policy.'))
+    .map((file) => file.replace(/\.lua$/, ''));
+}
+
+/** The keys of a policy's configuration, from the annotations that an editor reads too. */
+function formatKeys(policy: string): string {
+  const text = readFileSync(new URL(`${policy}.lua`, READY), 'utf8');
+  const classes = text.split(/^---@class policy\./m).slice(1);
+  return classes
+    .flatMap((lines) => {
+      // What stands in a key of the policy: policy.closed_list.list
+      const [, inner] = /^\w+\.(\w+)/.exec(lines) ?? [];
+      return [...lines.matchAll(FIELD)].map(([, name, optional, type, doc]) => {
+        const key = inner === undefined ? `${name}\`` : `${name}\` of a ${inner}`;
+        return `- \`${key} (\`${type?.replaceAll('|', ' | ')}\`${optional ? '' : ', must be given'}): ${doc}.`;
+      });
+    })
+    .join('\n');
+}
+
+/** A line `---@field name? type What it is`. */
+const FIELD = /^---@field (\w+)(\??) ((?:"[^"]*"|<[^>]*>|[^\s<"])+) (.+)$/gm;
 
 /** By their groups, as `--help` shows them. */
 function formatOptions(): string {

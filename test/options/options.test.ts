@@ -467,7 +467,10 @@ describe('precedence', () => {
     const ready = `${READY_POLICIES}/?.lua;${READY_POLICIES}/?/init.lua`;
     const path = (...pairs: [string, string][]) => packagePathOf(resolveOptions(given(...pairs), {}));
     const mail = '/etc/mail/?.lua;/etc/mail/?/init.lua';
-    assert.equal(path(['script', '/srv/policy/main.lua']), `/srv/policy/?.lua;/srv/policy/?/init.lua;${mail};${ready}`);
+    assert.equal(
+      path(['script', '/srv/policy/main.lua']),
+      `/srv/policy/?.lua;/srv/policy/?/init.lua;${mail};${ready}`,
+    );
     assert.equal(path(), `${mail};${ready}`);
     assert.equal(path(['package-path', '/srv/lib/?.lua']), `/srv/lib/?.lua;${ready}`);
     assert.equal(path(['package-path', `/srv/lib/?.lua;${ready}`]), `/srv/lib/?.lua;${ready}`);
