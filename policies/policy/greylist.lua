@@ -1,4 +1,4 @@
--- Greylisting: who sends for the first time is asked to come again later, which most senders of spam do not.
+-- Asks who sends for the first time to come again later (greylisting): most senders of spam do not.
 
 local settings = require "policy.settings"
 

@@ -194,6 +194,44 @@ export const COMMANDS: readonly CommandDefinition[] = [
     },
   },
   {
+    usage: 'init [dir]',
+    name: 'init',
+    summary: 'Write a first policy from the ready ones, with its tests, and say what to do with it',
+    options: [],
+    own: {
+      with: ownValue(
+        'The policy',
+        'Names of ready policies, with commas between; on a terminal they are asked for',
+        'ratelimit,greylist,dmarc,attachments',
+      ),
+      domain: ownValue('The policy', 'Your domain', 'example.com, to be replaced'),
+      list: ownSwitch(
+        'Output',
+        'Print the policies to choose from, and the folder that they are in; nothing is written',
+      ),
+      ...JSON_OUTPUT,
+    },
+    positionals: { dir: { help: 'Folder for the files; made where it is not there', shown: '.' } },
+    examples: [
+      ['$0 init', 'smtpf.lua, smtpf_test.lua, smtpf.d.lua and .luarc.json here'],
+      ['$0 init /etc/mail --with greylist,dmarc --domain example.org', 'Those two'],
+      ['$0 init --list', 'What there is'],
+    ],
+    notes: [
+      'Exit code 64: a policy that is not there, or a wrong domain; 73: a file is there already, or cannot be written. Then nothing is written.',
+    ],
+    run: async (_options, { dir, with: names, domain, list, json }) => {
+      const { init } = await import('./init/init.ts');
+      return init({
+        directory: dir === undefined ? '.' : String(dir),
+        ...(names !== undefined && { with: String(names) }),
+        ...(domain !== undefined && { domain: String(domain) }),
+        list: list === true,
+        json: json === true,
+      });
+    },
+  },
+  {
     usage: 'stubs',
     name: 'stubs',
     summary: 'Print the Lua API as annotations for an editor (LuaLS, EmmyLua)',

@@ -160,6 +160,16 @@ describe('docs/check.md', () => {
   });
 });
 
+test('docs/ready-policies.md: the commands at its beginning run', (t) => {
+  const folder = directory(t);
+  const lines = blocks(page('docs/ready-policies.md'), 'sh')[0]?.trim().split('\n') ?? [];
+  assert.equal(lines.length, 4);
+  for (const line of lines) {
+    const { code, output } = typed(folder, line);
+    assert.equal(code, 0, `${line}: ${output}`);
+  }
+});
+
 test('docs/policies.md: the stubs are written', (t) => {
   const folder = folderWith(t, {});
   for (const line of blocks(page('docs/policies.md'), 'sh')) assert.equal(typed(folder, line).code, 0, line);

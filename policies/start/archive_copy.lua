@@ -1,0 +1,2 @@
+  -- The archive gets a copy of each message.
+  require "policy.archive_copy" { domains = { ["example.com"] = "archive@example.com" } },

@@ -1,0 +1,5 @@
+test.case("greylist: who sends for the first time is asked to come again", function()
+  test.reply(attempt(STRANGER, "anna@example.com"), 451, "greylisted, try again in 300 seconds")
+  test.advance(300)
+  test.accepted(attempt(STRANGER, "anna@example.com"))
+end)
