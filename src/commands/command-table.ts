@@ -348,6 +348,31 @@ export const COMMANDS: readonly CommandDefinition[] = [
     },
   },
   {
+    usage: 'top',
+    name: 'top',
+    summary: 'Show the sessions of a running server as they are now, and what they wait for',
+    options: Object.keys(OF_SERVER),
+    server: OF_SERVER,
+    own: {
+      interval: ownValue('Output', 'Seconds between two looks', '2'),
+      once: ownSwitch('Output', 'Look once'),
+      json: ownSwitch('Output', 'Print JSON, one object a line for each look'),
+    },
+    positionals: {},
+    examples: [
+      ['$0 top', 'At a terminal, until q or Ctrl-C'],
+      ['$0 top --json --interval 10', 'For a program'],
+    ],
+    run: async (options, { json, once, interval }) => {
+      const { top } = await import('./top.ts');
+      return top(options, {
+        json: json === true,
+        once: once === true,
+        interval: interval === undefined ? undefined : String(interval),
+      });
+    },
+  },
+  {
     usage: 'why [what]',
     name: 'why',
     summary: 'Say what was decided about messages, and which line of the script decided it',

@@ -2,6 +2,7 @@
  * The control socket: one request a connection, one line of JSON, answered by lines of JSON.
  *
  *     {"command":"status"}                              {"status":{...}}
+ *     {"command":"sessions"}                            {"sessions":{...}}
  *     {"command":"why","what":"4XyZ...","since":"2h"}   {"decisions":[...]}
  *     {"command":"trace","ip":...,"from":...,"rcpt":...}  a line for each callback and decision, until either side ends
  *     anything else                                     {"error":"..."}
@@ -72,6 +73,9 @@ export class ControlServer {
       switch (command) {
         case 'status':
           end(socket, { status: await this.#fleet.status() });
+          break;
+        case 'sessions':
+          end(socket, { sessions: await this.#fleet.sessions() });
           break;
         case 'why':
           if (this.#journal === undefined)

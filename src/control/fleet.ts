@@ -1,5 +1,6 @@
 /** What the control socket asks of the processes that serve, be they several or one. */
 import type { Snapshot } from './metrics-page.ts';
+import type { OpenSessions } from './open-sessions.ts';
 import type { Status } from './status.ts';
 import type { TraceFilter, TraceRecord } from './trace.ts';
 
@@ -11,6 +12,8 @@ export interface Trace {
 
 export interface Fleet {
   status(): Promise<Status>;
+  /** The sessions in progress. */
+  sessions(): Promise<OpenSessions>;
   /** As the processes have told it last, without asking them. */
   snapshot(): Snapshot;
   trace(filter: TraceFilter, deliver: (record: TraceRecord) => void): Trace;

@@ -6,6 +6,7 @@ import type { Call } from '../policy/policy-settings.ts';
 import type { Logger } from '../syslog/log.ts';
 import { type Counts, countCall, countFailure, countQuestion, noCounts, type VerdictName } from './counts.ts';
 import { type Decision, decisionLine, MAIN_CHUNK, verdictName } from './decision.ts';
+import { MAX_TOLD, type OpenSession, type OpenSessionsOfProcess } from './open-sessions.ts';
 import { SessionWatch, type WatchKeeper } from './session-watch.ts';
 import { type TraceFilter, type TraceRecord, type TraceSubject, TraceTap } from './trace.ts';
 
@@ -15,7 +16,7 @@ export class SessionStats implements WatchKeeper {
   readonly #logs: boolean;
   readonly #journal: ((decision: Decision) => void) | undefined;
   readonly #taps = new Set<TraceTap>();
-  #open = 0;
+  readonly #open = new Set<SessionWatch>();
 
   /** @param journal takes every decision */
   constructor(log: Logger, journal?: (decision: Decision) => void) {
@@ -26,7 +27,7 @@ export class SessionStats implements WatchKeeper {
 
   /** Sessions in progress. */
   get openSessions(): number {
-    return this.#open;
+    return this.#open.size;
   }
 
   get tracing(): boolean {
@@ -42,9 +43,19 @@ export class SessionStats implements WatchKeeper {
     return new SessionWatch(session, this);
   }
 
-  sessionBegan(): void {
+  sessionBegan(session: SessionWatch): void {
     this.counts.sessions += 1;
-    this.#open += 1;
+    this.#open.add(session);
+  }
+
+  /** Those in progress, the oldest first. */
+  openNow(): OpenSessionsOfProcess {
+    const sessions: OpenSession[] = [];
+    for (const session of this.#open) {
+      if (sessions.length === MAX_TOLD) break;
+      sessions.push(session.now);
+    }
+    return { open: this.#open.size, sessions };
   }
 
   /** @returns what ends it. */
@@ -92,8 +103,8 @@ export class SessionStats implements WatchKeeper {
     if (this.tracing) this.traced(subject, { kind: 'decision', ...decision });
   }
 
-  ended(subject: TraceSubject): void {
-    this.#open -= 1;
-    for (const tap of this.#taps) tap.forget(subject);
+  ended(session: SessionWatch): void {
+    this.#open.delete(session);
+    for (const tap of this.#taps) tap.forget(session);
   }
 }

@@ -24,7 +24,11 @@ import {
   roundedMs,
   verdictName,
 } from './decision.ts';
+import { CALLBACK_OF, type OpenSession } from './open-sessions.ts';
 import { argumentsOf, resultOf, type TraceRecord, type TraceSubject } from './trace.ts';
+
+/** Of a text in the list of sessions. */
+const MAX_SHOWN = 200;
 
 /** Whom a session's watch tells. */
 export interface WatchKeeper {
@@ -33,14 +37,14 @@ export interface WatchKeeper {
   /** Whether decisions are wanted as records; they are counted anyway. */
   readonly recording: boolean;
   /** The SMTP session has begun: who only negotiates has none. */
-  sessionBegan(): void;
+  sessionBegan(session: SessionWatch): void;
   called(call: Call): void;
   scriptFailed(failure: Failure): void;
   traced(subject: TraceSubject, record: TraceRecord): void;
   decided(verdict: VerdictName, ofSession: boolean): void;
   /** @param mayLog of the session, see SessionInfo */
   record(subject: TraceSubject, decision: Decision, mayLog: (bytes: number) => boolean): void;
-  ended(subject: TraceSubject): void;
+  ended(session: SessionWatch): void;
 }
 
 /** The verdict that decided about a message or session; a Decision is made of it only where a record is wanted. */
@@ -103,6 +107,9 @@ export class SessionWatch implements Policy, CallbackWatcher, TraceSubject {
   #call: Call | undefined;
   /** The policy has been told of something. */
   #begun = false;
+  #begunAt = 0;
+  /** The event whose verdict the policy has not given yet, and since when. */
+  #waiting: { readonly kind: PolicyEvent['kind']; readonly since: number } | undefined;
   #disposed = false;
   /** What failed before or between messages, or for the rest of the session. */
   readonly #failures: CallbackFailure[] = [];
@@ -140,13 +147,40 @@ export class SessionWatch implements Policy, CallbackWatcher, TraceSubject {
     if (this.#policy === undefined) throw new Error('a watch without a policy');
     if (!this.#begun) {
       this.#begun = true;
-      this.#keeper.sessionBegan();
+      this.#begunAt = performance.now();
+      this.#keeper.sessionBegan(this);
     }
     this.#call = undefined;
     this.#note(event);
     const verdict = this.#policy.handle(event);
     if (!(verdict instanceof Promise)) return this.#weigh(event, verdict);
-    return verdict.then((settled) => this.#weigh(event, settled));
+    this.#waiting = { kind: event.kind, since: performance.now() };
+    return verdict.then((settled) => {
+      this.#waiting = undefined;
+      return this.#weigh(event, settled);
+    });
+  }
+
+  /** The session as it is now. */
+  get now(): OpenSession {
+    const now = performance.now();
+    const message = this.#message;
+    const waiting = this.#waiting;
+    const queueId = message && this.#session.macros.get('i');
+    const short = (text: string) => bounded(text, MAX_SHOWN);
+    return {
+      session: this.#session.id,
+      ageMs: Math.round(now - this.#begunAt),
+      ip: short(this.#ip),
+      ptr: short(this.#ptr),
+      ...(this.#helo !== undefined && { helo: short(this.#helo) }),
+      ...(message?.sender !== undefined && { sender: short(message.sender) }),
+      ...(message && message.recipient !== '' && { recipient: short(message.recipient) }),
+      recipientCount: message?.recipientCount ?? 0,
+      ...(queueId !== undefined && queueId !== '' && { queueId: short(queueId) }),
+      messages: this.#messages,
+      ...(waiting && { callback: CALLBACK_OF[waiting.kind], callbackMs: Math.round(now - waiting.since) }),
+    };
   }
 
   cancel(): void {

@@ -512,7 +512,7 @@ export const OPTION_TABLE = {
     'control',
     'with --spool that path with .control behind it; else control in $RUNTIME_DIRECTORY, /run/smtpf-milter or $XDG_RUNTIME_DIR/smtpf-milter; else /tmp/smtpf-milter-UID.control',
     pathOrNone,
-    'Unix socket for the commands status, trace and why, with mode 0600; none: without',
+    'Unix socket for the commands status, trace, top and why, with mode 0600; none: without',
   ),
   journal: optional(
     'Program:',

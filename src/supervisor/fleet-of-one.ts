@@ -1,6 +1,7 @@
 /** What the control socket asks of the program where one process does everything. */
 import { noCounts } from '../control/counts.ts';
 import type { Fleet } from '../control/fleet.ts';
+import { openSessionsOf } from '../control/open-sessions.ts';
 import { RateWindow } from '../control/rates.ts';
 import { type StatusParts, statusOf } from '../control/status.ts';
 import type { EventWriter } from '../events/event-writer.ts';
@@ -34,6 +35,7 @@ export function fleetOfOne(service: Service, { version, listening, script, event
   });
   return {
     status: async () => statusOf(parts()),
+    sessions: async () => openSessionsOf([[0, service.stats.openNow()]]),
     snapshot: () => ({
       ...parts(),
       workers: 1,

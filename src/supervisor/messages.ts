@@ -1,6 +1,7 @@
 /** What the supervisor and its workers say to each other. */
 
 import type { Decision } from '../control/decision.ts';
+import type { OpenSessionsOfProcess } from '../control/open-sessions.ts';
 import type { ProcessStatus } from '../control/process-status.ts';
 import type { TraceFilter, TraceRecord } from '../control/trace.ts';
 import type { GoodVersion } from '../lua/script/script-versions.ts';
@@ -41,6 +42,7 @@ export type ToWorker =
   | { readonly kind: 'examine'; readonly id: number }
   | { readonly kind: 'trust'; readonly version: GoodVersion }
   | { readonly kind: 'status'; readonly id: number }
+  | { readonly kind: 'sessions'; readonly id: number }
   | { readonly kind: 'trace'; readonly id: number; readonly filter: TraceFilter }
   | { readonly kind: 'untrace'; readonly id: number }
   | { readonly kind: 'permit'; readonly granted: boolean }
@@ -58,6 +60,7 @@ export type FromWorker =
   | { readonly kind: 'examined'; readonly id: number; readonly report: ScriptReport }
   | { readonly kind: 'notice'; readonly notice: ScriptNotice }
   | { readonly kind: 'status'; readonly id: number; readonly status: ProcessStatus }
+  | { readonly kind: 'sessions'; readonly id: number; readonly told: OpenSessionsOfProcess }
   | { readonly kind: 'traced'; readonly id: number; readonly record: TraceRecord }
   | { readonly kind: 'decided'; readonly decision: Decision }
   /** Figures of the policy. */

@@ -7,6 +7,7 @@ import { addCounts, noCounts } from '../control/counts.ts';
 import type { Decision } from '../control/decision.ts';
 import type { Fleet, Trace } from '../control/fleet.ts';
 import type { Snapshot } from '../control/metrics-page.ts';
+import { type OpenSessions, type OpenSessionsOfProcess, openSessionsOf } from '../control/open-sessions.ts';
 import type { ProcessStatus } from '../control/process-status.ts';
 import { RateWindow } from '../control/rates.ts';
 import { countsOf, type Status, type StatusParts, statusOf } from '../control/status.ts';
@@ -73,6 +74,7 @@ export class Supervisor implements Fleet {
   readonly #past = noCounts();
   readonly #rates = new RateWindow(() => countsOf({ past: this.#past, processes: this.#processes() }));
   readonly #statuses = new PendingRequests<ProcessStatus>();
+  readonly #sessions = new PendingRequests<OpenSessionsOfProcess>();
   readonly #examinations = new PendingRequests<ScriptReport>();
   readonly #traces = new Map<number, { filter: TraceFilter; deliver: (record: TraceRecord) => void }>();
   readonly #refusals: Throttle;
@@ -170,6 +172,14 @@ export class Supervisor implements Fleet {
       logDrops: sink.dropped,
       eventDrops: this.#settings.events?.dropped ?? 0,
     });
+  }
+
+  async sessions(): Promise<OpenSessions> {
+    const asked = [...this.#workers.values()].map(async (worker) => {
+      const told = await this.#sessions.put(STATUS_MS, (id) => worker.send({ kind: 'sessions', id }));
+      return [worker.number, told] as const;
+    });
+    return openSessionsOf(await Promise.all(asked));
   }
 
   snapshot(): Snapshot {
@@ -298,6 +308,9 @@ export class Supervisor implements Fleet {
         break;
       case 'status':
         this.#statuses.answer(message.id, message.status);
+        break;
+      case 'sessions':
+        this.#sessions.answer(message.id, message.told);
         break;
       case 'traced':
         this.#traces.get(message.id)?.deliver(message.record);

@@ -99,6 +99,9 @@ async function begin(start: WorkerStart): Promise<void> {
       case 'status':
         post({ kind: 'status', id: message.id, status: service.status() });
         break;
+      case 'sessions':
+        post({ kind: 'sessions', id: message.id, told: stats.openNow() });
+        break;
       case 'trace': {
         const { id, filter } = message;
         traces.set(

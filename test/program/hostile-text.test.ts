@@ -225,6 +225,9 @@ async function serves(t: TestContext, format: string): Promise<void> {
   await mta.mail(`<${ADDRESS}>`);
   await mta.rcpt(`<${ADDRESS}>`);
   await mta.rcpt('<a@b>');
+  const shown = ran('top', ['top', '--once', '--spool', milter.spool]);
+  assert.match(shown, / 192\.0\.2\.7 /);
+  JSON.parse(ran('top --json', ['top', '--once', '--json', '--spool', milter.spool]));
   await mta.data();
   await mta.content([['A', ADDRESS]], ADDRESS);
   await mta.quit();
