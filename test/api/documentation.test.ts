@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { broken, generatedParts, withGeneratedParts } from '../../scripts/documentation.ts';
 import { API } from '../../src/api/definition.ts';
 import { formatReference } from '../../src/api/reference.ts';
+import { lint } from '../../src/lint/lint.ts';
 import { compile } from '../../src/lua/script/compilation.ts';
 import { OPTION_TABLE } from '../../src/options/option-table.ts';
 
@@ -151,6 +152,30 @@ test('README.md is short, and its table of contents has all of its chapters', ()
   assert.ok(readme.split('\n').length < README_LINES);
   for (const [, title = ''] of readme.matchAll(/^## (.*)$/gm))
     assert.ok(readme.includes(`- [${title}](#${anchor(title)})`), title);
+});
+
+test('examples and snippets use the API as it is', () => {
+  const examples = API.flatMap(({ entries }) =>
+    entries.flatMap((entry): [string, string][] =>
+      entry.kind === 'function' && entry.example !== undefined ? [[entry.name, entry.example]] : [],
+    ),
+  );
+  const snippets = [...PAGES].flatMap(([name, text]) =>
+    [...text.matchAll(/^```lua\n([\s\S]*?)^```$/gm)].map(([, source = '']): [string, string] => [
+      name,
+      source,
+    ]),
+  );
+  const rules = ['unknown-field', 'unknown-constant', 'unavailable-call', 'dot-call', 'misspelt-callback'];
+  for (const [name, source] of [...examples, ...snippets]) {
+    const findings = lint(Buffer.from(source).toString('latin1'), {
+      allowJs: false,
+      allowExecute: false,
+      isTest: source.includes('test.'),
+    });
+    const wrong = findings?.filter(({ rule }) => rules.includes(rule)).map(({ message }) => message);
+    assert.deepEqual(wrong, [], `${name}: ${source}`);
+  }
 });
 
 test('every example of the description compiles', () => {

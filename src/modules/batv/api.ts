@@ -21,7 +21,7 @@ counts for seven days. The secrets are those of \`--srs-secret\`.`,
         SECRET_ERR,
       ],
       doc: 'Tags a sender.',
-      example: 'if smtp.sess.auth then smtp.set_sender(must(batv.sign(smtp.tran.mail.addr))) end',
+      example: 'if smtp.sess.auth then smtp.set_sender(must(batv.sign(smtp.tran.sender))) end',
     },
     {
       kind: 'function',

@@ -19,7 +19,7 @@ export const hashApi = {
       params: [ALGORITHM, { name: 'bytes', type: 'string', doc: 'what is digested' }],
       results: [{ type: 'string', doc: 'the digest' }],
       doc: 'The digest of bytes.',
-      example: 'local id = hash.hex("sha256", smtp.tran.mail.addr)',
+      example: 'local id = hash.hex("sha256", smtp.tran.sender)',
     },
     {
       kind: 'function',
@@ -32,7 +32,7 @@ export const hashApi = {
       ],
       results: [{ type: 'string', doc: 'the code' }],
       doc: 'The keyed digest of bytes (RFC 2104).',
-      example: 'local tag = hash.hmac("sha256", secret, smtp.tran.mail.addr):sub(1, 16)',
+      example: 'local tag = hash.hmac("sha256", secret, smtp.tran.sender):sub(1, 16)',
     },
   ],
 } as const satisfies Chapter;

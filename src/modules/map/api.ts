@@ -101,7 +101,7 @@ alone for a while: then look-ups are \`nil, "unavailable ..."\` at once.`,
         },
       ],
       doc: 'Looks up an address as access(5) does: `user+x@d`, `user@d`, `d`, `.parent` of each parent domain, `user@`. The first that is there counts. Where the map is `cidr:`, `regexp:` or `pcre:`, the whole address is looked up and no part of it, as in Postfix.',
-      example: 'local action, matched = access:addr(smtp.tran.mail.addr)',
+      example: 'local action, matched = access:addr(smtp.tran.sender)',
     },
   ],
 } as const satisfies Chapter;

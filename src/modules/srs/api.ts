@@ -49,7 +49,7 @@ read before \`--user\` counts, and no script sees it. \`--srs-domain\` is the do
         SECRET_ERR,
       ],
       doc: 'Rewrites a sender. One that another server has rewritten before becomes SRS1, which names that server.',
-      example: 'smtp.set_sender(must(srs.forward(smtp.tran.mail.addr)))',
+      example: 'smtp.set_sender(must(srs.forward(smtp.tran.sender)))',
     },
     {
       kind: 'function',
