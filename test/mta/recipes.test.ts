@@ -13,6 +13,7 @@ for (const [name, unavailable] of [
   ['postfix', postfixUnavailable()],
   ['sendmail', sendmailUnavailable()],
   ['service', postfixUnavailable()],
+  ['tutorial', postfixUnavailable()],
 ] as const) {
   // Not to have namespaces is nothing that .ci/install could mend.
   const skip = noRoom ?? (IN_CI ? false : (unavailable ?? false));
@@ -26,7 +27,7 @@ test('there are no recipes but those that are tried', () => {
   const tried = ['Attaching Postfix', 'Attaching Sendmail'];
   for (const [name, text] of documents()) {
     // What doctor prints, line by line, is tried in test/doctor.
-    if (name === 'docs/doctor.md') continue;
+    if (name === 'docs/doctor.md' || name === 'docs/tutorial.md') continue;
     const chapters = name === 'README.md' ? tried : [];
     const rest = chapters.reduce((left, heading) => left.replace(section(text, heading), ''), text);
     assert.doesNotMatch(rest, /smtpd_milters|MAIL_FILTER|milter\.sock|--socket-group [a-z]|install -d/, name);

@@ -1,10 +1,12 @@
 /** What the documents have a reader type, typed as it stands, and what they show beside it. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { COMMANDS } from '../../src/commands/command-table.ts';
 import { OPTION_TABLE } from '../../src/options/option-table.ts';
+import { section } from '../mta/recipes/documents.ts';
 import { mailReply, startMilter, view } from './milter-client.ts';
 import { directory, PROGRAM } from './program.ts';
 
@@ -170,6 +172,56 @@ test('docs/ready-policies.md: the commands at its beginning run', (t) => {
   }
 });
 
+/** Chapters of pairs: a policy, and its test. */
+for (const [name, least] of [
+  ['docs/cookbook.md', 25],
+  ['docs/coming-from.md', 5],
+] as const) {
+  describe(name, () => {
+    const text = page(name);
+    const titles = [...text.matchAll(/^## (.*)$/gm)].map(([, title = '']) => title);
+    const chapters = titles.flatMap((title) => {
+      const [policy, tests = '', ...more] = blocks(section(text, title), 'lua');
+      return policy === undefined ? [] : [{ title, policy, tests, more }];
+    });
+
+    test('each policy has one test, check finds nothing, and the tests pass', (t) => {
+      assert.ok(chapters.length >= least);
+      const files = new Map<string, string>();
+      for (const [number, { title, policy, tests, more }] of chapters.entries()) {
+        assert.ok(tests.includes('test.case(') && more.length === 0, title);
+        files.set(`pairs/${number}/smtpf.lua`, policy).set(`pairs/${number}/smtpf_test.lua`, tests);
+        // check opens what the main chunk opens: it is there as the test says, in a place of its own.
+        files.set(`checked/${number}.lua`, policy.replace(/\/etc\/(mail|postfix)/g, 'etc'));
+        for (const [, file = '', content = ''] of tests.matchAll(
+          /test\.file\(\s*"\/etc\/(?:mail|postfix)\/([^"]*)",\s*"([^"]*)"/g,
+        ))
+          files.set(`etc/${file}`, content.replaceAll('\\n', '\n'));
+      }
+      const folder = folderWith(t, Object.fromEntries(files));
+      const checked = typed(folder, 'smtpf-milter check --strict checked/*.lua');
+      assert.equal(checked.code, 0, checked.output);
+      const { code, output } = typed(folder, 'smtpf-milter test pairs');
+      assert.equal(code, 0, output);
+      assert.match(output, new RegExp(`passed in ${chapters.length} files`));
+    });
+
+    test('its list of contents leads to every chapter', () => {
+      const linked = [...text.matchAll(/\]\(#([^)]*)\)/g)].map(([, anchor = '']) => anchor);
+      for (const { title } of chapters)
+        assert.ok(
+          linked.includes(
+            title
+              .toLowerCase()
+              .replace(/[^\w -]/g, '')
+              .replaceAll(' ', '-'),
+          ),
+          title,
+        );
+    });
+  });
+}
+
 test('docs/policies.md: the stubs are written', (t) => {
   const folder = folderWith(t, {});
   for (const line of blocks(page('docs/policies.md'), 'sh')) assert.equal(typed(folder, line).code, 0, line);
@@ -189,9 +241,89 @@ test('docs/operating.md: the commands ask a running milter', async (t) => {
   await traced.until('stderr', /attached/);
   await mailReply(milter);
   await traced.until('stdout', /smtp\.do_connect/);
+  const top = blocks(page('docs/operating.md'), 'sh')[0]?.match(/^smtpf-milter top .*$/m)?.[0] ?? '';
+  assert.match(
+    typed(milter.spool, `${top.replace(/#.*/, '')} --once`, variables).output,
+    /^\S+ UTC {2}\d+ session/,
+  );
   // Nobody knows the message of the example.
   assert.match(why, /^smtpf-milter why /);
   assert.equal(typed(milter.spool, `${why.replace(/#.*/, '')} 2>/dev/null`, variables).code, 1);
+});
+
+test('docs/troubleshooting.md: the commands ask a running milter, and the messages are those of the program', async (t) => {
+  const text = page('docs/troubleshooting.md');
+  const [asked = '', tried = ''] = blocks(text, 'sh');
+  const journal = join(directory(t), 'journal');
+  const milter = await startMilter(t, POLICY, ['--workers', '0', '--journal', journal]);
+  const variables = { SMTPF_MILTER_SPOOL: milter.spool };
+  await mailReply(milter);
+  const lines = asked
+    .trim()
+    .split('\n')
+    .map((line) => line.replace(/#.*/, '').trim());
+  assert.deepEqual(
+    lines.map((line) => line.split(' ')[1]),
+    ['doctor', 'status', 'trace', 'why'],
+  );
+  assert.equal(typed(milter.spool, lines[1] ?? '', variables).code, 0);
+  assert.match(typed(milter.spool, lines[3] ?? '', variables).output, /verdict/);
+  assert.equal(typed(milter.spool, tried.replace('/etc/mail/smtpf.lua', milter.script), variables).code, 0);
+  const sources = readdirSync(new URL('../../src/', import.meta.url), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => page(`src/${name}`))
+    .join('\n');
+  for (const message of [
+    'as edited it does not serve',
+    'mail passes UNFILTERED',
+    'no server answers at',
+    'is not to be relied on',
+    'address in use',
+    'procfs',
+    'postfix-local-mail',
+    'milter-order',
+    'key-not-in-dns',
+    'key-unusable',
+    'fails-open',
+  ]) {
+    assert.ok(sources.includes(message), `the program says: ${message}`);
+    if (!message.startsWith('postfix')) assert.ok(text.includes(message), `the page has: ${message}`);
+  }
+});
+
+test('every command that a document names is one, with the options that it takes', () => {
+  const places = [
+    'README.md',
+    ...readdirSync(new URL('../../docs/', import.meta.url)).map((name) => `docs/${name}`),
+  ];
+  let commands = 0;
+  for (const name of places) {
+    const text = page(name);
+    const spans = [
+      ...[...text.matchAll(/(?<!`)`(smtpf-milter [^`]+)`(?!`)/g)].map(([, span = '']) => span),
+      ...[...blocks(text, 'sh'), ...blocks(text, 'console')].flatMap((block) =>
+        block.split('\n').flatMap((line) => /(?:^|\$ )(smtpf-milter .*)/.exec(line)?.[1] ?? []),
+      ),
+    ];
+    for (const span of spans) {
+      const [, first = '', ...words] = span.replace(/\s#.*/, '').split(/\s+/);
+      const isServer = first.startsWith('-');
+      const command = COMMANDS.find((known) => known.name === (isServer ? 'serve' : first));
+      assert.ok(command || /^(COMMAND|FILE|NAME)/.test(first), `${name}: ${span}`);
+      commands += 1;
+      for (const word of isServer ? [first, ...words] : words) {
+        const [, option] = /^--([a-z][a-z-]*)/.exec(word) ?? [];
+        if (option === undefined || ['help', 'version'].includes(option)) continue;
+        const isOwn = Object.hasOwn(command?.own ?? {}, option);
+        const isServers = Object.values(OPTION_TABLE).some((known) => known.name === option);
+        assert.ok(
+          isOwn || (isServers && (command?.options?.includes(option) ?? true)),
+          `${name}: ${span}: --${option}`,
+        );
+      }
+    }
+  }
+  assert.ok(commands > 60, String(commands));
 });
 
 test('docs/limits.md: bounds are the defaults of the options beside them', () => {

@@ -40,8 +40,8 @@ export function unit(): string {
 }
 
 /** The value of a setting that the unit has once. */
-export function setting(name: string): string {
-  const found = [...unit().matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))];
+export function setting(name: string, text = unit()): string {
+  const found = [...text.matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))];
   assert.equal(found.length, 1, name);
   return found[0]?.[1] ?? '';
 }
@@ -63,15 +63,22 @@ export class Milter {
 
   /** The unit's command with more arguments; `groups` are those that the user database gives its user. */
   static async ofUnit(...more: readonly string[]): Promise<Milter> {
-    const user = setting('User');
-    const state = `/var/lib/${setting('StateDirectory')}`;
-    const runtime = `/run/${setting('RuntimeDirectory')}`;
+    return Milter.asSystemd(unit(), ...more);
+  }
+
+  static async asSystemd(text: string, ...more: readonly string[]): Promise<Milter> {
+    const user = setting('User', text);
+    const state = `/var/lib/${setting('StateDirectory', text)}`;
+    const runtime = `/run/${setting('RuntimeDirectory', text)}`;
     for (const path of [state, runtime]) shell(`install -d -o ${user} -g ${user} -m 0755 ${path}`);
     const identity = [`--reuid=${user}`, `--regid=${user}`, '--init-groups'];
-    return Milter.start(['/usr/bin/setpriv', ...identity, ...setting('ExecStart').split(' '), ...more], {
-      STATE_DIRECTORY: state,
-      RUNTIME_DIRECTORY: runtime,
-    });
+    return Milter.start(
+      ['/usr/bin/setpriv', ...identity, ...setting('ExecStart', text).split(' '), ...more],
+      {
+        STATE_DIRECTORY: state,
+        RUNTIME_DIRECTORY: runtime,
+      },
+    );
   }
 
   static async start(
@@ -100,6 +107,11 @@ export class Milter {
     const at = lines.findIndex((line) => line.startsWith(beginning));
     assert.ok(at >= 0, `${beginning} in ${this.stdout}`);
     return lines[at + 1] ?? '';
+  }
+
+  /** What `systemctl reload` does. */
+  reload(): void {
+    this.#child.kill('SIGHUP');
   }
 
   async stop(): Promise<void> {
