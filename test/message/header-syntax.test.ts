@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { fieldOf, fieldOfLine, nameComplaint } from '../../src/message/header-syntax.ts';
+import { cpuMsOf } from '../helpers/cpu-time.ts';
 
 test('a header name is one or more bytes from 33 to 126 without a colon', () => {
   for (let code = 0; code < 256; code++) {
@@ -52,11 +53,12 @@ for (const [what, line, complaint] of [
 }
 
 test('refused at once: giants that a script can make', () => {
-  const start = performance.now();
-  const millions = fieldOfLine(`X:${'\n'.repeat(8e6)}`);
-  assert.match('complaint' in millions ? millions.complaint : '', /more than 65000 bytes/);
-  assert.match(nameComplaint('x'.repeat(8e6)) ?? '', /more than 998 bytes/);
-  assert.ok(performance.now() - start < 500); // 0.01 s, where folding and splitting took seconds.
+  const ms = cpuMsOf(() => {
+    const millions = fieldOfLine(`X:${'\n'.repeat(8e6)}`);
+    assert.match('complaint' in millions ? millions.complaint : '', /more than 65000 bytes/);
+    assert.match(nameComplaint('x'.repeat(8e6)) ?? '', /more than 998 bytes/);
+  });
+  assert.ok(ms < 500, `${ms} ms`); // 10 ms, where folding and splitting took seconds.
 });
 
 test('lines of 998 bytes pass', () => {

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import type { Mailbox } from '../../src/message/address-list.ts';
 import { decodeHeader, parseMailboxes } from '../../src/message/header-text.ts';
 import { finish } from '../../src/message/slices.ts';
+import { cpuMsOf } from '../helpers/cpu-time.ts';
 
 const decoded = (name: string, value: string) => finish(decodeHeader(name, value));
 const mailboxesIn = (value: string): Mailbox[] => [...parseMailboxes(value)].flat();
@@ -126,9 +127,10 @@ test('any list written by the rules is read back', () => {
 test('the time for a hostile list grows with its length, not faster', () => {
   const size = 100_000;
   for (const unit of ['a:', '(', '"a" ', '<', 'a@b,', '=?', '=?utf-8?Q?a?= ', 'a:"b:c";', '@[', '\\"', ' ']) {
-    const start = performance.now();
-    mailboxesIn(unit.repeat(size / unit.length));
-    decoded('Subject', unit.repeat(size / unit.length));
-    assert.ok(performance.now() - start < 3000, unit);
+    const ms = cpuMsOf(() => {
+      mailboxesIn(unit.repeat(size / unit.length));
+      decoded('Subject', unit.repeat(size / unit.length));
+    });
+    assert.ok(ms < 3000, `${unit}: ${ms} ms`);
   }
 });

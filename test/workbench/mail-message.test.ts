@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatMessage, parseMessage } from '../../src/workbench/mail-message.ts';
+import { cpuMsOf } from '../helpers/cpu-time.ts';
 
 function parse(text: string): [string[], string] {
   const { headers, body } = parseMessage(Buffer.from(text, 'latin1'));
@@ -36,7 +37,7 @@ test('a message with CRLF is put together again byte for byte', () => {
 
 test('a long body is taken apart in time that grows with it', () => {
   const body = 'x\n'.repeat(1_000_000);
-  const began = performance.now();
-  assert.equal(parseMessage(Buffer.from(`A: b\n\n${body}`)).body.length, 3_000_000);
-  assert.ok(performance.now() - began < 2000);
+  const message = Buffer.from(`A: b\n\n${body}`);
+  const ms = cpuMsOf(() => assert.equal(parseMessage(message).body.length, 3_000_000));
+  assert.ok(ms < 2000, `${ms} ms`);
 });
