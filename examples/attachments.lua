@@ -12,10 +12,11 @@
 --     Content-Disposition: attachment; filename*=utf-8''invoice%2Eexe                  RFC 2231
 --     Content-Disposition: attachment; filename*0="invoi"; filename*1="ce.exe"         RFC 2231
 --
--- and at the names in ZIP, tar and gzip archives, and in ZIP archives in them. Refused are also programs for Windows
--- whatever their name, what encloses names and is encoded, which MIME forbids (RFC 2045, 6.4), pieces of divided
--- messages (message/partial), and messages of which a part was beyond a limit. Not found are names in archives of other
--- kinds (7z, RAR) and in the winmail.dat of Outlook: use a virus scanner for these.
+-- and at the names in ZIP, tar, gzip, 7z and RAR archives, and in archives in the first three. Refused are also programs
+-- for Windows whatever their name, what encloses names and is encoded, which MIME forbids (RFC 2045, 6.4), pieces of
+-- divided messages (message/partial), and messages of which a part was beyond a limit. Not found are names in archives of
+-- other kinds (xz, ISO), names that need a password to be seen, and those in the winmail.dat of Outlook: use a virus
+-- scanner for these.
 
 -- Configuration ------------------------------------------------------------
 

@@ -3,36 +3,37 @@
  *
  * To unpack is left to zlib's threads: where the work yields a promise, it goes on when that is settled.
  */
-import { promisify } from 'node:util';
-import { constants, inflateRaw, inflateRawSync } from 'node:zlib';
-import type { Slices } from './byte-source.ts';
-import { type ArchiveDefect, isZip, readZip, type ZipEntry } from './zip.ts';
-
-const inflate = promisify<Buffer, { maxOutputLength: number }, Buffer>(inflateRaw);
+import type { Transform } from 'node:stream';
+import { constants, createGunzip, createInflateRaw, inflateRawSync } from 'node:zlib';
+import type { ArchiveDefect, ArchiveEntry, NameLimits } from './archive-entry.ts';
+import { isRar, readRar } from './rar.ts';
+import { isSevenZip, readSevenZip } from './seven-zip.ts';
+import { isTar, readTar } from './tar.ts';
+import { isZip, readZip, startsAsZip, type ZipEntry } from './zip.ts';
 
 /** Work in slices, some of which are done elsewhere. */
 export type Work<Result> = Generator<void | Promise<void>, Result, void>;
 
-export interface ArchivedFile {
+export interface ArchivedFile extends ArchiveEntry {
   /** With those of the archives around it in front, `inner.zip/name`. Bytes in latin1. */
   readonly name: string;
-  readonly charset: 'utf-8' | 'cp437';
-  /** Bytes when it is unpacked, as the archive says. */
-  readonly size: number;
-  readonly isEncrypted: boolean;
   /** Archives around the one that it is in. */
   readonly depth: number;
 }
 
 export interface Archive {
   readonly type: ArchiveType;
-  /** Undefined for a kind that cannot be read. */
+  /** Undefined where they cannot be read. */
   readonly files?: readonly ArchivedFile[];
+  /** Whether that is so because a password is needed to see them. */
+  readonly isLocked: boolean;
   /** What had to be unpacked to find them. */
   readonly unpackedBytes: number;
+  /** Of that, what this thread has unpacked. */
+  readonly directoryBytes: number;
 }
 
-export interface ArchiveLimits {
+export interface ArchiveLimits extends NameLimits {
   /** Files of all archives. */
   readonly names: number;
   readonly nameBytes: number;
@@ -40,7 +41,9 @@ export interface ArchiveLimits {
   readonly depth: number;
   /** Bytes of all that is unpacked. */
   readonly unpackedBytes: number;
-  /** An archive inside that is so many times larger than its packed bytes is left alone. */
+  /** Bytes of packed directories, those of 7z. */
+  readonly directoryBytes: number;
+  /** What would be so many times larger than its packed bytes is left packed. */
   readonly ratio: number;
 }
 
@@ -49,24 +52,30 @@ export const ARCHIVE_LIMITS: ArchiveLimits = {
   nameBytes: 1024 * 1024,
   depth: 3,
   unpackedBytes: 64 * 1024 * 1024,
+  directoryBytes: 4 * 1024 * 1024,
   ratio: 200,
 };
 
 export type ArchiveType = 'zip' | 'tar' | 'gzip' | 'rar' | '7z' | 'iso' | 'cab' | 'arj' | 'xz' | 'bzip2';
 
-/** What kind of archive the first bytes are of; undefined for none. */
+/** What kind of archive the bytes are; undefined for none. */
 export function archiveType(bytes: Buffer): ArchiveType | undefined {
+  return typeOfBeginning(bytes) ?? (isZip(bytes) ? 'zip' : undefined);
+}
+
+/** By the first bytes alone. */
+function typeOfBeginning(bytes: Buffer): ArchiveType | undefined {
   const begins = (text: string, at = 0) => bytes.toString('latin1', at, at + text.length) === text;
-  if (begins('Rar!\x1a\x07')) return 'rar';
-  if (begins("7z\xbc\xaf'\x1c")) return '7z';
+  if (startsAsZip(bytes)) return 'zip';
+  if (isRar(bytes)) return 'rar';
+  if (isSevenZip(bytes)) return '7z';
   if (begins('\x1f\x8b\x08')) return 'gzip';
   if (begins('BZh')) return 'bzip2';
   if (begins('\xfd7zXZ\0')) return 'xz';
   if (begins('MSCF')) return 'cab';
   if (begins('\x60\xea')) return 'arj';
-  if (begins('ustar', 257)) return 'tar';
-  if (begins('CD001', 0x8001)) return 'iso';
-  return isZip(bytes) ? 'zip' : undefined;
+  if (isTar(bytes)) return 'tar';
+  return begins('CD001', 0x8001) ? 'iso' : undefined;
 }
 
 /** @returns undefined for what is no archive */
@@ -77,96 +86,268 @@ export function* filesIn(
 ): Work<Archive | undefined> {
   const type = archiveType(bytes);
   if (type === undefined) return undefined;
-  const budget: Budget = {
-    limits,
-    defects,
-    names: limits.names,
-    nameBytes: limits.nameBytes,
-    bytes: limits.unpackedBytes,
+  const search = new Search(limits, defects);
+  const found = yield* search.look(type, bytes, '', 0);
+  return {
+    type,
+    ...(typeof found !== 'string' && { files: found }),
+    isLocked: found === 'locked',
+    unpackedBytes: limits.unpackedBytes - search.bytes,
+    directoryBytes: limits.directoryBytes - search.directoryBytes,
   };
-  switch (type) {
-    case 'zip': {
-      const files = yield* filesInZip(bytes, '', 0, budget);
-      return { type, files, unpackedBytes: limits.unpackedBytes - budget.bytes };
-    }
-    case 'tar':
-      return { type, files: yield* filesInTar(bytes, budget), unpackedBytes: 0 };
-    case 'gzip':
-      return { type, files: [gzipName(bytes)], unpackedBytes: 0 };
-    default:
-      return { type, unpackedBytes: 0 };
-  }
-}
-
-interface Budget {
-  readonly limits: ArchiveLimits;
-  readonly defects: Set<ArchiveDefect>;
-  names: number;
-  nameBytes: number;
-  bytes: number;
 }
 
 /** Entries that are looked into between two yields. */
 const BATCH = 20;
 
-function* filesInZip(bytes: Buffer, around: string, depth: number, budget: Budget): Work<ArchivedFile[]> {
-  const { defects } = budget;
-  const entries = (yield* readZip(bytes, budget, defects)) ?? [];
-  const files: ArchivedFile[] = [];
-  const opened = new Set<number>();
-  budget.names -= entries.length;
-  let count = 0;
-  for (const entry of entries) {
-    const { name, charset, size, isEncrypted } = entry;
-    files.push({ name: around + name, charset, size, isEncrypted, depth });
-    budget.nameBytes -= name.length;
-    if (++count % BATCH === 0) yield;
-    // Several entries may lead to the same bytes.
-    if (isEncrypted || opened.has(entry.start) || !startsAsZip(bytes, entry, budget)) continue;
-    opened.add(entry.start);
-    if (depth >= budget.limits.depth) {
-      defects.add('depth');
-      continue;
-    }
-    if (budget.names <= 0) {
-      defects.add('names');
-      break;
-    }
-    let inner: Buffer | undefined;
-    if (entry.method === 0) inner = bytes.subarray(entry.start, entry.end);
-    else {
-      yield unpack(bytes, entry, budget).then((unpacked) => {
-        inner = unpacked;
-      });
-    }
-    if (!inner) continue;
-    for (const file of yield* filesInZip(inner, `${around}${name}/`, depth + 1, budget)) files.push(file);
-  }
-  return files;
-}
+type Found = ArchivedFile[] | 'locked' | 'unknown';
 
-function startsAsZip(bytes: Buffer, { start, end, method }: ZipEntry, budget: Budget): boolean {
-  if (start < 0) return false;
-  if (budget.bytes <= 0) {
-    budget.defects.add('size');
+/** One walk through an archive and those inside it, and what is left of the limits. */
+class Search {
+  readonly #limits: ArchiveLimits;
+  readonly #defects: Set<ArchiveDefect>;
+  names: number;
+  nameBytes: number;
+  bytes: number;
+  directoryBytes: number;
+
+  constructor(limits: ArchiveLimits, defects: Set<ArchiveDefect>) {
+    this.#limits = limits;
+    this.#defects = defects;
+    this.names = limits.names;
+    this.nameBytes = limits.nameBytes;
+    this.bytes = limits.unpackedBytes;
+    this.directoryBytes = limits.directoryBytes;
+  }
+
+  *look(type: ArchiveType, bytes: Buffer, around: string, depth: number): Work<Found> {
+    switch (type) {
+      case 'zip':
+        return yield* this.#zip(bytes, around, depth);
+      case 'tar':
+        return yield* this.#tar(bytes, around, depth);
+      case 'gzip':
+        return yield* this.#gzip(bytes, around, depth);
+      case 'rar': {
+        const entries = yield* readRar(bytes, this, this.#defects);
+        return entries ? this.#listed(entries, around, depth) : 'locked';
+      }
+      case '7z': {
+        const found = yield* readSevenZip(bytes, this, this.#defects, this.directoryBytes);
+        if (typeof found === 'string') return found === 'encrypted' ? 'locked' : 'unknown';
+        this.directoryBytes -= found.unpackedBytes;
+        this.bytes -= Math.min(this.bytes, found.unpackedBytes);
+        return this.#listed(found.entries, around, depth);
+      }
+      default:
+        return 'unknown';
+    }
+  }
+
+  /** @returns false for a name beyond the limits, in which those of the archives around it count too */
+  #list(
+    files: ArchivedFile[],
+    { name, charset, size, isEncrypted }: ArchiveEntry,
+    around: string,
+    depth: number,
+  ): boolean {
+    const shown = around + name;
+    if (this.names <= 0 || shown.length > this.nameBytes) {
+      this.#defects.add('names');
+      return false;
+    }
+    this.names -= 1;
+    this.nameBytes -= shown.length;
+    files.push({ name: shown, charset, size, isEncrypted, depth });
+    return true;
+  }
+
+  #listed(entries: readonly ArchiveEntry[], around: string, depth: number): ArchivedFile[] {
+    const files: ArchivedFile[] = [];
+    entries.every((entry) => this.#list(files, entry, around, depth));
+    return files;
+  }
+
+  *#zip(bytes: Buffer, around: string, depth: number): Work<ArchivedFile[]> {
+    const entries = (yield* readZip(bytes, this, this.#defects)) ?? [];
+    const files: ArchivedFile[] = [];
+    const opened = new Set<number>();
+    this.names -= entries.length;
+    let count = 0;
+    for (const entry of entries) {
+      this.names += 1;
+      if (!this.#list(files, entry, around, depth)) break;
+      if (++count % BATCH === 0) yield;
+      // Several entries may lead to the same bytes.
+      if (entry.isEncrypted || opened.has(entry.start)) continue;
+      const type = this.#typeOfPacked(bytes, entry);
+      if (type === undefined) continue;
+      opened.add(entry.start);
+      if (!this.#mayOpen(depth)) {
+        if (this.names <= 0) break;
+        continue;
+      }
+      const inner =
+        entry.method === 0
+          ? bytes.subarray(entry.start, entry.end)
+          : yield* this.#unpack(bytes.subarray(entry.start, entry.end), () =>
+              createInflateRaw({ chunkSize: PIECE }),
+            );
+      if (inner) yield* this.#inside(type, inner, `${around}${entry.name}/`, depth, files);
+    }
+    return files;
+  }
+
+  *#tar(bytes: Buffer, around: string, depth: number): Work<ArchivedFile[]> {
+    const entries = yield* readTar(bytes, this, this.#defects);
+    const files: ArchivedFile[] = [];
+    this.names -= entries.length;
+    let count = 0;
+    for (const entry of entries) {
+      this.names += 1;
+      if (!this.#list(files, entry, around, depth)) break;
+      if (++count % BATCH === 0) yield;
+      const inner = bytes.subarray(entry.start, entry.end);
+      const type = typeOfBeginning(inner);
+      if (type === undefined) continue;
+      if (this.#mayOpen(depth)) yield* this.#inside(type, inner, `${around}${entry.name}/`, depth, files);
+      else if (this.names <= 0) break;
+    }
+    return files;
+  }
+
+  /** A packed tar archive is one archive: its files are listed as if it were not packed. */
+  *#gzip(bytes: Buffer, around: string, depth: number): Work<ArchivedFile[]> {
+    const own = gzipName(bytes);
+    const files: ArchivedFile[] = [];
+    const inner =
+      this.bytes > 0
+        ? yield* this.#unpack(bytes, () => createGunzip({ chunkSize: PIECE }), typeOfBeginning)
+        : undefined;
+    if (this.bytes <= 0 && !inner) this.#defects.add('size');
+    const type = inner && typeOfBeginning(inner);
+    if (own.name !== '' || (type === undefined && depth === 0)) this.#list(files, own, around, depth);
+    if (!inner || type === undefined) return files;
+    if (type === 'tar') for (const file of yield* this.#tar(inner, around, depth)) files.push(file);
+    else if (this.#mayOpen(depth))
+      yield* this.#inside(type, inner, own.name === '' ? around : `${around}${own.name}/`, depth, files);
+    return files;
+  }
+
+  /** Lists what is in an archive inside the one of `depth`. */
+  *#inside(
+    type: ArchiveType,
+    bytes: Buffer,
+    around: string,
+    depth: number,
+    files: ArchivedFile[],
+  ): Work<void> {
+    const found = yield* this.look(type, bytes, around, depth + 1);
+    if (typeof found === 'string') this.#defects.add('not read');
+    else for (const file of found) files.push(file);
+  }
+
+  /** Whether an archive inside the one of `depth` may be looked into. */
+  #mayOpen(depth: number): boolean {
+    if (depth >= this.#limits.depth) this.#defects.add('depth');
+    else if (this.names <= 0) this.#defects.add('names');
+    else return true;
     return false;
   }
-  const begin = beginningOf(bytes.subarray(start, end), method);
-  if (method !== 0) budget.bytes -= begin.length;
-  return begin.toString('latin1', 0, 4) === 'PK\x03\x04';
+
+  /** What kind of archive an entry is. */
+  #typeOfPacked(bytes: Buffer, { start, end, method, name }: ZipEntry): ArchiveType | undefined {
+    if (start < 0) return undefined;
+    if (method !== 0 && method !== 8) {
+      if (end > start) this.#defects.add('not read');
+      return undefined;
+    }
+    if (this.bytes <= 0) {
+      this.#defects.add('size');
+      return undefined;
+    }
+    const packed = bytes.subarray(start, end);
+    if (method === 0) return typeOfBeginning(packed.subarray(0, PEEK_BYTES));
+    const begin = beginningOf(packed, name);
+    this.bytes -= begin.length;
+    return typeOfBeginning(begin);
+  }
+
+  /**
+   * Unpacks all of it, or nothing where the first bytes are not `wanted`.
+   * @returns undefined where that would be too much: a tar archive is read as far as it may be unpacked
+   */
+  *#unpack(
+    packed: Buffer,
+    create: () => Transform,
+    wanted?: (begin: Buffer) => ArchiveType | undefined,
+  ): Work<Buffer | undefined> {
+    const byRatio = Math.max(packed.length, 1) * this.#limits.ratio;
+    const most = Math.min(byRatio, this.bytes);
+    if (most <= 0) {
+      this.#defects.add('size');
+      return undefined;
+    }
+    let pieces: Buffer[] = [];
+    let size = 0;
+    let isDamaged = false;
+    let isUnwanted = false;
+    // One after the other: what is left is right when the next one begins.
+    yield unpackedPieces(packed, create(), (piece) => {
+      const first = size === 0;
+      size += piece.length;
+      pieces.push(piece);
+      isUnwanted = first && wanted !== undefined && wanted(piece) === undefined;
+      return !isUnwanted && size <= most;
+    }).catch(() => {
+      isDamaged = true;
+    });
+    this.bytes -= Math.min(size, this.bytes);
+    if (isUnwanted) return undefined;
+    const isTooLarge = size > most;
+    if (isTooLarge) this.#defects.add(most === byRatio ? 'ratio' : 'size');
+    else if (isDamaged) this.#defects.add('cut off');
+    const [first] = pieces;
+    if (!first || (isTooLarge && typeOfBeginning(first) !== 'tar')) return undefined;
+    if (pieces.length === 1) return first;
+    // As one buffer; a few bytes at a time, since to get the memory takes longer than to copy.
+    const all = Buffer.allocUnsafeSlow(size);
+    let at = 0;
+    for (const piece of pieces) {
+      at += piece.copy(all, at);
+      yield;
+    }
+    pieces = [];
+    return all;
+  }
 }
 
-/** Packed bytes that are looked at more, as long as nothing comes of them: tables may stand in front, of 300 bytes or so. */
+/** Bytes that zlib gives at a time. */
+const PIECE = 256 * 1024;
+
+/** @param take returns false when it has enough @throws what zlib says of damaged bytes */
+async function unpackedPieces(
+  packed: Buffer,
+  stream: Transform,
+  take: (piece: Buffer) => boolean,
+): Promise<void> {
+  stream.end(packed);
+  for await (const piece of stream) if (!take(piece as Buffer)) return;
+}
+
+/** Bytes of a packed file that are enough to tell what it is, but for a tar archive. */
 const PEEK_STEP = 64;
+/** What is looked at more, as long as nothing comes of it: tables may stand in front, of 300 bytes or so. */
 const PEEK_BYTES = 1024;
+const TAR_BYTES = 512;
 
 /** The first bytes of what was packed. */
-function beginningOf(packed: Buffer, method: number): Buffer {
-  if (method === 0) return packed.subarray(0, PEEK_STEP);
-  if (method !== 8) return Buffer.alloc(0);
+function beginningOf(packed: Buffer, name: string): Buffer {
   let begin = Buffer.alloc(0);
+  const isEnough = () =>
+    begin.length > 0 && (begin.length >= TAR_BYTES || !(mayBeTar(begin) || /\.tar$/i.test(name)));
   try {
-    for (let size = PEEK_STEP; begin.length === 0 && size <= PEEK_BYTES; size += PEEK_STEP) {
+    for (let size = PEEK_STEP; !isEnough() && size <= PEEK_BYTES; size += size < 256 ? PEEK_STEP : 256) {
       begin = inflateRawSync(packed.subarray(0, size), { finishFlush: constants.Z_SYNC_FLUSH });
       if (size >= packed.length) break;
     }
@@ -176,80 +357,19 @@ function beginningOf(packed: Buffer, method: number): Buffer {
   return begin;
 }
 
-/** The bytes of one file; undefined where that would be too many, or they are damaged. */
-async function unpack(bytes: Buffer, { start, end }: ZipEntry, budget: Budget): Promise<Buffer | undefined> {
-  const packed = bytes.subarray(start, end);
-  const byRatio = Math.max(packed.length, 1) * budget.limits.ratio;
-  const most = Math.min(byRatio, budget.bytes);
-  if (most <= 0) {
-    budget.defects.add('size');
-    return undefined;
-  }
-  try {
-    // One after the other: the budget is right when the next one begins.
-    const unpacked = await inflate(packed, { maxOutputLength: most });
-    budget.bytes -= unpacked.length;
-    return unpacked;
-  } catch (error) {
-    const isTooLarge = error instanceof Error && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE';
-    if (isTooLarge) budget.defects.add(most === byRatio ? 'ratio' : 'size');
-    else budget.defects.add('cut off');
-    return undefined;
-  }
-}
-
-const TAR_BLOCK = 512;
-
-/** Names of a tar archive (POSIX ustar; GNU's and pax's long names). */
-function* filesInTar(bytes: Buffer, budget: Budget): Slices<ArchivedFile[]> {
-  const files: ArchivedFile[] = [];
-  let longName: string | undefined;
-  for (let at = 0, count = 0; at + TAR_BLOCK <= bytes.length; count++) {
-    const header = bytes.subarray(at, at + TAR_BLOCK);
-    if (header[0] === 0) break;
-    const size = tarSize(header);
-    const data = bytes.subarray(at + TAR_BLOCK, at + TAR_BLOCK + Math.min(size, 64 * 1024));
-    const kind = String.fromCharCode(header[156] ?? 0);
-    at += TAR_BLOCK + Math.ceil(size / TAR_BLOCK) * TAR_BLOCK;
-    if (kind === 'L') longName = textOf(data);
-    else if (kind === 'x') longName = /\d+ path=([^\n]*)\n/.exec(data.toString('latin1'))?.[1] ?? longName;
-    else if (kind !== 'g' && kind !== 'K') {
-      const prefix = textOf(header.subarray(345, 500));
-      const own = textOf(header.subarray(0, 100));
-      const name = longName ?? (prefix === '' ? own : `${prefix}/${own}`);
-      longName = undefined;
-      budget.nameBytes -= name.length;
-      if (files.length >= budget.limits.names || budget.nameBytes < 0) {
-        budget.defects.add('names');
-        break;
-      }
-      files.push({ name, charset: 'utf-8', size, isEncrypted: false, depth: 0 });
-      if (at > bytes.length) budget.defects.add('cut off');
-    }
-    if (count % BATCH === BATCH - 1) yield;
-  }
-  return files;
-}
-
-/** Octal digits, or binary where the first bit is set. */
-function tarSize(header: Buffer): number {
-  const field = header.subarray(124, 136);
-  if (((field[0] ?? 0) & 0x80) !== 0) return Number(field.readBigUInt64BE(4));
-  const size = Number.parseInt(textOf(field).trim(), 8);
-  return Number.isNaN(size) ? 0 : size;
-}
-
-/** Up to the first NUL, in latin1. */
-function textOf(field: Buffer): string {
-  const end = field.indexOf(0);
-  return field.toString('latin1', 0, end < 0 ? field.length : end);
+/** Whether it goes on as a name that is filled up with zeros. */
+function mayBeTar(begin: Buffer): boolean {
+  const zero = begin.indexOf(0);
+  return zero > 0 && zero < 100 && begin.subarray(zero, 100).every((byte) => byte === 0);
 }
 
 /** The name that a gzip file keeps (RFC 1952); '' where it has none. */
-function gzipName(bytes: Buffer): ArchivedFile {
+function gzipName(bytes: Buffer): ArchiveEntry {
   const flags = bytes[3] ?? 0;
   const at = 10 + ((flags & 4) !== 0 && bytes.length > 12 ? 2 + bytes.readUInt16LE(10) : 0);
-  const name = (flags & 8) !== 0 ? textOf(bytes.subarray(at, at + 4096)) : '';
+  const field = bytes.subarray(at, at + 4096);
+  const end = field.indexOf(0);
+  const name = (flags & 8) !== 0 ? field.toString('latin1', 0, end < 0 ? field.length : end) : '';
   const size = bytes.length >= 18 ? bytes.readUInt32LE(bytes.length - 4) : 0;
-  return { name, charset: 'utf-8', size, isEncrypted: false, depth: 0 };
+  return { name, charset: 'utf-8', size, isEncrypted: false };
 }

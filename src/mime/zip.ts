@@ -4,38 +4,15 @@
  * Programs find files in two ways: by the directory at the end, or by the headers in front of each file. Archives that
  * hide something have the two differ, so both are read, and what only one shows is listed too.
  */
+import type { ArchiveDefect, ArchiveEntry, NameLimits } from './archive-entry.ts';
 import type { Slices } from './byte-source.ts';
 
-/** What is odd about an archive, or was not looked at. */
-export type ArchiveDefect =
-  | 'no directory'
-  | 'file not in the directory'
-  | 'names that differ'
-  | 'cut off'
-  | 'names'
-  | 'depth'
-  | 'size'
-  | 'ratio';
-
-export interface ZipEntry {
-  /** Bytes in latin1. */
-  readonly name: string;
-  /** That they are in: UTF-8 where the archive says so. */
-  readonly charset: 'utf-8' | 'cp437';
-  /** Bytes when it is unpacked, as the archive says. */
-  readonly size: number;
-  readonly isEncrypted: boolean;
+export interface ZipEntry extends ArchiveEntry {
   /** 0: stored, 8: deflated; others are not unpacked. */
   readonly method: number;
   /** Where its packed bytes begin and end in the archive. */
   readonly start: number;
   readonly end: number;
-}
-
-export interface ZipLimits {
-  readonly names: number;
-  /** Bytes of all names. */
-  readonly nameBytes: number;
 }
 
 const LOCAL = 0x04034b50;
@@ -53,7 +30,11 @@ const MAX_GAPS = 1000;
 
 /** Whether the bytes are a ZIP archive, perhaps behind something else. */
 export function isZip(bytes: Buffer): boolean {
-  return bytes.indexOf(LOCAL_SIGNATURE) === 0 || directoryOf(bytes) !== undefined;
+  return startsAsZip(bytes) || directoryOf(bytes) !== undefined;
+}
+
+export function startsAsZip(bytes: Buffer): boolean {
+  return bytes.subarray(0, LOCAL_SIGNATURE.length).equals(LOCAL_SIGNATURE);
 }
 
 interface Directory {
@@ -67,11 +48,11 @@ interface Directory {
 /** @returns the files of the archive, each once; undefined where it is none */
 export function* readZip(
   bytes: Buffer,
-  limits: ZipLimits,
+  limits: NameLimits,
   defects: Set<ArchiveDefect>,
 ): Slices<ZipEntry[] | undefined> {
   const directory = directoryOf(bytes);
-  if (!directory && bytes.indexOf(LOCAL_SIGNATURE) !== 0) return undefined;
+  if (!directory && !startsAsZip(bytes)) return undefined;
   const listed = directory ? yield* readDirectory(bytes, directory, limits, defects) : [];
   if (!directory) defects.add('no directory');
   const byPlace = new Map(listed.map(({ header, entry }) => [header, entry]));
@@ -144,7 +125,7 @@ function numberAt(bytes: Buffer, at: number): number {
 function* readDirectory(
   bytes: Buffer,
   { start, end, prefix }: Directory,
-  limits: ZipLimits,
+  limits: NameLimits,
   defects: Set<ArchiveDefect>,
 ): Slices<{ header: number; entry: ZipEntry }[]> {
   const listed: { header: number; entry: ZipEntry }[] = [];
@@ -202,7 +183,7 @@ function* readLocalHeaders(
   bytes: Buffer,
   from: number,
   to: number,
-  limits: ZipLimits,
+  limits: NameLimits,
   defects: Set<ArchiveDefect>,
 ): Slices<Map<number, ZipEntry>> {
   const found = new Map<number, ZipEntry>();

@@ -1,5 +1,6 @@
 /** Broken messages and archives, for the readers of both and for changes of what they find. */
 import assert from 'node:assert/strict';
+import { gzipSync } from 'node:zlib';
 import { ARCHIVE_LIMITS, filesIn } from '../../src/mime/archive.ts';
 import { finish, MemorySource } from '../../src/mime/byte-source.ts';
 import { decodedBytes } from '../../src/mime/decode.ts';
@@ -8,6 +9,7 @@ import { HtmlText } from '../../src/mime/html-text.ts';
 import { kindOf } from '../../src/mime/kind.ts';
 import type { Defect } from '../../src/mime/part.ts';
 import { readMime } from '../../src/mime/reader.ts';
+import * as samples from '../mime/archive-samples.ts';
 import { zip } from '../mime/zip-builder.ts';
 import type { Random } from './random.ts';
 
@@ -54,7 +56,10 @@ export function brokenMessage(random: Random): Buffer {
   return mutated(random, Buffer.from(lines.join(ending), 'latin1'));
 }
 
+const SAMPLES = Object.values(samples);
+
 export function brokenArchive(random: Random): Buffer {
+  if (random.chance(2)) return brokenSample(random);
   let archive = zip([{ name: 'a', data: 'x' }]);
   for (let depth = random.below(4); depth > 0; depth--) {
     archive = zip(
@@ -69,6 +74,12 @@ export function brokenArchive(random: Random): Buffer {
     );
   }
   return mutated(random, archive);
+}
+
+/** What another program has packed, alone or in gzip. */
+function brokenSample(random: Random): Buffer {
+  const broken = mutated(random, random.pick(SAMPLES));
+  return random.chance(4) ? mutated(random, gzipSync(broken)) : broken;
 }
 
 function mutated(random: Random, given: Buffer): Buffer {

@@ -5,8 +5,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { ARCHIVE_LIMITS, type ArchiveLimits, filesIn } from '../../src/mime/archive.ts';
-import type { ArchiveDefect } from '../../src/mime/zip.ts';
+import type { ArchiveDefect } from '../../src/mime/archive-entry.ts';
+import { finish } from '../../src/mime/byte-source.ts';
+import { unpackLzma } from '../../src/mime/lzma.ts';
+import * as samples from './archive-samples.ts';
 import { zip } from './zip-builder.ts';
 
 /** Of this process, ms: what others do at the time does not count. */
@@ -16,6 +20,7 @@ interface Seen {
   readonly type: string | undefined;
   readonly names: readonly string[] | undefined;
   readonly encrypted: readonly string[] | undefined;
+  readonly isLocked: boolean | undefined;
   readonly defects: readonly ArchiveDefect[];
   /** The longest time without a pause, ms. */
   readonly longest: number;
@@ -36,6 +41,7 @@ async function look(bytes: Buffer, limits?: Partial<ArchiveLimits>): Promise<See
     return {
       type: value?.type,
       names: value?.files?.map(({ name }) => name),
+      isLocked: value?.isLocked,
       encrypted: value?.files?.filter(({ isEncrypted }) => isEncrypted).map(({ name }) => name),
       defects: [...defects],
       longest,
@@ -47,6 +53,20 @@ const seen = async (bytes: Buffer, limits?: Partial<ArchiveLimits>) => {
   const { names, defects } = await look(bytes, limits);
   return { names, defects };
 };
+
+const decoded = (name: string) => Buffer.from(name, 'latin1').toString();
+
+/** A header of a tar archive, with a checksum. */
+function tarHeader(name: string, size: number): Buffer {
+  const header = Buffer.alloc(512);
+  header.write(name, 0, 'latin1');
+  header.write(size.toString(8).padStart(11, '0'), 124);
+  header.write('0', 156);
+  header.fill(' ', 148, 156);
+  const sum = header.reduce((all, byte) => all + byte, 0);
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+  return header;
+}
 
 describe('ZIP archives', () => {
   it('show encrypted files', async () => {
@@ -188,7 +208,7 @@ describe('other archives', () => {
     });
   }
 
-  it('gzip, with and without a name', async () => {
+  it('gzip, with and without a name; tar without its signature', async () => {
     execFileSync('gzip', ['-kf', join(directory, 'a.txt')]);
     assert.deepEqual(await seen(readFileSync(join(directory, 'a.txt.gz'))), {
       names: ['a.txt'],
@@ -196,15 +216,230 @@ describe('other archives', () => {
     });
     const nameless = execFileSync('gzip', ['-nc', join(directory, 'a.txt')]);
     assert.deepEqual(await seen(nameless), { names: [''], defects: [] });
+    assert.deepEqual(await seen(Buffer.concat([tarHeader('old', 0), Buffer.alloc(1024)])), {
+      names: ['old'],
+      defects: [],
+    });
+  });
+
+  it('tar in gzip, as the files of the tar', async () => {
+    const packed = tar('-z', '--format=gnu', 'a.txt', 'ü.exe', long);
+    const { type, names, defects } = await look(packed);
+    assert.equal(type, 'gzip');
+    assert.deepEqual(names?.map(decoded), ['a.txt', 'ü.exe', long]);
+    assert.deepEqual(defects, []);
+    writeFileSync(join(directory, 'b.tar'), tar('a.txt'));
+    execFileSync('gzip', ['-f', join(directory, 'b.tar')]);
+    assert.deepEqual(await seen(readFileSync(join(directory, 'b.tar.gz'))), {
+      names: ['b.tar', 'a.txt'],
+      defects: [],
+    });
+  });
+
+  it('tar in gzip that is cut off, or too large, as far as it may be read', async () => {
+    const packed = tar('-z', 'a.txt', 'ü.exe');
+    assert.deepEqual(await seen(packed.subarray(0, packed.length - 20)), {
+      names: ['a.txt', '\xc3\xbc.exe'],
+      defects: ['cut off'],
+    });
+    assert.deepEqual(await seen(packed, { unpackedBytes: 1000 }), {
+      names: ['a.txt', '\xc3\xbc.exe'],
+      defects: ['size'],
+    });
+    const zeros = gzipSync(
+      Buffer.concat([tar('a.txt').subarray(0, 1024), tarHeader('big', 50e6), Buffer.alloc(50e6)]),
+    );
+    assert.deepEqual(await seen(zeros), { names: ['a.txt', 'big'], defects: ['ratio', 'cut off'] });
+  });
+
+  it('in one another, of any kind', async () => {
+    const script = zip([{ name: 'evil.js', data: 'x' }]);
+    writeFileSync(join(directory, 'in.zip'), script);
+    const packed = tar('-z', 'in.zip');
+    const names = ['in.zip', 'in.zip/evil.js'];
+    assert.deepEqual(await seen(packed), { names, defects: [] });
+    const inside = (name: string, of: readonly string[]) => [name, ...of.map((inner) => `${name}/${inner}`)];
+    for (const deflate of [false, true]) {
+      const around = (name: string, data: Buffer) => zip([{ name, data, deflate }]);
+      assert.deepEqual(await seen(around('a.tgz', packed)), { names: inside('a.tgz', names), defects: [] });
+      assert.deepEqual(await seen(around('a.tar', tar('in.zip'))), {
+        names: inside('a.tar', names),
+        defects: [],
+      });
+      assert.deepEqual(await seen(around('a.bin', tar('a.txt'))), {
+        names: inside('a.bin', ['a.txt']),
+        defects: [],
+      });
+      assert.deepEqual(
+        (await look(around('a.7z', samples.plain7z))).names,
+        inside('a.7z', ['d/e/', 'd/a.txt']),
+      );
+      assert.deepEqual(await seen(around('a.rar', samples.rar4Locked)), {
+        names: ['a.rar'],
+        defects: ['not read'],
+      });
+      assert.deepEqual(await seen(around('a.xz', Buffer.from('\xfd7zXZ\0', 'latin1'))), {
+        names: ['a.xz'],
+        defects: ['not read'],
+      });
+    }
+    assert.deepEqual(await seen(gzipSync(gzipSync(gzipSync(gzipSync(gzipSync('x')))))), {
+      names: [],
+      defects: ['depth'],
+    });
+  });
+
+  it('the names of archives around count as often as they are shown', async () => {
+    const many = zip(Array.from({ length: 1000 }, (_, i) => ({ name: `${i}` })));
+    const { names, defects } = await look(zip([{ name: `${'n'.repeat(50_000)}.zip`, data: many }]));
+    assert.deepEqual(defects, ['names']);
+    assert.equal(names?.length, 20);
+  });
+
+  const packed: Readonly<Record<string, { data: Buffer; names: string[]; encrypted?: string[] }>> = {
+    '7z': {
+      data: samples.packed7z,
+      names: [
+        'd/',
+        'd/e/',
+        'd/empty',
+        'd/a.txt',
+        ...Array.from({ length: 8 }, (_, i) => `d/f${i + 1}.js`),
+        'd/ü€.exe',
+      ],
+    },
+    '7z, directory not packed': { data: samples.plain7z, names: ['d/e/', 'd/a.txt'] },
+    '7z, each file by itself': {
+      data: samples.loose7z,
+      names: [
+        'd/',
+        'd/e/',
+        'd/empty',
+        'd/a.txt',
+        ...Array.from({ length: 8 }, (_, i) => `d/f${i + 1}.js`),
+        'd/ü€.exe',
+      ],
+    },
+    '7z by libarchive': {
+      data: samples.bsd7z,
+      names: [
+        'd/a.txt',
+        'd/f7.js',
+        'd/f6.js',
+        'd/f5.js',
+        'd/f4.js',
+        'd/f3.js',
+        'd/f2.js',
+        'd/f1.js',
+        'd/ü€.exe',
+        'd/f8.js',
+        'd/empty',
+        'd/e/',
+        'd/',
+      ],
+    },
+    '7z, encrypted': { data: samples.encrypted7z, names: ['d/empty', 'd/a.txt'], encrypted: ['d/a.txt'] },
+    'RAR 3': {
+      data: samples.rar4,
+      names: ['test.txt', 'testlink', 'testdir/test.txt', 'testdir/', 'testemptydir/'],
+    },
+    'RAR 4 with names in UTF-16': {
+      data: samples.rar4Unicode,
+      names: [
+        '表だよ/新しいフォルダ/新規テキスト ドキュメント.txt',
+        '表だよ/漢字長いファイル名long-filename-in-漢字.txt',
+        '表だよ/新しいフォルダ/',
+        '表だよ/',
+        '表だよ/ファイル',
+        'abcdefghijklmnopqrsテスト.txt',
+      ],
+    },
+    'RAR 4, encrypted': {
+      data: samples.rar4Encrypted,
+      names: ['a.txt', 'b.txt', 'c.txt', 'd.txt'],
+      encrypted: ['b.txt', 'd.txt'],
+    },
+    'RAR 5': { data: samples.rar5, names: ['👋🌎.txt', 'Ⓗⓐⓡⓓ Ⓛⓘⓝⓚ.txt', '𝒮𝓎𝓂𝒷𝑜𝓁𝒾𝒸 𝐿𝒾𝓃𝓀.txt'] },
+    'RAR 5 with a folder': {
+      data: samples.rar5Folder,
+      names: ['payload/inner.zip', 'payload/real_after.txt', 'payload/'],
+    },
+    'RAR 5, encrypted': {
+      data: samples.rar5Encrypted,
+      names: ['a.txt', 'b.txt', 'c.txt', 'd.txt'],
+      encrypted: ['b.txt', 'd.txt'],
+    },
+  };
+  for (const [name, { data, names, encrypted = [] }] of Object.entries(packed)) {
+    it(`${name}, as other programs pack it`, async () => {
+      const found = await look(data);
+      assert.deepEqual([...(found.names ?? [])].map(decoded).sort(), [...names].sort());
+      assert.deepEqual(found.encrypted, encrypted);
+      assert.deepEqual(found.defects, []);
+      for (let length = 0; length < data.length; length++) await look(data.subarray(0, length));
+      for (let at = 0; at < data.length; at++) {
+        for (const value of [0, 0x7f, 0x80, 0xff]) {
+          const changed = Buffer.from(data);
+          changed[at] = value;
+          assert.ok(((await look(changed)).names?.length ?? 0) <= ARCHIVE_LIMITS.names);
+        }
+      }
+    });
+  }
+
+  it('cut off, with what stands before the cut', async () => {
+    const { names, defects } = await look(samples.rar4Unicode.subarray(0, 300));
+    assert.ok(names && names.length > 0 && names.length < 6, JSON.stringify(names));
+    assert.deepEqual(defects, ['cut off']);
+    assert.deepEqual(await seen(samples.packed7z.subarray(0, 200)), { names: [], defects: ['cut off'] });
+  });
+
+  it('whose names are encrypted say so', async () => {
+    for (const data of [samples.locked7z, samples.rar4Locked, samples.rar5Locked]) {
+      const { names, isLocked } = await look(data);
+      assert.deepEqual([names, isLocked], [undefined, true]);
+    }
+  });
+
+  it('7z with a directory that is larger than may be unpacked', async () => {
+    const { names, defects } = await look(samples.packed7z, { directoryBytes: 250 });
+    assert.deepEqual(names?.slice(0, 3), ['d/', 'd/e/', 'd/empty']);
+    assert.equal(names?.length, 10);
+    assert.deepEqual(defects, ['size', 'cut off']);
+  });
+
+  it('LZMA is unpacked as Python does', () => {
+    const script = `import lzma, random, sys, base64, json
+random.seed(7)
+made = []
+for lc, lp, pb, size in [(3,0,2,50),(0,0,0,3000),(8,0,4,20000),(0,4,0,20000),(3,1,2,300000)]:
+    words = [bytes(random.randrange(256) for _ in range(random.randrange(1, 9))) for _ in range(40)]
+    data = b''
+    while len(data) < size: data += random.choice(words)
+    packed = lzma.compress(data, format=lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA1, "lc": lc if lc + lp <= 4 else 4, "lp": lp, "pb": pb}])
+    lc = lc if lc + lp <= 4 else 4
+    made.append([(pb * 5 + lp) * 9 + lc, base64.b64encode(packed).decode(), base64.b64encode(data).decode()])
+print(json.dumps(made))`;
+    const made = JSON.parse(execFileSync('python3', ['-c', script], { encoding: 'utf8', maxBuffer: 1e8 }));
+    assert.equal(made.length, 5);
+    for (const [properties, packed, data] of made) {
+      const plain = Buffer.from(data, 'base64');
+      const found = finish(unpackLzma(Buffer.from(packed, 'base64'), properties, plain.length));
+      assert.ok(found.isWhole && found.bytes.equals(plain));
+      const half = finish(
+        unpackLzma(Buffer.from(packed, 'base64').subarray(0, 20), properties, plain.length),
+      );
+      assert.equal(half.isWhole, false);
+      assert.ok(half.bytes.length <= plain.length);
+    }
   });
 
   it('kinds that are known and not read', async () => {
     const kinds: Readonly<Record<string, string>> = {
-      rar: 'Rar!\x1a\x07\x01\x00',
-      '7z': "7z\xbc\xaf'\x1c",
       xz: '\xfd7zXZ\0',
       cab: 'MSCF\0\0',
       bzip2: 'BZh9',
+      arj: '\x60\xea',
     };
     for (const [type, text] of Object.entries(kinds)) {
       const found = await look(Buffer.from(text, 'latin1'));

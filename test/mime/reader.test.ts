@@ -8,11 +8,11 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { filesIn, type Work } from '../../src/mime/archive.ts';
+import type { ArchiveDefect } from '../../src/mime/archive-entry.ts';
 import { type ByteSource, FileSource, finish, MemorySource } from '../../src/mime/byte-source.ts';
 import { decodedBytes } from '../../src/mime/decode.ts';
 import type { Defect, MimeTree, Part } from '../../src/mime/part.ts';
 import { MIME_LIMITS, type MimeLimits, readMime } from '../../src/mime/reader.ts';
-import type { ArchiveDefect } from '../../src/mime/zip.ts';
 
 const bytes = (text: string) => Buffer.from(text, 'latin1');
 /** Of this process, ms: what others do at the time does not count. */

@@ -6,10 +6,10 @@ import { pushLatin1, pushNumber, pushOptional } from '../../lua/engine/values.ts
 import type { Steps } from '../../lua/lib/steps.ts';
 import { decoderOf } from '../../message/charset.ts';
 import { type Archive, type ArchivedFile, filesIn } from '../../mime/archive.ts';
+import type { ArchiveDefect } from '../../mime/archive-entry.ts';
 import { decodedBytes } from '../../mime/decode.ts';
 import { declaredKind, KIND_BYTES, kindOf, officeKind } from '../../mime/kind.ts';
 import type { Part } from '../../mime/part.ts';
-import type { ArchiveDefect } from '../../mime/zip.ts';
 import type { MimeMessage } from './message.ts';
 import { inTurns } from './turns.ts';
 
@@ -36,7 +36,7 @@ function* archiveOf(
   for (const defect of defects) message.archiveDefects.add(defect);
   if (found !== 'none') {
     message.takeRoom(found);
-    hostOf(L).spend(L, found.unpackedBytes / UNPACKED_PER_MS);
+    hostOf(L).spend(L, (found.unpackedBytes - found.directoryBytes) / UNPACKED_PER_MS);
   }
   message.archives.set(part, found);
   return found;
@@ -53,9 +53,7 @@ export function* filesOf(L: LuaState, message: MimeMessage, part: Part): Steps {
     lua.lua_pushnil(L);
     pushLatin1(
       L,
-      found === 'too large'
-        ? `limit more than ${hostOf(L).limits.stringBytes} bytes`
-        : `protocol not supported: ${found.type}`,
+      found === 'too large' ? `limit more than ${hostOf(L).limits.stringBytes} bytes` : whyNot(found),
     );
     return 2;
   }
@@ -68,6 +66,10 @@ export function* filesOf(L: LuaState, message: MimeMessage, part: Part): Steps {
     yield 'pause';
   }
   return 1;
+}
+
+function whyNot({ type, isLocked }: Archive): string {
+  return isLocked ? `protocol names are encrypted: ${type}` : `protocol not supported: ${type}`;
 }
 
 function pushFile(L: LuaState, { name, charset, size, isEncrypted, depth }: ArchivedFile): void {

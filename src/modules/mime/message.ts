@@ -4,12 +4,12 @@ import type { LuaState, LuaTable } from 'fengari';
 import { type Host, hostOf, PerState } from '../../lua/engine/host.ts';
 import { raise } from '../../lua/lib/arguments.ts';
 import { ARCHIVE_LIMITS, type Archive, type ArchiveLimits } from '../../mime/archive.ts';
+import type { ArchiveDefect } from '../../mime/archive-entry.ts';
 import { FileSource, type Slices } from '../../mime/byte-source.ts';
 import { decode } from '../../mime/decode.ts';
 import type { MimeEdits } from '../../mime/edit.ts';
 import type { Defect, MimeTree, Part } from '../../mime/part.ts';
 import { readMime } from '../../mime/reader.ts';
-import type { ArchiveDefect } from '../../mime/zip.ts';
 import { factsOf } from '../session.ts';
 
 /** As scripts see them. */
@@ -62,13 +62,14 @@ export class MimeMessage {
     return this.#archiveRoom;
   }
 
-  takeRoom({ files = [], unpackedBytes }: Archive): void {
+  takeRoom({ files = [], unpackedBytes, directoryBytes }: Archive): void {
     const room = this.#archiveRoom;
     this.#archiveRoom = {
       ...room,
       names: room.names - files.length,
       nameBytes: room.nameBytes - files.reduce((bytes, { name }) => bytes + name.length, 0),
       unpackedBytes: room.unpackedBytes - unpackedBytes,
+      directoryBytes: room.directoryBytes - directoryBytes,
     };
   }
 

@@ -1,6 +1,7 @@
 /** Messages and archives that are made to harm who looks into them. */
 import { createHash } from 'node:crypto';
 import { deflateRawSync, gzipSync } from 'node:zlib';
+import * as samples from '../../mime/archive-samples.ts';
 import { zip } from '../../mime/zip-builder.ts';
 
 export interface Hostile {
@@ -35,6 +36,27 @@ function withEnd(archive: Buffer, offset: number, value: number, width: 2 | 4): 
   const end = changed.lastIndexOf(latin1('PK\x05\x06'));
   changed.writeUIntLE(value, end + offset, width);
   return changed;
+}
+
+/** A 7z archive whose directory, or what leads to it, lies behind `packed`. */
+function sevenZipStart(directory: Buffer, packed: Buffer): Buffer {
+  const start = Buffer.alloc(32);
+  start.write("7z\xbc\xaf'\x1c\0\x04", 'latin1');
+  start.writeBigUInt64LE(BigInt(packed.length), 12);
+  start.writeBigUInt64LE(BigInt(directory.length), 20);
+  return Buffer.concat([start, packed, directory]);
+}
+
+/** With a directory of `size` bytes, as it says, packed with LZMA. */
+function sevenZip(packed: Buffer, size: number, properties: number): Buffer {
+  const number = (value: number) => {
+    const bytes = Buffer.alloc(9, 0xff);
+    bytes.writeBigUInt64LE(BigInt(value), 1);
+    return bytes.toString('latin1');
+  };
+  const lzma = `\x23\x03\x01\x01\x05${String.fromCharCode(properties)}\0\0\x01\0`;
+  const directory = `\x17\x06\0\x01\x09${number(packed.length)}\0\x07\x0b\x01\0\x01${lzma}\x0c${number(size)}\0\0`;
+  return sevenZipStart(latin1(directory), packed);
 }
 
 function archives(): Hostile[] {
@@ -176,6 +198,64 @@ function archives(): Hostile[] {
     Buffer.concat(Array(20_000).fill(header('0', '0'))),
     'archive: names',
   );
+  // The same, packed: files in gzip are looked into where they are archives.
+  add(
+    'a packed tape of twenty thousand files',
+    gzipSync(Buffer.concat(Array(20_000).fill(header('0', '0')))),
+    'archive: names',
+  );
+  for (const size of [1e6, 50e6, 150e6]) {
+    const tape = Buffer.concat([header('0', '0'), header(size.toString(8), '0'), Buffer.alloc(size)]);
+    add(`a packed tape of ${size} bytes`, gzipSync(tape), 'archive: ratio');
+  }
+  const tape = Buffer.concat([header('17000000000', '0'), noise(3, 1e6)]);
+  add('a packed tape that is cut off', gzipSync(tape), 'archive: cut off');
+  for (const depth of [2, 10, 1000]) {
+    let packed = gzipSync('MZ');
+    for (let level = 1; level < depth; level++) packed = gzipSync(packed, { level: 0 });
+    add(`${depth} times gzip`, packed, depth > 4 ? 'archive: depth' : undefined);
+  }
+  // 7z: directories that are large, packed again and again, or no packed bytes at all.
+  for (const size of [0, 1e6, 2 ** 45]) {
+    for (const [kind, data] of [
+      ['zeros', Buffer.alloc(200_000)],
+      ['noise', Buffer.concat([Buffer.alloc(1), noise(4, 300_000)])],
+      ['nothing', Buffer.alloc(0)],
+    ] as const) {
+      for (const properties of [0x5d, 224, 255]) {
+        add(
+          `7z with ${size} bytes of ${kind} as its directory, ${properties}`,
+          sevenZip(data, size, properties),
+        );
+      }
+    }
+  }
+  const folders = Buffer.concat([
+    latin1('\x01\x04\x07\x0b\xf0\xff\xff\xff\x7f\0'),
+    Buffer.alloc(300_000, '\x01\x01\0', 'latin1'),
+  ]);
+  add('7z with two thousand million chains', sevenZipStart(folders, Buffer.alloc(0)), 'archive: names');
+  for (const at of [32, 33, 40, 60, 100, 150, 200, 250]) {
+    for (const value of [0, 0x0f, 0xff]) {
+      const changed = Buffer.from(samples.plain7z);
+      changed[Math.min(at, changed.length - 1)] = value;
+      add(`7z with ${value} at ${at}`, changed);
+    }
+  }
+  // RAR: blocks of no size, and as many as there is room for.
+  const blocks = (front: string, block: Buffer) =>
+    Buffer.concat([latin1(front), ...Array(60_000).fill(block)]);
+  add('blocks of RAR 4', blocks('Rar!\x1a\x07\0', latin1('\0\0\x77\0\0\x07\0')));
+  add('blocks of RAR 5', blocks('Rar!\x1a\x07\x01\0', latin1('\0\0\0\0\x03\x03\0\0')));
+  const newFile = latin1('\0\0\0\0\x0b\x02\0\0\0\0\0\0\x01abc');
+  add('files of RAR 5', blocks('Rar!\x1a\x07\x01\0', newFile), 'archive: names');
+  for (const kind of ['\0', '\x01\0']) {
+    for (const byte of ['\0', '\x07', '\x80', '\xff'])
+      add(
+        `RAR ${JSON.stringify(kind)} and ${JSON.stringify(byte)}`,
+        latin1(`Rar!\x1a\x07${kind}${byte.repeat(50_000)}`),
+      );
+  }
   for (const flags of [0, 4, 8, 16, 0xff])
     add(
       `gzip with flags ${flags}`,
