@@ -1,7 +1,7 @@
 -- Keeps dangerous attachments out: programs, scripts, documents with macros, by name and content, in archives too.
 --
 -- Looks at all names that a mail program might show (`mime.parts`): in parts within parts, in attached messages, in
--- uuencode in the middle of a text, and in ZIP, tar and gzip archives and ZIP archives in them.
+-- uuencode in the middle of a text, and in ZIP, tar, gzip, 7z and RAR archives and archives in the first three.
 
 local settings = require "policy.settings"
 
@@ -11,7 +11,7 @@ local settings = require "policy.settings"
 ---@field allowed? string[] Ends of names that are not refused after all
 ---@field action? "refuse"|"quarantine"|"replace" What is done about them; "replace" puts a notice in their place: refuse
 ---@field encrypted? "pass"|"refuse"|"quarantine" About archives that need a password, whatever is in them: pass
----@field unreadable? "refuse"|"quarantine"|"pass" About archives that cannot be looked into (7z, RAR, broken ones): refuse
+---@field unreadable? "refuse"|"quarantine"|"pass" About archives that cannot be looked into (xz, ISO, names with a password, broken ones): refuse
 ---@field broken? "refuse"|"quarantine"|"pass" About messages that were not examined to their end: refuse
 ---@field networks? string[] Clients whose mail is not looked at: none
 ---@field on_error? "continue"|"tempfail"|"reject" What a failure does, in the place of --on-error
@@ -145,6 +145,9 @@ return function(config)
     -- The defects are known when all archives were looked into.
     local problem = not_examined()
     if problem then note(options.broken, "the message cannot be examined: " .. problem) end
+    for _, defect in ipairs(mime.defects) do
+      if defect == "archive: not read" then note(options.unreadable, "an archive in an archive cannot be looked into") end
+    end
     if worst == "refuse" then return 550, "5.7.1 " .. reason end
     for _, found in ipairs(to_replace) do
       local part, why, name = table.unpack(found)

@@ -7,9 +7,10 @@ local ZIP = "UEsDBAoAAAAAACINfV0AAAAAAAAAAAAAAAAFAAAAZG9jcy9QSwMECgAAAAAAIg19XV2
   .. "AAA="
 
 -- A ZIP with the directory entry of one file: what a policy sees of it.
-local function zip(name, flags)
-  local now = string.pack("<I2I2I4I4I4", 0, 0, 0, 2, 2)
-  local file = "PK\3\4" .. string.pack("<I2I2I2", 10, flags, 0) .. now .. string.pack("<I2I2", #name, 0) .. name .. "MZ"
+local function zip(name, flags, data)
+  data = data or "MZ"
+  local now = string.pack("<I2I2I4I4I4", 0, 0, 0, #data, #data)
+  local file = "PK\3\4" .. string.pack("<I2I2I2", 10, flags, 0) .. now .. string.pack("<I2I2", #name, 0) .. name .. data
   local entry = "PK\1\2" .. string.pack("<I2I2I2I2", 10, 10, flags, 0) .. now
     .. string.pack("<I2I2I2I2I2I4I4", #name, 0, 0, 0, 0, 0, 0) .. name
   return file .. entry .. "PK\5\6" .. string.pack("<I2I2I2I2I4I4I2", 0, 0, 1, 1, #entry, #file, 0)
@@ -73,6 +74,10 @@ test.case("archives with a password, and those that cannot be read", function()
   local reply, s = site.send(seven)
   test.equal(reply.action, "accept")
   test.match(s:log(), "policy.attachments: pass: a.7z %(an archive cannot be looked into%)")
+  local inner = with("a.zip", encode(zip("a.xz", 0, "\xfd7zXZ\0")))
+  test.accepted(site.send(inner))
+  site.only "attachments"
+  test.reply(site.send(inner), 550, "an archive in an archive cannot be looked into")
   site.only("attachments", 'encrypted = "refuse"')
   test.reply(site.send(locked), 550, "archives with a password")
 end)

@@ -25,8 +25,8 @@ export interface Archive {
   readonly type: ArchiveType;
   /** Undefined where they cannot be read. */
   readonly files?: readonly ArchivedFile[];
-  /** Whether that is so because a password is needed to see them. */
-  readonly isLocked: boolean;
+  /** Why they cannot: the kind is not read, a password is needed to see them, or what should lead to them is not there. */
+  readonly trouble?: Trouble;
   /** What had to be unpacked to find them. */
   readonly unpackedBytes: number;
   /** Of that, what this thread has unpacked. */
@@ -90,8 +90,7 @@ export function* filesIn(
   const found = yield* search.look(type, bytes, '', 0);
   return {
     type,
-    ...(typeof found !== 'string' && { files: found }),
-    isLocked: found === 'locked',
+    ...(typeof found === 'string' ? { trouble: found } : { files: found }),
     unpackedBytes: limits.unpackedBytes - search.bytes,
     directoryBytes: limits.directoryBytes - search.directoryBytes,
   };
@@ -100,7 +99,8 @@ export function* filesIn(
 /** Entries that are looked into between two yields. */
 const BATCH = 20;
 
-type Found = ArchivedFile[] | 'locked' | 'unknown';
+type Trouble = 'unknown' | 'locked' | 'damaged';
+type Found = ArchivedFile[] | Trouble;
 
 /** One walk through an archive and those inside it, and what is left of the limits. */
 class Search {
@@ -130,11 +130,11 @@ class Search {
         return yield* this.#gzip(bytes, around, depth);
       case 'rar': {
         const entries = yield* readRar(bytes, this, this.#defects);
-        return entries ? this.#listed(entries, around, depth) : 'locked';
+        return typeof entries === 'string' ? entries : this.#listed(entries, around, depth);
       }
       case '7z': {
         const found = yield* readSevenZip(bytes, this, this.#defects, this.directoryBytes);
-        if (typeof found === 'string') return found === 'encrypted' ? 'locked' : 'unknown';
+        if (typeof found === 'string') return found;
         this.directoryBytes -= found.unpackedBytes;
         this.bytes -= Math.min(this.bytes, found.unpackedBytes);
         return this.#listed(found.entries, around, depth);

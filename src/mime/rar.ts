@@ -21,12 +21,12 @@ export function isRar(bytes: Buffer): boolean {
   return bytes.subarray(0, SIGNATURE.length).equals(SIGNATURE);
 }
 
-/** @returns undefined where the headers are encrypted */
+/** @returns a word where the headers are encrypted, or damaged in front of the first name */
 export function* readRar(
   bytes: Buffer,
   limits: NameLimits,
   defects: Set<ArchiveDefect>,
-): Slices<ArchiveEntry[] | undefined> {
+): Slices<ArchiveEntry[] | 'locked' | 'damaged'> {
   const listing = new Listing(limits, defects);
   const isNew = bytes[6] === 1;
   let at = isNew ? 8 : 7;
@@ -34,13 +34,15 @@ export function* readRar(
     if (count % BATCH === 0) yield;
     const block = isNew ? newBlockAt(bytes, at) : oldBlockAt(bytes, at);
     if (block === undefined) break;
-    if (block === 'encrypted') return undefined;
+    if (block === 'locked') return 'locked';
     if (block.entry && !listing.add(block.entry)) return listing.entries;
     if (block.isEnd) return listing.entries;
     at = block.next;
   }
   // Who packs writes a block that says it is the end, but before RAR 3.
-  if (at !== bytes.length || isNew) defects.add('cut off');
+  if (at === bytes.length && !isNew) return listing.entries;
+  if (listing.entries.length === 0) return 'damaged';
+  defects.add('cut off');
   return listing.entries;
 }
 
@@ -54,14 +56,14 @@ const OLD = { archive: 0x73, file: 0x74, service: 0x7a, end: 0x7b };
 const OLD_FLAGS = { encryptedHeaders: 0x80, encrypted: 0x04, large: 0x100, unicode: 0x200, hasData: 0x8000 };
 
 /** RAR 1.5 to 4: CRC, type, flags and size, 7 bytes; then what the type has. */
-function oldBlockAt(bytes: Buffer, at: number): Block | 'encrypted' | undefined {
+function oldBlockAt(bytes: Buffer, at: number): Block | 'locked' | undefined {
   if (at + 7 > bytes.length) return undefined;
   const type = bytes[at + 2];
   const flags = bytes.readUInt16LE(at + 3);
   const size = bytes.readUInt16LE(at + 5);
   const header = bytes.subarray(at, at + size);
   if (size < 7 || header.length < size) return undefined;
-  if (type === OLD.archive && (flags & OLD_FLAGS.encryptedHeaders) !== 0) return 'encrypted';
+  if (type === OLD.archive && (flags & OLD_FLAGS.encryptedHeaders) !== 0) return 'locked';
   const isFile = type === OLD.file || type === OLD.service;
   const hasData = isFile || (flags & OLD_FLAGS.hasData) !== 0;
   let packed = hasData && size >= 11 ? header.readUInt32LE(7) : 0;
@@ -137,14 +139,14 @@ const FILE_FLAGS = { folder: 1, time: 2, checksum: 4 };
 const ENCRYPTION_RECORD = 1;
 
 /** RAR 5: CRC, then numbers of seven bits a byte. */
-function newBlockAt(bytes: Buffer, at: number): Block | 'encrypted' | undefined {
+function newBlockAt(bytes: Buffer, at: number): Block | 'locked' | undefined {
   const front = new Numbers(bytes, at + 4);
   const size = front.next();
   const end = front.at + size;
   if (size === 0 || size > MAX_HEADER || end > bytes.length) return undefined;
   const numbers = new Numbers(bytes.subarray(0, end), front.at);
   const type = numbers.next();
-  if (type === NEW.encryption) return 'encrypted';
+  if (type === NEW.encryption) return 'locked';
   const flags = numbers.next();
   const extraSize = (flags & NEW_FLAGS.extra) !== 0 ? numbers.next() : 0;
   const dataSize = (flags & NEW_FLAGS.data) !== 0 ? numbers.next() : 0;

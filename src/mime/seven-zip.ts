@@ -48,7 +48,8 @@ export interface SevenZip {
   readonly unpackedBytes: number;
 }
 
-export type Unreadable = 'encrypted' | 'method';
+/** `unknown`: it is packed by another method than is read here. */
+export type Unreadable = 'locked' | 'unknown' | 'damaged';
 
 export function isSevenZip(bytes: Buffer): boolean {
   return bytes.subarray(0, SIGNATURE.length).equals(SIGNATURE);
@@ -81,6 +82,7 @@ export function* readSevenZip(
     }
   } catch (error) {
     if (!(error instanceof Damaged)) throw error;
+    if (listing.entries.length === 0 && error.defect === 'cut off' && !defects.has('size')) return 'damaged';
     defects.add(error.defect);
   }
   return { entries: listing.entries, unpackedBytes };
@@ -135,9 +137,9 @@ function* unpackDirectory(
   const { packedStart, packedSize, folders } = yield* readStreams(reader, 1);
   const [folder] = folders;
   if (!folder) throw new Damaged();
-  if (folder.methods.includes(METHOD.aes)) return 'encrypted';
+  if (folder.methods.includes(METHOD.aes)) return 'locked';
   const [method] = folder.methods;
-  if (folder.methods.length !== 1 || (method !== METHOD.copy && method !== METHOD.lzma)) return 'method';
+  if (folder.methods.length !== 1 || (method !== METHOD.copy && method !== METHOD.lzma)) return 'unknown';
   const start = START_SIZE + packedStart;
   const packed = bytes.subarray(start, start + packedSize);
   if (method === METHOD.copy) return packed.subarray(0, most);

@@ -20,7 +20,7 @@ interface Seen {
   readonly type: string | undefined;
   readonly names: readonly string[] | undefined;
   readonly encrypted: readonly string[] | undefined;
-  readonly isLocked: boolean | undefined;
+  readonly trouble: string | undefined;
   readonly defects: readonly ArchiveDefect[];
   /** The longest time without a pause, ms. */
   readonly longest: number;
@@ -41,7 +41,7 @@ async function look(bytes: Buffer, limits?: Partial<ArchiveLimits>): Promise<See
     return {
       type: value?.type,
       names: value?.files?.map(({ name }) => name),
-      isLocked: value?.isLocked,
+      trouble: value?.trouble,
       encrypted: value?.files?.filter(({ isEncrypted }) => isEncrypted).map(({ name }) => name),
       defects: [...defects],
       longest,
@@ -391,13 +391,20 @@ describe('other archives', () => {
     const { names, defects } = await look(samples.rar4Unicode.subarray(0, 300));
     assert.ok(names && names.length > 0 && names.length < 6, JSON.stringify(names));
     assert.deepEqual(defects, ['cut off']);
-    assert.deepEqual(await seen(samples.packed7z.subarray(0, 200)), { names: [], defects: ['cut off'] });
+    for (const data of [
+      samples.packed7z.subarray(0, 200),
+      samples.rar4.subarray(0, 50),
+      samples.rar5.subarray(0, 20),
+    ]) {
+      const found = await look(data);
+      assert.deepEqual([found.names, found.trouble, found.defects], [undefined, 'damaged', []]);
+    }
   });
 
   it('whose names are encrypted say so', async () => {
     for (const data of [samples.locked7z, samples.rar4Locked, samples.rar5Locked]) {
-      const { names, isLocked } = await look(data);
-      assert.deepEqual([names, isLocked], [undefined, true]);
+      const { names, trouble } = await look(data);
+      assert.deepEqual([names, trouble], [undefined, 'locked']);
     }
   });
 

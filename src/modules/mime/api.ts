@@ -113,7 +113,7 @@ parts to a depth of 50, 64 KiB of headers in a part.`,
         {
           type: 'string|nil',
           name: 'err',
-          doc: '`protocol not supported ...` for an archive that is not read (xz, ISO, ...), `protocol names are encrypted ...` for one whose names need a password, `limit ...` for one beyond `--string-mb`',
+          doc: '`protocol not supported ...` for an archive that is not read (xz, ISO, ...), `protocol names are encrypted ...` for one whose names need a password, `protocol damaged ...` for a 7z or RAR file that shows no name, `limit ...` for one beyond `--string-mb`',
         },
       ],
       forms: [

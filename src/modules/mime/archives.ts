@@ -68,8 +68,10 @@ export function* filesOf(L: LuaState, message: MimeMessage, part: Part): Steps {
   return 1;
 }
 
-function whyNot({ type, isLocked }: Archive): string {
-  return isLocked ? `protocol names are encrypted: ${type}` : `protocol not supported: ${type}`;
+const TROUBLES = { unknown: 'not supported', locked: 'names are encrypted', damaged: 'damaged' };
+
+function whyNot({ type, trouble = 'unknown' }: Archive): string {
+  return `protocol ${TROUBLES[trouble]}: ${type}`;
 }
 
 function pushFile(L: LuaState, { name, charset, size, isEncrypted, depth }: ArchivedFile): void {
