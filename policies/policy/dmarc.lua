@@ -33,8 +33,9 @@ return function(config)
     local found = must(auth.check { add = true, authserv = options.authserv })
     local dmarc = found.dmarc
     if options.enforce == "tag" or dmarc.result == "pass" then return end
-    local from = header.addr("From")[1]
-    local asked = own[from and from.domain or ""]
+    local from = header.addr "From"
+    local domain = #from == 1 and from[1].domain or ""
+    local asked = own[domain]
     if dmarc.result == "permerror" and asked ~= "none" then
       if options.enforce == "reject" then return 550, "5.7.1 From is not the address of one author: " .. dmarc.reason end
       smtp.quarantine("From is not the address of one author")
@@ -44,7 +45,7 @@ return function(config)
     -- A domain without a record fails by the site's own rule alone.
     local wanted = asked or (dmarc.result == "fail" and dmarc.policy) or "none"
     if wanted == "none" then return end
-    local domain = dmarc.domain ~= "" and dmarc.domain or from.domain
+    if dmarc.domain ~= "" then domain = dmarc.domain end
     if wanted == "reject" and options.enforce == "reject" then
       return 550, "5.7.1 not sent by " .. domain .. " (DMARC)"
     end

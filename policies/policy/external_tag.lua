@@ -1,5 +1,5 @@
--- Marks mail from outside: a tag in Subject, a banner in its text, a header. Never twice, and never in mail that is signed
--- or encrypted by its author (S/MIME, PGP).
+-- Marks mail from outside: a tag in Subject, a header, a banner in its text. Never twice; and no banner where the author has
+-- signed or encrypted the text (S/MIME, PGP), which Subject and header do not touch.
 
 local settings = require "policy.settings"
 
@@ -11,17 +11,6 @@ local settings = require "policy.settings"
 ---@field keep_signatures? boolean Leaves alone what a DKIM signature covers: false
 ---@field networks? string[] Ours, whose mail is not marked: this machine
 ---@field on_error? "continue"|"tempfail"|"reject" What a failure does, in the place of --on-error
-
-local CLOSED = { "^multipart/signed", "^multipart/encrypted", "^application/x?%-?pkcs7%-mime" }
-
--- Whether a changed text would break what the author has signed or encrypted.
-local function is_closed()
-  local type = (header.get "Content-Type" or ""):lower()
-  for _, pattern in ipairs(CLOSED) do
-    if type:find(pattern) then return true end
-  end
-  return false
-end
 
 ---@param config? policy.external_tag
 return function(config)
@@ -64,14 +53,12 @@ return function(config)
     if options.header then must(header.delete(options.header:match "^[^:]+")) end
     if is_of_partner() then return end
     if options.header then must(header.add(options.header)) end
-    if is_closed() then return end
     if options.keep_signatures then must(auth.check()) end
     if options.subject and not covered "Subject" then
-      local subject = header.get "Subject" or ""
-      local tag = options.subject:match "^%s*(.-)%s*$"
-      if not subject:lower():find(tag:lower(), 1, true) then must(header.set("Subject", options.subject .. subject)) end
+      local subject = settings.tagged(header.get "Subject" or "", options.subject)
+      if subject then must(header.set("Subject", subject)) end
     end
-    if banner and not covered "body" then must(mime.banner(banner)) end
+    if banner and not covered "body" then must(mime.banner(banner)) end -- false, "signed" and the like: it stays as it is.
   end
 
   return { name = "policy.external_tag", dot = dot, on_error = options.on_error }

@@ -12,6 +12,7 @@ local settings = require "policy.settings"
 ---@field gentle? boolean Only clients without a verified name, and those in `lists`: false
 ---@field lists? string[] Zones of DNS lists, with `gentle`
 ---@field spf? boolean Where SPF passes, all servers of the sender's domain are one client: false
+---@field timeout? number Seconds for the store to answer: 1
 ---@field text? string The reply; %d are the seconds
 ---@field on_error? "continue"|"tempfail"|"reject" What a failure does, in the place of --on-error
 
@@ -27,6 +28,7 @@ return function(config)
     gentle = { "boolean", false },
     lists = { "table", {} },
     spf = { "boolean", false },
+    timeout = { "number" },
     text = { "string", "4.7.1 greylisted, try again in %d seconds" },
   })
   if options.delay >= options.window then settings.wrong("policy.greylist", "delay must be less than window") end
@@ -56,6 +58,7 @@ return function(config)
       window = options.window,
       ttl = options.ttl,
       auto = options.auto,
+      timeout = options.timeout,
     })
     if not passes then return 451, (options.text:gsub("%%d", math.ceil(seconds))) end
   end

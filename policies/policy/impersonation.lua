@@ -81,8 +81,8 @@ return function(config)
             must(smtp.quarantine(name .. " shows " .. what))
             return
           end
-          local subject = header.get "Subject" or ""
-          if not subject:find(options.subject, 1, true) then must(header.set("Subject", options.subject .. subject)) end
+          local subject = settings.tagged(header.get "Subject" or "", options.subject)
+          if subject then must(header.set("Subject", subject)) end
           return
         end
       end

@@ -9,6 +9,7 @@ local settings = require "policy.settings"
 ---@field count? "recipients"|"messages" What is counted: recipients
 ---@field sessions? integer Sessions of one login at a time: no limit
 ---@field networks? string[] Clients that are not limited: this machine
+---@field timeout? number Seconds for the store to answer: 1
 ---@field text? string The reply; %d are the minutes
 ---@field on_error? "continue"|"tempfail"|"reject" What a failure does, in the place of --on-error
 
@@ -21,6 +22,7 @@ return function(config)
     count = { "string", "recipients" },
     sessions = { "number" },
     networks = { "table", settings.LOOPBACK },
+    timeout = { "number" },
     text = { "string", "4.7.1 too much mail, try again in %d minutes" },
   })
   settings.choice("policy.ratelimit", "count", options.count, "recipients", "messages")
@@ -36,15 +38,24 @@ return function(config)
   end
   check_rates("per_login", options.per_login)
   check_rates("per_client", options.per_client)
-  for login, rates in pairs(options.logins) do check_rates(login, rates) end
+  local logins = {}
+  for login, rates in pairs(options.logins) do
+    check_rates(login, rates)
+    logins[login:lower()] = rates
+  end
+
+  -- However the client spells its login, for most servers of passwords it is one.
+  local function login()
+    return smtp.sess.auth and smtp.sess.auth.user:lower()
+  end
 
   -- The key of who sends, and the rates for it; nil where there is no limit.
   local function limit_of()
-    local auth = smtp.sess.auth
-    if auth then
-      local rates = options.logins[auth.user]
+    local user = login()
+    if user then
+      local rates = logins[user]
       if rates == nil then rates = options.per_login end
-      return rates and "policy.ratelimit:login:" .. auth.user, rates
+      return rates and "policy.ratelimit:login:" .. user, rates
     end
     if not options.per_client or ours:has(smtp.sess.ip) then return nil end
     return "policy.ratelimit:client:" .. (net.prefix(smtp.sess.ip) or smtp.sess.ip), options.per_client
@@ -53,10 +64,10 @@ return function(config)
   local function take()
     local key, rates = limit_of()
     if not key then return end
-    local fits, seconds, refusing = must(rate.take(key, rates))
+    local fits, seconds, refusing = must(rate.take(key, rates, 1, options.timeout))
     if fits then return end
-    -- One line in an hour for each, and an event that somebody may be told by.
-    if must(kv.add(key .. ":told", true, 3600)) then
+    -- One line in an hour for each, and an event that somebody may be told by. The refusal does not hang on it.
+    if kv.add(key .. ":told", true, 3600, options.timeout) then
       local who = key:match "^policy%.ratelimit:(.*)$"
       syslog.warning(string.format("policy.ratelimit: %s has reached %s", who, refusing))
       log.event("policy.ratelimit", { who = who, rate = refusing })
@@ -65,8 +76,8 @@ return function(config)
   end
 
   local function mail()
-    local auth = smtp.sess.auth
-    if auth and options.sessions and not must(limit.acquire("policy.ratelimit:" .. auth.user, options.sessions)) then
+    local user = options.sessions and login()
+    if user and not must(limit.acquire("policy.ratelimit:" .. user, options.sessions, nil, options.timeout)) then
       return 421, "4.7.0 too many sessions at a time"
     end
     if options.count == "messages" then return take() end

@@ -135,4 +135,17 @@ function settings.addresses(name, key, list)
   end
 end
 
+-- A Subject with a tag in front, or nil where it begins with it: as it does, or behind the "Re:" of an answer. A tag further
+-- on does not count: anybody can write it there.
+function settings.tagged(subject, tag)
+  local rest, word = subject:lower(), tag:lower():match "^%s*(.-)%s*$"
+  for _ = 1, 10 do
+    if rest:sub(1, #word) == word then return nil end
+    local shorter = rest:match "^%s*%a%a?%a?%a?:%s*(.*)$"
+    if not shorter then break end
+    rest = shorter
+  end
+  return tag .. subject
+end
+
 return settings

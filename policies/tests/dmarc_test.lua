@@ -42,6 +42,7 @@ test.case("the site may know better of some domains", function()
   site.only("dmarc", 'domains = { ["strict.example"] = "none", ["other.example"] = "reject" }')
   test.equal(from("jane@strict.example").action, "accept")
   test.reply(from "jane@other.example", 550, "not sent by other.example")
+  test.reply(from "jane@strict.example, boss@bank.example", 550, "not the address of one author", "one of two is no author")
 end)
 
 test.case("what could not be found out is put off", function()

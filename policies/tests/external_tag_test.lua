@@ -12,17 +12,19 @@ test.case("mail from outside is marked, once, and our own is not", function()
   test.equal(subject, "[EXTERNAL] A day")
   test.equal(delivered.header["x-external"], "yes")
   test.equal(subject_of "Re: [external] A day", "Re: [external] A day")
+  test.equal(subject_of "AW: Re:  [EXTERNAL] A day", "AW: Re:  [EXTERNAL] A day")
+  test.equal(subject_of "Pay at once [EXTERNAL]", "[EXTERNAL] Pay at once [EXTERNAL]", "a tag of the sender's own")
   test.equal(subject_of("A day", { auth = "anna" }), "A day")
   test.equal(subject_of("A day", { ip = "127.0.0.1" }), "A day")
   test.equal(subject_of { headers = { "From: joe@example.org" }, body = "x\r\n" }, "[EXTERNAL] ")
 end)
 
-test.case("what the author has signed or encrypted is left as it is", function()
+test.case("the text that the author has signed or encrypted is left as it is", function()
   site.only("external_tag", 'banner = "From outside.\\n"')
   for _, type in ipairs { 'multipart/signed; boundary="b"', "Multipart/Encrypted; boundary=b", "application/pkcs7-mime", "application/x-pkcs7-mime" } do
     local message = { headers = { "From: joe@example.org", "Subject: s", "MIME-Version: 1.0", "Content-Type: " .. type }, body = "--b\r\n\r\nx\r\n--b--\r\n" }
     local subject, delivered = subject_of(message)
-    test.equal(subject, "s", type)
+    test.equal(subject, "[EXTERNAL] s", type)
     test.equal(delivered.body, message.body, type)
   end
 end)

@@ -21,7 +21,7 @@ end)
 
 test.case("some logins have rates of their own", function()
   site.only("ratelimit", 'per_login = "1/h", logins = { news = "2/h", admin = false }')
-  for _ = 1, 2 do test.accepted(site.rcpt("a@example.net", { auth = "news" })) end
+  for _, user in ipairs { "news", "News" } do test.accepted(site.rcpt("a@example.net", { auth = user })) end
   test.reply(site.rcpt("a@example.net", { auth = "news" }), 451)
   for _ = 1, 5 do test.accepted(site.rcpt("a@example.net", { auth = "admin" })) end
 end)
