@@ -58,7 +58,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
     'lua/engine/engine.ts lua/engine/engine-numbers.ts types:lua types:message types:modules types:policy types:policy-test',
   'fengari-interop': 'lua/lib/javascript.ts',
   'syslog-client': 'syslog/client.ts',
-  'node-unix-socket': 'syslog/unix-carrier.ts',
+  'node-unix-socket': 'syslog/unix-carrier.ts system/service-manager.ts',
   yargs: 'commands/command-line.ts',
   'iconv-lite': 'message/charset.ts',
   ldapts: 'maps/ldap.ts',

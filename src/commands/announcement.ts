@@ -57,7 +57,7 @@ export function announce({ version, addresses, report, onError, warnings }: Anno
 /** Sockets that this process, with the rights it has by now, cannot remove when it ends: one line each. */
 export function irremovableSockets(addresses: readonly BoundAddress[]): string[] {
   return addresses.flatMap((address) => {
-    if (address.kind !== 'unix') return [];
+    if (address.kind !== 'unix' || address.handed) return [];
     const directory = dirname(address.path);
     if (mayMakeFilesIn(directory)) return [];
     const user = userName();
@@ -134,6 +134,16 @@ function logScript(log: Logger, report: ScriptReport, onError: OnError, why = ''
   if (problem === undefined) log[callbacks.length > 0 ? 'notice' : 'error'](why + describeScript(report));
   else if (serving === undefined) log.error(why + scriptDoesNotRun(onError, problem));
   else log.warning(`${why}${problem}; the last good version (${serving}) serves`);
+}
+
+/** One line for systemd. */
+export function stateOf(report: ScriptReport | undefined, onError: OnError): string {
+  if (report === undefined) return 'no worker process answers';
+  const { problem, serving } = report;
+  if (problem === undefined) return describeScript(report);
+  return serving === undefined
+    ? scriptDoesNotRun(onError, problem)
+    : `${problem}; the last good version (${serving}) serves`;
 }
 
 function describeScript({ path, hash, callbacks }: ScriptReport): string {

@@ -12,6 +12,7 @@ import { loadExposition } from '../metrics/exposition.ts';
 import { MetricBatch } from '../metrics/metric-batch.ts';
 import { MetricTotals } from '../metrics/metric-totals.ts';
 import { bindEach, type Endpoint, type SocketAccess } from '../net/endpoint.ts';
+import { HandedSockets } from '../net/handed-sockets.ts';
 import { formatListenAddress, type ListenAddress } from '../net/listen-address.ts';
 import { bindAll, type Listener } from '../net/listener.ts';
 import { PassiveSocket } from '../net/passive-socket.ts';
@@ -35,6 +36,7 @@ import { Supervisor } from '../supervisor/supervisor.ts';
 import { Logger } from '../syslog/log.ts';
 import { openSink, targetOnThisMachine } from '../syslog/open-sink.ts';
 import { connectionsShortage, openFilesLimit } from '../system/descriptors.ts';
+import { takeHandedDescriptors } from '../system/handed-descriptors.ts';
 import {
   accountOf,
   actingAs,
@@ -44,9 +46,10 @@ import {
   lookUpWorkerIdentity,
 } from '../system/privileges.ts';
 import type { ReadSecret } from '../system/secret-file.ts';
+import { ServiceManager } from '../system/service-manager.ts';
 import { EXIT, exitCodeOf, OperatorError } from '../text/operator-error.ts';
 import { visibleText } from '../text/visible.ts';
-import { announce, irremovableSockets, logReload, logStart } from './announcement.ts';
+import { announce, irremovableSockets, logReload, logStart, stateOf } from './announcement.ts';
 import { readSecretFiles, requireJournalOutOfReach, unreadableScript } from './rights.ts';
 import { type Signals, watchSignals } from './signals.ts';
 
@@ -65,6 +68,8 @@ export async function serve(options: Options, version: string): Promise<number> 
   const part = options.workers === 0 ? 'server' : 'supervisor';
   process.title = ['smtpf-milter:', part, ...process.argv.slice(2)].join(' ');
   const signals = watchSignals();
+  const manager = ServiceManager.of(complain);
+  const handed = new HandedSockets(takeHandedDescriptors());
   requireConfinement(options);
   const identity = lookUpIdentity(options.user, options.group);
   const workerIdentity = options.workerUser && lookUpWorkerIdentity(options.workerUser, identity);
@@ -99,6 +104,7 @@ export async function serve(options: Options, version: string): Promise<number> 
       options.socketGroup === undefined ? identity?.gid : lookUpGroup('--socket-group', options.socketGroup),
     group: options.socketGroup,
     groups: identity?.groups,
+    handed,
   };
   const sockets: Sockets =
     options.workers === 0
@@ -117,6 +123,7 @@ export async function serve(options: Options, version: string): Promise<number> 
     if (workerIdentity !== undefined) requireJournalOutOfReach(options, supervisor.uid);
     control = await bindControl(options, identity);
     if (options.metrics !== undefined) metrics = await bindMetrics(options.metrics, access);
+    handed.requireAllTaken();
     const unreadable = actingAs(runner, () => unreadableScript(options.script, runner));
     if (unreadable !== undefined && options.onBadStart === 'exit')
       throw new OperatorError(`--script ${options.script}: ${unreadable}`, EXIT.config);
@@ -139,6 +146,7 @@ export async function serve(options: Options, version: string): Promise<number> 
       spool,
       secrets,
       signals,
+      manager,
       control,
       metrics,
       journal,
@@ -168,6 +176,7 @@ interface Program {
   readonly spool: string;
   readonly secrets: readonly ReadSecret[];
   readonly signals: Signals;
+  readonly manager: ServiceManager;
   readonly control: ControlSocket;
   /** Where `--metrics` is asked. */
   readonly metrics: Listener | undefined;
@@ -194,7 +203,7 @@ interface Serving extends Program {
 
 /** From the announcement to the end. */
 async function serveUntilStopped(serving: Serving): Promise<number> {
-  const { version, addresses, report, log, signals, fleet, journal } = serving;
+  const { version, addresses, report, log, signals, manager, fleet, journal } = serving;
   const { listener, problem } = serving.control;
   const control = listener && new ControlServer(listener, fleet, journal);
   const metrics = serving.metrics && serveMetrics(serving.metrics, serving);
@@ -214,10 +223,14 @@ async function serveUntilStopped(serving: Serving): Promise<number> {
   const announcement = { version, addresses, report, onError, warnings, asRoot };
   announce(announcement);
   logStart(log, announcement);
+  manager.ready(stateOf(report, onError));
   if (serving.metrics) log.notice(`metrics at ${formatListenAddress(serving.metrics.address)}`);
   signals.onReload(async () => {
+    manager.reloading();
     serving.events?.reopen();
-    logReload(log, await serving.examine(), onError);
+    const found = await serving.examine();
+    logReload(log, found, onError);
+    manager.ready(stateOf(found, onError));
   });
   const lost = serving.lost?.then((reason) => ({ why: reason, code: EXIT.software }));
   const { why, code } = await Promise.race([
@@ -226,9 +239,11 @@ async function serveUntilStopped(serving: Serving): Promise<number> {
   ]);
   if (code !== EXIT.ok) log.error(`${why}: the program ends`);
   control?.close();
-  const cutOff = await serving.stop((connections) =>
-    log.notice(`${why}: stopping, ${connections} connections open`),
-  );
+  const cutOff = await serving.stop((connections) => {
+    const state = `${why}: stopping, ${connections} connections open`;
+    log.notice(state);
+    manager.stopping(state);
+  });
   // Until here it can be asked whether the server is stopping.
   metrics?.close();
   await serving.events?.close();

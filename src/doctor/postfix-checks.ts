@@ -605,6 +605,7 @@ function translated(endpoint: string): string | undefined {
     try {
       const address = parseListenAddress(text);
       if (address.kind === 'unix') return `unix:${address.path}`;
+      if (address.kind === 'handed') return undefined;
       const host = address.host ?? '127.0.0.1';
       return `inet:${host.includes(':') ? `[${host}]` : host}:${address.port}`;
     } catch (error) {

@@ -41,11 +41,12 @@ function isAbsent(path: string): boolean {
   }
 }
 
-/** The addresses of `--listen`; a name that cannot be looked up is left out. */
+/** The addresses of `--listen`; a name that cannot be looked up is left out, and what only systemd knows. */
 export async function addressesOf(listen: readonly ListenAddress[]): Promise<BoundAddress[]> {
   const found = await Promise.all(
     listen.map(async (address): Promise<BoundAddress[]> => {
       if (address.kind === 'unix') return [{ kind: 'unix', path: address.path }];
+      if (address.kind === 'handed') return [];
       const { host, family, port } = address;
       if (host === undefined) return [family === 'inet6' ? inet('::', port) : inet('0.0.0.0', port)];
       return (await resolved(host)).map((ip) => inet(ip, port));

@@ -1,7 +1,7 @@
 /**
  * Who holds an address that is in use: what can be seen of it, for the operator.
  *
- * Linux shows every TCP socket but those that are bound and neither listen nor are connected (/proc/net/tcp), and the
+ * Linux shows every TCP socket but those that are bound and neither listen nor are connected (/proc/self/net/tcp), and the
  * processes of the same user, root those of all (/proc/PID/fd). Whatever the system, a connection is tried: it shows
  * whether somebody listens, and an offer to negotiate whether that is a milter.
  */
@@ -22,13 +22,13 @@ const OFFER = new ByteWriter('address', SMFIC.OPTNEG)
   .packet();
 
 /** As in the kernel's enum of TCP states. */
-const LISTEN = 0x0a;
+export const LISTEN = 0x0a;
 /** Of a connection that no process has any more, as in state TIME_WAIT. */
 const NO_INODE = '0';
 
 export type Occupant = 'milter' | 'program' | 'nobody' | 'unknown';
 
-interface TcpSocket {
+export interface TcpSocket {
   readonly local: BoundAddress & { kind: 'inet4' | 'inet6' };
   readonly remote: BoundAddress;
   readonly state: number;
@@ -97,8 +97,8 @@ function meets(one: BoundAddress, other: BoundAddress): boolean {
   return one.kind === other.kind && (one.address === '0.0.0.0' || other.address === '0.0.0.0');
 }
 
-function tcpSockets(): TcpSocket[] {
-  return ['/proc/net/tcp', '/proc/net/tcp6'].flatMap((file) => {
+export function tcpSockets(): TcpSocket[] {
+  return ['/proc/self/net/tcp', '/proc/self/net/tcp6'].flatMap((file) => {
     let text: string;
     try {
       text = readFileSync(file, 'latin1');

@@ -26,6 +26,7 @@ import { type Account, actingAs, nameOf, notInGroup, userName } from '../system/
 import { wayTo } from '../system/way-there.ts';
 import { codeOf, EXIT, exitCodeOf, OperatorError, systemReason } from '../text/operator-error.ts';
 import { holderOf } from './address-holder.ts';
+import { type HandedSocket, HandedSockets } from './handed-sockets.ts';
 import type { BoundAddress, ListenAddress } from './listen-address.ts';
 
 /** Between two tries to have an address that is in use. */
@@ -43,6 +44,8 @@ export interface SocketAccess {
   readonly group?: string | undefined;
   /** Supplementary groups of `uid`. */
   readonly groups?: readonly number[] | undefined;
+  /** Sockets that the program was started with; undefined: none. */
+  readonly handed?: HandedSockets | undefined;
 }
 
 /** What a socket must be able to do to be bound here: a net.Server can. */
@@ -52,7 +55,7 @@ export interface BoundSocket {
 }
 
 /** Binds a socket. It is bound when this returns, before the promise settles. */
-export type Opener<S extends BoundSocket> = (where: ListenOptions) => Promise<S>;
+export type Opener<S extends BoundSocket> = (where: ListenOptions | HandedSocket) => Promise<S>;
 
 export class Endpoint<S extends BoundSocket> {
   readonly address: BoundAddress;
@@ -108,6 +111,11 @@ export async function bindEach<S extends BoundSocket>(
   for (const address of addresses) {
     let place: BoundAddress | undefined;
     try {
+      if (address.kind === 'handed') {
+        const sockets = (access.handed ?? new HandedSockets([])).take(address.name);
+        for (const socket of sockets) endpoints.push(new Endpoint(await open(socket), socket.address));
+        continue;
+      }
       place = await placeOf(address);
       endpoints.push(await bindBefore(until, place, access, open));
     } catch (error) {
@@ -152,7 +160,7 @@ async function bindBefore<S extends BoundSocket>(
 }
 
 /** Where an address is, once its name is looked up. @throws the error of the system. */
-async function placeOf(wanted: ListenAddress): Promise<BoundAddress> {
+async function placeOf(wanted: Exclude<ListenAddress, { kind: 'handed' }>): Promise<BoundAddress> {
   if (wanted.kind === 'unix') return { kind: 'unix', path: wanted.path };
   const { host, family, port } = wanted;
   const any = family === 'inet6' ? '::' : '0.0.0.0';

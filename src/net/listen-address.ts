@@ -5,6 +5,7 @@
  *     inet:PORT         inet6:PORT           libmilter: every address of the machine
  *     inet:HOST:PORT    inet6:[ADDRESS]:PORT Postfix smtpd_milters; IPv6 addresses in brackets
  *     unix:PATH         local:PATH           both
+ *     fd:NAME                                a socket that systemd hands to the program: FileDescriptorName= of its unit
  *
  * Port 0 lets the system choose a free one.
  */
@@ -24,14 +25,17 @@ export type ListenAddress =
       /** As the operator wrote it, for messages. */
       readonly written: string;
     }
-  | { readonly kind: 'unix'; readonly path: string; readonly written: string };
+  | { readonly kind: 'unix'; readonly path: string; readonly written: string }
+  /** A socket, or several, that the program is started with. */
+  | { readonly kind: 'handed'; readonly name: string; readonly written: string };
 
 /** What a socket is bound to in the end. */
 export type BoundAddress =
   | { readonly kind: 'inet4' | 'inet6'; readonly address: string; readonly port: number }
-  | { readonly kind: 'unix'; readonly path: string };
+  /** `handed`: whoever started the program has bound it, and keeps it. */
+  | { readonly kind: 'unix'; readonly path: string; readonly handed?: true };
 
-const FORMS = 'inet:PORT@HOST, inet6:PORT@HOST, inet:HOST:PORT, unix:/PATH or local:/PATH';
+const FORMS = 'inet:PORT@HOST, inet6:PORT@HOST, inet:HOST:PORT, unix:/PATH, local:/PATH or fd:NAME';
 
 /** Postfix's queue directory on most systems. */
 export const POSTFIX_QUEUE = '/var/spool/postfix';
@@ -50,6 +54,8 @@ export function parseListenAddress(written: string): ListenAddress {
     case 'unix':
     case 'local':
       return { kind: 'unix', path: checkPath(rest), written };
+    case 'fd':
+      return { kind: 'handed', name: checkName(rest), written };
     default:
       throw new BadValue(`must be ${FORMS}`);
   }
@@ -105,6 +111,13 @@ function checkPath(path: string): string {
   }
   if (path.endsWith('/')) throw new BadValue('must have the path of a socket, not of a directory');
   return path;
+}
+
+/** As systemd takes it for FileDescriptorName=, without blanks. */
+function checkName(name: string): string {
+  if (!/^[\x21-\x39\x3b-\x7e]{1,255}$/.test(name))
+    throw new BadValue('must have the name of a socket, as in fd:smtpf-milter.socket');
+  return name;
 }
 
 /** The address as `--listen` takes it. */

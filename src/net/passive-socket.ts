@@ -6,9 +6,11 @@
  * ends. So the handle is made as node:cluster makes it, by a function of `net` that is exported for it but not
  * documented (Node 20 to 24), and nothing else of Node's inside is used: workers listen on the inherited descriptor.
  */
+import { closeSync } from 'node:fs';
 import net, { type AddressInfo, type ListenOptions } from 'node:net';
 import { getSystemErrorName } from 'node:util';
 import type { BoundSocket } from './endpoint.ts';
+import type { HandedSocket } from './handed-sockets.ts';
 
 interface Handle {
   readonly fd: number;
@@ -37,7 +39,9 @@ export class PassiveSocket implements BoundSocket {
   }
 
   /** Binds it. @throws Error with the `code` of the system. */
-  static async open({ path, host = '', port = 0, ipv6Only = false }: ListenOptions): Promise<PassiveSocket> {
+  static async open(where: ListenOptions | HandedSocket): Promise<PassiveSocket> {
+    if ('address' in where) return new PassiveSocket(descriptor(where.fd), '');
+    const { path, host = '', port = 0, ipv6Only = false } = where;
     if (path !== undefined) return new PassiveSocket(made(path, -1, -1, 0), path);
     const version = net.isIP(host);
     const handle = made(host, port, version, ipv6Only && version === 6 ? IPV6_ONLY : 0);
@@ -62,6 +66,11 @@ export class PassiveSocket implements BoundSocket {
   close(): void {
     this.#handle.close();
   }
+}
+
+/** One that whoever started the program has bound. */
+function descriptor(fd: number): Handle {
+  return { fd, close: () => closeSync(fd) };
 }
 
 function made(address: string, port: number, type: number, flags: number): Handle {

@@ -127,7 +127,7 @@ const DEFAULT_LISTEN = 'inet:8895@127.0.0.1';
 const listen: OptionDefinition<readonly ListenAddress[]> = {
   name: 'listen',
   group: 'Listening:',
-  help: 'Address to listen on: inet:PORT@HOST, inet6:PORT@HOST, unix:PATH, local:PATH, or inet:HOST:PORT (Postfix). May be given several times',
+  help: 'Address to listen on: inet:PORT@HOST, inet6:PORT@HOST, unix:PATH, local:PATH, inet:HOST:PORT (Postfix), or fd:NAME for sockets that systemd hands over (FileDescriptorName=). May be given several times',
   kind: 'list',
   shown: DEFAULT_LISTEN,
   fallback: [parseListenAddress(DEFAULT_LISTEN)],

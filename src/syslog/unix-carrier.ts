@@ -1,5 +1,5 @@
 /**
- * Log lines to the machine's syslog daemon over its unix datagram socket: the only user of node-unix-socket.
+ * Log lines to the machine's syslog daemon over its unix datagram socket, by node-unix-socket.
  *
  * Node itself has no unix datagrams. node-unix-socket is N-API and comes built for Linux (x64, arm64, armv7; glibc and
  * musl) and macOS, so nothing is compiled at install; elsewhere it installs and fails to load.

@@ -36,6 +36,7 @@ const RIGHT: readonly (readonly [string, object])[] = [
   ['inet6:8895@fe80::1%eth0', inet('fe80::1%eth0', 'inet6', 8895)],
   ['inet6:8895', inet(undefined, 'inet6', 8895)],
   ['unix:/run/smtpf/milter.sock', { kind: 'unix', path: '/run/smtpf/milter.sock' }],
+  ['fd:smtpf-milter.socket', { kind: 'handed', name: 'smtpf-milter.socket' }],
   ['local:/run/smtpf/milter.sock', { kind: 'unix', path: '/run/smtpf/milter.sock' }],
 ];
 
@@ -45,7 +46,7 @@ for (const [written, expected] of RIGHT) {
   });
 }
 
-const FORMS = 'must be inet:PORT@HOST, inet6:PORT@HOST, inet:HOST:PORT, unix:/PATH or local:/PATH';
+const FORMS = 'must be inet:PORT@HOST, inet6:PORT@HOST, inet:HOST:PORT, unix:/PATH, local:/PATH or fd:NAME';
 
 const WRONG: readonly (readonly [string, string])[] = [
   ['', FORMS],
@@ -78,6 +79,9 @@ const WRONG: readonly (readonly [string, string])[] = [
   ['unix:/run/smtpf/', 'must have the path of a socket, not of a directory'],
   ['unix:/run/a b.sock', 'must have a path without blanks, quotes, commas, braces and dollar signs'],
   ['unix:/run/a,b.sock', 'must have a path without blanks, quotes, commas, braces and dollar signs'],
+  ['fd:', 'must have the name of a socket, as in fd:smtpf-milter.socket'],
+  ['fd:a b', 'must have the name of a socket, as in fd:smtpf-milter.socket'],
+  ['fd:a:b', 'must have the name of a socket, as in fd:smtpf-milter.socket'],
   ['unix:/run/a\0b.sock', 'must have a path without blanks, quotes, commas, braces and dollar signs'],
 ];
 

@@ -62,7 +62,11 @@ const USAGE_ERRORS: readonly (readonly [string, string])[] = [
 
 /** An option, a wrong value, and what must be said of it. */
 const WRONG_VALUES: readonly (readonly [string, string, string])[] = [
-  ['listen', '8895', 'must be inet:PORT@HOST, inet6:PORT@HOST, inet:HOST:PORT, unix:/PATH or local:/PATH'],
+  [
+    'listen',
+    '8895',
+    'must be inet:PORT@HOST, inet6:PORT@HOST, inet:HOST:PORT, unix:/PATH, local:/PATH or fd:NAME',
+  ],
   ['listen', 'inet:99999@127.0.0.1', 'must have a port from 0 to 65535'],
   ['socket-mode', '999', 'must be permission bits in octal, such as 660 or 0660'],
   ['socket-mode', '66', 'must be permission bits in octal, such as 660 or 0660'],
@@ -138,7 +142,11 @@ const WRONG_VALUES: readonly (readonly [string, string, string])[] = [
   ['on-bad-start', 'stop', 'must be exit or serve'],
   ['log-format', 'xml', 'must be text or json'],
   ['events', 'file:', 'must be none, log, file:PATH or unix:PATH'],
-  ['metrics', '9155', 'must be inet:PORT@HOST, inet6:PORT@HOST, inet:HOST:PORT, unix:/PATH or local:/PATH'],
+  [
+    'metrics',
+    '9155',
+    'must be inet:PORT@HOST, inet6:PORT@HOST, inet:HOST:PORT, unix:/PATH, local:/PATH or fd:NAME',
+  ],
   ['workers', 'many', 'must be auto or a whole number from 0 to 512'],
   ['heap-mb', '63', 'must be auto or a whole number from 64 to 1048576'],
   ['worker-timeout', '0', 'must be a number of seconds from 1 to 3600'],
