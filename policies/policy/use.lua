@@ -43,13 +43,14 @@ local function chain(steps, tells_only)
       local fine, code, text, more = pcall(step.run, ...)
       if not fine and VERDICTS[step.on_error] then
         syslog.warning(string.format("%s: %s (on_error = %s)", step.name, tostring(code), step.on_error))
-        return table.unpack(VERDICTS[step.on_error])
+        local verdict = VERDICTS[step.on_error]
+        return verdict[1], verdict[2], nil, step.run
       elseif not fine and step.on_error then
         syslog.warning(string.format("%s: %s (on_error = continue)", step.name, tostring(code)))
       elseif not fine then
         if not failed then failed, problem = true, code end
       elseif decides(code) and not tells_only and (refuses(code) or not failed) then
-        return code, text, more
+        return code, text, more, step.run -- For the log: the function that has decided.
       end
     end
     if failed then error(problem, 0) end
@@ -108,9 +109,8 @@ return function(policies)
     end
     if #steps > 0 then
       smtp["do_" .. callback], smtp[callback] = nil, nil
-      local is_alone = #steps == 1 and not steps[1].on_error
       local name = TELLS_ONLY[callback] and callback or "do_" .. callback
-      smtp[name] = is_alone and steps[1].run or chain(steps, TELLS_ONLY[callback])
+      smtp[name] = chain(steps, TELLS_ONLY[callback])
     end
   end
 end

@@ -19,6 +19,14 @@ test.case("the first verdict wins, in order, and the script's own function is as
   test.equal(s:log(), { "three" })
 end)
 
+test.case("the log has the function that decided", function()
+  site.use('require "policy.greylist" {}, { rcpt = function() return 550, "no" end }', "function smtp.do_mail(s)\n  if s == '' then return 550, 'no' end\nend")
+  test.match(site.rcpt().where, "/policies/policy/greylist.lua:%d+$")
+  test.match(site.rcpt("a@b.example", { auth = "joe" }).where, "/policy.lua:4$")
+  test.match(test.session(site.client()):mail("").where, "/policy.lua:1$")
+  test.equal(test.session(site.client()):mail("a@b.example").where, "")
+end)
+
 test.case("the other name of a callback is asked too, and all results are handed on", function()
   site.use("{ rcpt = function() end }", 'function smtp.rcpt() return 550, "no", "5.1.1" end')
   test.reply(site.rcpt(), 550, "5.1.1 no")

@@ -24,7 +24,7 @@ import type { CallbackName } from '../modules/smtp/callbacks.ts';
 import { bindMacros } from '../modules/smtp/macro.ts';
 import { setAuth, setConnectFields, setTls } from '../modules/smtp/session-fields.ts';
 import { CALLBACK_FIELDS, parametersOf, type SmtpTable } from '../modules/smtp/table.ts';
-import { CONTINUE as GO_ON, type Reading, readVerdict } from '../modules/smtp/verdict.ts';
+import { deciderOf, CONTINUE as GO_ON, type Reading, readVerdict } from '../modules/smtp/verdict.ts';
 import type { MessageUses } from '../modules/uses.ts';
 import { type Failure, failureFields, inOneLine, positioned } from './failure.ts';
 import { type Call, type CallbackWatcher, onErrorVerdict, type PolicySettings } from './policy-settings.ts';
@@ -331,7 +331,11 @@ export class LuaPolicy implements Policy {
       },
       (L, count) => {
         const reading = readVerdict(L, count);
-        if (reading !== GO_ON || watched) where = this.#context.script.returnPosition(L);
+        if (reading !== GO_ON || watched) {
+          const returned = this.#context.script.returnPosition(L);
+          const decider = deciderOf(L, count);
+          where = () => returned() || decider;
+        }
         return reading;
       },
       { deadlineMs: callback === 'dot' ? endOfMessageDeadlineMs : deadlineMs, callback: name },

@@ -76,6 +76,7 @@ test('a confined server of another user finds them, and a wrong key is told of w
   await milter.ready();
   assert.equal(await mailReply({ port }), 'c', milter.stderr);
   assert.equal(await mailReply({ port }, '<b@c.example>'), '550 5.7.1 own', milter.stderr);
+  await milter.until('stderr', /reject: smtp\.do_mail: 550 5\.7\.1 own at \S+\/lib\/own\.lua:1 /);
   writeFileSync(script, 'return require "policy.use" { require "policy.closed_list" { list = {} } }\n');
   milter.child.kill('SIGHUP');
   await milter.until(

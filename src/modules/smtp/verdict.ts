@@ -5,7 +5,7 @@
  * are small numbers of our own that no SMTP code can be.
  */
 import type { LuaState } from 'fengari';
-import { latin1Of, lua } from '../../lua/engine/engine.ts';
+import { ascii, latin1Of, lua } from '../../lua/engine/engine.ts';
 import type { Verdict } from '../../milter/policy.ts';
 
 /** Values of smtp.code beyond SMTP's own. */
@@ -56,6 +56,21 @@ export function readVerdict(L: LuaState, count: number): Reading {
     kind: 'verdict',
     verdict: { kind: 'reply', code, lines, ...(enhanced === undefined ? {} : { enhanced }) },
   };
+}
+
+/**
+ * `file:line` where the function begins that a callback has named in its fourth result: it has called that one, and handed
+ * on what it decided (`policy.use`). '' without one.
+ */
+export function deciderOf(L: LuaState, count: number): string {
+  const at = lua.lua_gettop(L) - count + 4;
+  if (count < 4 || !lua.lua_isfunction(L, at)) return '';
+  const info = new lua.lua_Debug();
+  lua.lua_pushvalue(L, at);
+  lua.lua_getinfo(L, ascii('>S'), info);
+  const source = latin1Of(info.source);
+  // A function of the host has none.
+  return source.startsWith('@') ? `${source.slice(1)}:${info.linedefined}` : '';
 }
 
 /** A whole number, or a string that is one. */
