@@ -6,6 +6,7 @@ import type { Fleet } from '../control/fleet.ts';
 import { Journal } from '../control/journal.ts';
 import { familiesOf, notReady } from '../control/metrics-page.ts';
 import { MetricsServer } from '../control/metrics-server.ts';
+import { deadlinesOf } from '../control/status.ts';
 import type { EventWriter } from '../events/event-writer.ts';
 import { openEventWriter } from '../events/open-writer.ts';
 import { loadExposition } from '../metrics/exposition.ts';
@@ -298,7 +299,14 @@ async function serveAlone(program: Program & { readonly listeners: readonly List
   const listening = addresses.map(formatListenAddress);
   const code = await serveUntilStopped({
     ...program,
-    fleet: fleetOfOne(service, { version, listening, script, events, families }),
+    fleet: fleetOfOne(service, {
+      version,
+      listening,
+      deadlines: deadlinesOf(options),
+      script,
+      events,
+      families,
+    }),
     log,
     events,
     addresses,

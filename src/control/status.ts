@@ -1,4 +1,5 @@
 /** How the whole program is doing, as `status` shows it. Texts are latin1. */
+import type { Options } from '../options/option-table.ts';
 import { consequenceOf, NO_CALLBACKS, unpositioned } from '../policy/failure.ts';
 import type { OnError } from '../policy/policy-settings.ts';
 import type { StoreStatus } from '../store/store.ts';
@@ -28,6 +29,12 @@ export interface ScriptStatus {
   readonly problem?: string;
   /** `--on-error`: what becomes of mail where a callback fails, or no version can run. */
   readonly onError: OnError;
+}
+
+/** How long a callback may take: `--deadline`, and `--eom-deadline` at the end of a message. */
+export interface Deadlines {
+  readonly callbackMs: number;
+  readonly endOfMessageMs: number;
 }
 
 export interface CallbackStatus {
@@ -63,6 +70,7 @@ export interface Status {
   /** Workers that have ended before their time. */
   readonly restarts: number;
   readonly script: ScriptStatus;
+  readonly deadlines: Deadlines;
   readonly connections: number;
   readonly sessions: { readonly open: number; readonly total: number; readonly refused: number };
   readonly messages: Readonly<Record<VerdictName, number>>;
@@ -112,6 +120,7 @@ export interface StatusParts {
   readonly processes: readonly { readonly number: number; readonly status: ProcessStatus }[];
   readonly restarts: number;
   readonly script: ScriptStatus;
+  readonly deadlines: Deadlines;
   /** Of processes that have ended. */
   readonly past: Counts;
   readonly rates: RateWindow;
@@ -126,6 +135,13 @@ export function countsOf({ past, processes }: Pick<StatusParts, 'past' | 'proces
   addCounts(counts, past);
   for (const { status } of processes) addCounts(counts, status.counts);
   return counts;
+}
+
+export function deadlinesOf({
+  deadlineMs,
+  endOfMessageDeadlineMs,
+}: Pick<Options, 'deadlineMs' | 'endOfMessageDeadlineMs'>): Deadlines {
+  return { callbackMs: deadlineMs, endOfMessageMs: endOfMessageDeadlineMs };
 }
 
 export function statusOf(parts: StatusParts): Status {
@@ -152,6 +168,7 @@ export function statusOf(parts: StatusParts): Status {
     })),
     restarts,
     script,
+    deadlines: parts.deadlines,
     connections: total(({ connections }) => connections),
     sessions: {
       open: total(({ openSessions }) => openSessions),

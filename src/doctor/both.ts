@@ -1,4 +1,5 @@
 /** What is looked at alike for Postfix and Sendmail. */
+import { type Deadlines, deadlinesOf } from '../control/status.ts';
 import { inPolicy, type Mend } from './finding.ts';
 import type { MacroRead } from './policy-facts.ts';
 import type { Scene, Target } from './scene.ts';
@@ -57,6 +58,17 @@ export function checkFailure(
       '--on-error',
       `mail goes on where a callback fails (--on-error ${onError}): whoever can make one fail gets by the policy; --on-error tempfail defers it`,
     );
+}
+
+/** The longer ones: of the server that runs, and of the options with which it will be started. */
+export function deadlinesToMeet({ running, options }: Scene): Deadlines {
+  const given = deadlinesOf(options);
+  // A server of an older version does not tell.
+  const { callbackMs = 0, endOfMessageMs = 0 } = running?.deadlines ?? {};
+  return {
+    callbackMs: Math.max(callbackMs, given.callbackMs),
+    endOfMessageMs: Math.max(endOfMessageMs, given.endOfMessageMs),
+  };
 }
 
 /** Ports and names under which milters that sign are known: OpenDKIM, OpenARC, dkimpy-milter, Rspamd. */

@@ -39,7 +39,18 @@ export interface PolicyFacts {
 }
 
 const CHANGES =
-  /\bheader\s*\.\s*(add|insert|modify|delete|set)\b|\bbody\s*\.\s*replace\b|\bmime\s*\.\s*(add|banner|new_part)\b/;
+  /\bheader\s*\.\s*(add|insert|modify|delete|set)\b|\bbody\s*\.\s*replace\b|\bmime\s*\.\s*(add|banner)\b/;
+/** Methods of parts, and of what rspamd has said. */
+const PART_CHANGES = /:\s*(remove\s*\(|replace\s*[({])/;
+const SCAN_CHANGES = /:\s*apply\s*\(/;
+
+function changesMessages(code: string): boolean {
+  return (
+    CHANGES.test(code) ||
+    (/\bmime\s*\.\s*parts\b/.test(code) && PART_CHANGES.test(code)) ||
+    (/\bscan\s*\.\s*rspamd\b/.test(code) && SCAN_CHANGES.test(code))
+  );
+}
 
 /** Reads and compiles the policy. */
 export function policyFacts(path: string): PolicyFacts {
@@ -52,7 +63,7 @@ export function policyFacts(path: string): PolicyFacts {
     text,
     names: current.script?.names() ?? new Set(),
     macros: macrosIn(code),
-    changesMessages: CHANGES.test(code),
+    changesMessages: changesMessages(code),
     signs: /\bauth\s*\.\s*(sign|seal)\b/.test(code),
     keys: keysIn(code),
     usesDns: /\b(dns|auth)\s*\.\s*\w/.test(code.replace(/\bsess\s*\.\s*auth\b/g, '')),

@@ -7,8 +7,18 @@ import { relative } from 'node:path';
 import { type BoundAddress, parseListenAddress, reachable } from '../net/listen-address.ts';
 import { type Account, nameOf } from '../system/privileges.ts';
 import { BadValue } from '../text/bad-value.ts';
-import { checkFailure, checkOrder, enough, givesUp, placeOf, seconds, seemsToSign } from './both.ts';
+import {
+  checkFailure,
+  checkOrder,
+  deadlinesToMeet,
+  enough,
+  givesUp,
+  placeOf,
+  seconds,
+  seemsToSign,
+} from './both.ts';
 import { inPolicy, type Mend, option, quoted, shell } from './finding.ts';
+import { areOwnClients, readMilterMaps } from './milter-maps.ts';
 import type { MasterService, MilterEntry, PostfixConfig } from './postfix-config.ts';
 import { parseMilters, postfixTime } from './postfix-config.ts';
 import { outside, type View } from './reach.ts';
@@ -88,9 +98,15 @@ class PostfixChecks {
     this.#checkComplaints();
     const smtpd = await this.#attachments('smtpd_milters', 'smtpd');
     const attached = smtpd.filter(({ ours }) => ours !== undefined);
-    if (attached.length === 0) this.#notAttached(smtpd);
+    if (attached.length === 0 && (await this.#isInMilterMaps(smtpd)))
+      this.#scene.findings.note(
+        this.#place('smtpd_milter_maps', undefined),
+        'this milter filters the mail of those clients alone for which smtpd_milter_maps names it',
+      );
+    else if (attached.length === 0) this.#notAttached(smtpd);
     else for (const attachment of smtpd) this.#checkOverride(attachment, attached);
     this.#checkPostscreen(attached);
+    await this.#checkMilterMaps(attached);
     this.#checkContentFilter(attached);
     const cleanup = await this.#attachments('non_smtpd_milters', 'cleanup');
     this.#checkNonSmtpd(cleanup);
@@ -388,6 +404,70 @@ class PostfixChecks {
     }
   }
 
+  async #isInMilterMaps(smtpd: readonly Attachment[]): Promise<boolean> {
+    for (const { services, view } of smtpd) {
+      const maps = readMilterMaps(this.#config.value('smtpd_milter_maps', services[0]));
+      for (const { value } of maps.flatMap(({ entries }) => entries))
+        if (await this.#namesUs(value, view)) return true;
+    }
+    return false;
+  }
+
+  async #namesUs(value: string, view: View): Promise<boolean> {
+    for (const { endpoint } of parseMilters(value)) {
+      const target = postfixTarget(endpoint);
+      if ('wrong' in target) continue;
+      const path = target.kind === 'unix' ? outside(view, target.path) : '';
+      if ((await ourAddress(target, this.#scene.addresses, path)) !== undefined) return true;
+    }
+    return false;
+  }
+
+  /** Clients from outside for which smtpd_milter_maps has no milters, or others. */
+  async #checkMilterMaps(attached: readonly Attachment[]): Promise<void> {
+    const name = 'smtpd_milter_maps';
+    const { findings } = this.#scene;
+    for (const { services, view, ours } of attached) {
+      const [service] = services;
+      const where = this.#place(name, service);
+      for (const { spec, file, entries, unseen } of readMilterMaps(this.#config.value(name, service))) {
+        if (unseen !== undefined)
+          findings.note(
+            where,
+            `${spec}: for clients in it other milters count than smtpd_milters: ${unseen}`,
+          );
+        const passing = [];
+        for (const entry of entries) {
+          if (areOwnClients(entry.clients, this.#config.value('mynetworks'))) continue;
+          if (!(await this.#namesUs(entry.value, view))) passing.push(entry);
+        }
+        if (passing.length === 0) continue;
+        const put = (value: string) =>
+          /^disable$/i.test(value) ? (ours?.written ?? '') : `${value}, ${ours?.written}`;
+        const inline = passing.reduce(
+          (text, { clients, value }) =>
+            text.replace(
+              new RegExp(`(${escapedPattern(clients)}\\s*=\\s*)${escapedPattern(value)}`),
+              `$1${put(value)}`,
+            ),
+          spec,
+        );
+        findings.add({
+          id: 'postfix-milter-maps',
+          severity: 'warning',
+          where: file === undefined ? where : `${file}:${passing[0]?.line}`,
+          problem: `mail of ${passing.map(({ clients }) => clients).join(', ')} passes this milter by (smtpd_milter_maps)`,
+          mend:
+            file === undefined
+              ? [this.#setMain(name, this.#config.raw(name, service).replace(spec, inline))]
+              : passing.map(({ line, value }) =>
+                  shell(`sed -i ${quoted(`${line}s|${value}$|${put(value)}|`)} ${quoted(file)}`),
+                ),
+        });
+      }
+    }
+  }
+
   #hasContentFilter(): boolean {
     const { services } = this.#config;
     return [undefined, ...services].some((service) => this.#config.value('content_filter', service) !== '');
@@ -420,7 +500,7 @@ class PostfixChecks {
   #checkSettings(attachment: Attachment): void {
     const { ours } = attachment;
     if (ours === undefined) return;
-    const { deadlineMs } = this.#scene.options;
+    const { callbackMs } = deadlinesToMeet(this.#scene);
     for (const service of attachment.services) {
       const setting = (name: string) => this.#setting(attachment, service, ours, name);
       const action = setting('default_action');
@@ -443,7 +523,7 @@ class PostfixChecks {
         );
       this.#checkProtocol(setting('protocol'));
       for (const name of ['command_timeout', 'content_timeout'])
-        this.#checkTimeout(name, setting(name), deadlineMs);
+        this.#checkTimeout(name, setting(name), callbackMs);
     }
     const order = attachment.entries.map((entry) => {
       const target = postfixTarget(entry.endpoint);
@@ -548,6 +628,10 @@ class PostfixChecks {
       });
     }
   }
+}
+
+function escapedPattern(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }
 
 interface Setting {

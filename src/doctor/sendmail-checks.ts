@@ -7,7 +7,16 @@ import { lstatSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type BoundAddress, sendmailSocket } from '../net/listen-address.ts';
 import { type Account, accountNamed, nameOf } from '../system/privileges.ts';
-import { checkFailure, checkOrder, enough, givesUp, placeOf, seconds, seemsToSign } from './both.ts';
+import {
+  checkFailure,
+  checkOrder,
+  deadlinesToMeet,
+  enough,
+  givesUp,
+  placeOf,
+  seconds,
+  seemsToSign,
+} from './both.ts';
 import { inSendmailMc, type Mend, option, quoted, shell } from './finding.ts';
 import { ourAddress, probe, type Scene, type Target } from './scene.ts';
 import type { MailDaemon, MailFilter, SendmailConfig } from './sendmail-config.ts';
@@ -232,10 +241,10 @@ class SendmailChecks {
 
   /** R is for one answer, E for all of the end of a message, however often progress is told. */
   #checkTimeouts(ours: MailFilter, where: string): void {
-    const { deadlineMs, endOfMessageDeadlineMs } = this.#scene.options;
+    const { callbackMs: oneMs, endOfMessageMs } = deadlinesToMeet(this.#scene);
     for (const [letter, name, callbackMs] of [
-      ['R', '--deadline', deadlineMs],
-      ['E', '--eom-deadline', endOfMessageDeadlineMs],
+      ['R', '--deadline', oneMs],
+      ['E', '--eom-deadline', endOfMessageMs],
     ] as const) {
       const wait = ours.timeouts.has(letter) ? ours.timeouts.get(letter) : DEFAULT_TIMEOUTS[letter];
       if (wait !== undefined && !givesUp(wait, callbackMs)) {

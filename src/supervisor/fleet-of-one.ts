@@ -3,7 +3,7 @@ import { noCounts } from '../control/counts.ts';
 import type { Fleet } from '../control/fleet.ts';
 import { openSessionsOf } from '../control/open-sessions.ts';
 import { RateWindow } from '../control/rates.ts';
-import { type StatusParts, statusOf } from '../control/status.ts';
+import { type Deadlines, type StatusParts, statusOf } from '../control/status.ts';
 import type { EventWriter } from '../events/event-writer.ts';
 import type { Family } from '../metrics/family.ts';
 import type { ScriptState } from './script-state.ts';
@@ -12,19 +12,24 @@ import type { Service } from './service.ts';
 interface Facts {
   readonly version: string;
   readonly listening: readonly string[];
+  readonly deadlines: Deadlines;
   readonly script: ScriptState;
   readonly events: EventWriter | undefined;
   /** The policy's own figures. */
   readonly families: () => readonly Family[];
 }
 
-export function fleetOfOne(service: Service, { version, listening, script, events, families }: Facts): Fleet {
+export function fleetOfOne(
+  service: Service,
+  { version, listening, deadlines, script, events, families }: Facts,
+): Fleet {
   const startedAt = Date.now();
   const rates = new RateWindow(() => service.stats.counts);
   const parts = (): StatusParts => ({
     version,
     startedAt,
     listening,
+    deadlines,
     processes: [{ number: 0, status: service.status() }],
     restarts: 0,
     script: script.status,

@@ -10,7 +10,7 @@ import type { Snapshot } from '../control/metrics-page.ts';
 import { type OpenSessions, type OpenSessionsOfProcess, openSessionsOf } from '../control/open-sessions.ts';
 import type { ProcessStatus } from '../control/process-status.ts';
 import { RateWindow } from '../control/rates.ts';
-import { countsOf, type Status, type StatusParts, statusOf } from '../control/status.ts';
+import { countsOf, deadlinesOf, type Status, type StatusParts, statusOf } from '../control/status.ts';
 import type { TraceFilter, TraceRecord } from '../control/trace.ts';
 import type { EventWriter } from '../events/event-writer.ts';
 import type { GoodVersion } from '../lua/script/script-versions.ts';
@@ -167,6 +167,7 @@ export class Supervisor implements Fleet {
       processes: (await Promise.all(asked)).flat(),
       restarts: this.#restarts,
       script: this.#script.status,
+      deadlines: deadlinesOf(this.#settings.options),
       past: this.#past,
       rates: this.#rates,
       logDrops: sink.dropped,
@@ -192,6 +193,7 @@ export class Supervisor implements Fleet {
       processes: this.#processes(),
       restarts: this.#restarts,
       script: this.#script.status,
+      deadlines: deadlinesOf(this.#settings.options),
       past: this.#past,
       rates: this.#rates,
       logDrops: sink.dropped,

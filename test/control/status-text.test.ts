@@ -20,6 +20,7 @@ function statusWith(callbacks: CallbackStatus[], workers: Status['workers']): St
       callbacks: ['do_rcpt'],
       onError: 'continue',
     },
+    deadlines: { callbackMs: 8000, endOfMessageMs: 240_000 },
     connections: 1,
     sessions: { open: 0, total: 0, refused: 0 },
     messages: { accept: 0, reject: 0, tempfail: 0, discard: 0, quarantine: 0, abandoned: 0 },

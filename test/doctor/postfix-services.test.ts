@@ -155,6 +155,19 @@ describe('doctor and other milters, and macros, of Postfix', () => {
       finding.mend.map(({ line }) => line),
       [`postconf -c ${site.configuration} -e 'smtpd_milters = ${ours}, unix:${signing}'`],
     );
+    // Parts, and what a scanner asks for, are changes too.
+    for (const [change, breaks] of [
+      ['for _, part in ipairs(mime.parts) do part:replace { data = "x" } end', true],
+      ['mime.parts[2]:remove()', true],
+      ['mime.banner { text = "x" }', true],
+      ['must(scan.rspamd()):apply()', true],
+      ['for _, part in ipairs(mime.parts) do print(part.name) end', false],
+    ] as const) {
+      site.write('smtpf.lua', `function smtp.do_dot() ${change} end\n`);
+      const found = (await site.doctor()).findings.map(({ id }) => id);
+      assert.equal(found.includes('milter-order'), breaks, change);
+    }
+    site.write('smtpf.lua', 'function smtp.do_dot() header.set("X-Seen", "yes") end\n');
     await site.mend(finding);
     assert.deepEqual((await site.doctor()).findings, []);
   });

@@ -249,6 +249,23 @@ describe('doctor and Postfix: what it does without an answer', () => {
   );
 
   mistake(
+    'a longer --deadline of the server that runs, of which doctor is not told',
+    'postfix-timeout',
+    async (t) => {
+      const site = new PostfixSite(t);
+      site.options.push('--deadline', '60', '--listen', 'inet:0@127.0.0.1');
+      await site.serve();
+      site.options.splice(site.options.indexOf('--deadline'), 2);
+      await site.overTcp();
+      return site;
+    },
+    (finding) => {
+      assert.match(finding.problem, /waits 30 s .* may take 60 s \(--deadline\)/);
+      assert.match(lines(finding).join(), /milter_command_timeout = 62s/);
+    },
+  );
+
+  mistake(
     'it waits less for the content',
     'postfix-timeout',
     tcp((site) => site.postconf('-e', 'milter_content_timeout = 3')),
@@ -261,4 +278,51 @@ describe('doctor and Postfix: what it does without an answer', () => {
     tcp((site) => site.postconf('-e', 'milter_protocol = 2')),
     (finding) => assert.match(lines(finding).join(), /milter_protocol = 6/),
   );
+});
+
+describe('doctor and Postfix: smtpd_milter_maps', () => {
+  mistake(
+    'strangers pass the milter by',
+    'postfix-milter-maps',
+    tcp((site, port) => {
+      const file = site.write(
+        'milter_map',
+        [
+          '# The site itself.',
+          '127.0.0.0/8 DISABLE',
+          '2001:db8::/32 DISABLE',
+          '8.8.8.0/24   DISABLE',
+          `9.9.9.9 inet:127.0.0.1:${port}`,
+          '0.0.0.0/0 inet:127.0.0.1:9',
+          '',
+        ].join('\n'),
+      );
+      site.postconf('-e', `smtpd_milter_maps = cidr:${file}`, 'mynetworks = 127.0.0.0/8 [2001:db8::]/32');
+    }),
+    (finding, site) => {
+      assert.match(finding.problem, /^mail of 8\.8\.8\.0\/24, 0\.0\.0\.0\/0 passes this milter by/);
+      assert.equal(finding.where, `${site.directory}/milter_map:4`);
+      assert.equal(finding.mend.length, 2);
+    },
+  );
+
+  mistake(
+    'an entry in main.cf',
+    'postfix-milter-maps',
+    tcp((site) => site.postconf('-e', 'smtpd_milter_maps = inline:{ 10.1.1.1=DISABLE, 8.8.4.4=DISABLE }')),
+    (finding) =>
+      assert.match(
+        lines(finding).join(),
+        /smtpd_milter_maps = inline:\{ 10\.1\.1\.1=DISABLE, 8\.8\.4\.4=inet:127\.0\.0\.1:\d+ \}'$/,
+      ),
+  );
+
+  it('where only the map names the milter, it is attached', skip, async (t) => {
+    const site = new PostfixSite(t, { server: shared() });
+    const port = await site.overTcp();
+    site.postconf('-e', 'smtpd_milters =', `smtpd_milter_maps = inline:{ 8.8.4.4=inet:127.0.0.1:${port} }`);
+    const { findings, remarks } = await site.doctor();
+    assert.deepEqual(findings, []);
+    assert.ok(remarks.some(({ text }) => text.includes('for which smtpd_milter_maps names it')));
+  });
 });
