@@ -22,6 +22,7 @@ const NOT_QUICK = [
   'lua/budget.test.ts',
   'lua/stalls.test.ts',
   'mail-auth',
+  'mail-client/call-ahead-postfix.test.ts',
   'maps/large-map.test.ts',
   'miltertest',
   'modules/map/map.test.ts',

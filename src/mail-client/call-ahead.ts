@@ -1,8 +1,6 @@
 /**
  * Call-ahead as policies ask it: one probe at a time for an address, a few at a time at a host, answers kept in the store.
  */
-import { lookup as lookupName } from 'node:dns/promises';
-import { BlockList, isIP, type LookupFunction } from 'node:net';
 import { hostname } from 'node:os';
 import { type Answer, known, type Patience, unknown } from '../asking/answer.ts';
 import { Breaker, type BreakerNews } from '../asking/breaker.ts';
@@ -11,8 +9,8 @@ import { within } from '../asking/within.ts';
 import type { RecordSource } from '../dns/records.ts';
 import { get, set } from '../store/kv.ts';
 import type { Store } from '../store/store.ts';
+import { OwnAddresses, type OwnNetwork } from './own-addresses.ts';
 import { type ProbeRequest, probe, type Verdict } from './probe.ts';
-import { OURS } from './smtp-dialogue.ts';
 
 export interface CallAheadRequest {
   /** Names or addresses, or `mx:DOMAIN`; asked in this order until one knows. */
@@ -37,11 +35,6 @@ export interface CallAhead {
   callahead(request: CallAheadRequest, patience: Patience): Promise<Answer<Taken>>;
 }
 
-export interface OwnNetwork {
-  readonly address: string;
-  readonly bits: number;
-}
-
 const AT_A_TIME = 4;
 /** How long it is remembered that something could not be found out, and of how many addresses. */
 const ERROR_MS = 30_000;
@@ -61,7 +54,7 @@ interface Host {
 export class CachedCallAhead implements CallAhead {
   readonly #store: Store;
   readonly #records: RecordSource;
-  readonly #own = new BlockList();
+  readonly #own: OwnAddresses;
   readonly #tell: (news: BreakerNews) => void;
   readonly #hosts = new Map<string, Host>();
   readonly #underWay = new Map<string, Promise<Answer<Taken>>>();
@@ -77,7 +70,7 @@ export class CachedCallAhead implements CallAhead {
     this.#store = store;
     this.#records = records;
     this.#tell = tell;
-    for (const { address, bits } of own) this.#own.addSubnet(address, bits, kindOf(address));
+    this.#own = new OwnAddresses(own);
   }
 
   async callahead(request: CallAheadRequest, patience: Patience): Promise<Answer<Taken>> {
@@ -150,33 +143,13 @@ export class CachedCallAhead implements CallAhead {
 
   async #askHost(request: ProbeRequest, patience: Patience): Promise<Answer<Taken>> {
     const { host, port } = request;
-    if (isIP(host) !== 0 && this.#isOurs(host))
-      return unknown('refused', `call-ahead to ${host}: that is this server`);
+    if (this.#own.has(host)) return unknown('refused', `call-ahead to ${host}: that is this server`);
     const { breaker, gate } = this.#hostAt(`${host}:${port}`);
     const answer = await gate.ask(patience, (left) =>
-      breaker.ask(() => probe(request, this.#lookup, left), left.cancelled),
+      breaker.ask(() => probe(request, this.#own.lookup, left), left.cancelled),
     );
     return answer.kind === 'unknown' ? answer : verdictOf(answer.value, `call-ahead to ${host}:${port}`);
   }
-
-  #isOurs(address: string): boolean {
-    return this.#own.check(address, kindOf(address));
-  }
-
-  readonly #lookup: LookupFunction = (host, options, callback) => {
-    lookupName(host, { all: true }).then(
-      (found) => {
-        const others = found.filter(({ address }) => !this.#isOurs(address));
-        const [first] = others;
-        if (first === undefined) {
-          const error = Object.assign(new Error('that is this server'), { code: OURS });
-          callback(error, '', 0);
-        } else if (options.all) callback(null, others);
-        else callback(null, first.address, first.family);
-      },
-      (error: NodeJS.ErrnoException) => callback(error, '', 0),
-    );
-  };
 
   #hostAt(name: string): Host {
     let host = this.#hosts.get(name);
@@ -231,5 +204,3 @@ function takenOf(value: unknown): Taken | undefined {
   if (text === YES) return true;
   return text?.startsWith(NO) ? { reply: text.slice(NO.length) } : undefined;
 }
-
-const kindOf = (address: string) => (isIP(address) === 6 ? 'ipv6' : 'ipv4');

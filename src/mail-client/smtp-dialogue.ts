@@ -1,5 +1,6 @@
 /** One connection to a mail server: commands and their replies, one time for all of them. */
 import { createConnection, type LookupFunction, type Socket } from 'node:net';
+import { OURS } from './own-addresses.ts';
 
 export interface Reply {
   readonly code: number;
@@ -19,8 +20,6 @@ export class DialogueFailure extends Error {
 
 /** Bytes of one reply, all its lines together. */
 const MAX_REPLY = 16 * 1024;
-/** The code of an error of a look-up that found only addresses of ours. */
-export const OURS = 'ERR_OUR_ADDRESS';
 
 export class SmtpDialogue {
   readonly #socket: Socket;

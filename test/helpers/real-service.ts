@@ -1,5 +1,5 @@
 /** Starts programs that a policy asks, each private to one test: in a folder of its own, on a port that the system chose. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection, createServer } from 'node:net';
@@ -59,7 +59,7 @@ export async function startService(plan: ServicePlan, port?: number): Promise<Re
     said += error.message;
     ended = true;
   });
-  const signal = (name: NodeJS.Signals) => kill(child, name);
+  const signal = (name: NodeJS.Signals) => signalAll(child.pid, name);
   const stop = async () => {
     signal('SIGKILL');
     if (!ended) await end.catch(() => {});
@@ -76,8 +76,11 @@ export async function startService(plan: ServicePlan, port?: number): Promise<Re
   return { port: own, directory, signal, stop };
 }
 
-/** Signals a process and all that it has started, whatever groups they have made of themselves. */
-function kill({ pid }: ChildProcess, name: NodeJS.Signals): void {
+/**
+ * Signals a process and all that it has started, whatever groups they have made of themselves; SIGSTOP has stopped each
+ * of their threads when this returns.
+ */
+export function signalAll(pid: number | undefined, name: NodeJS.Signals): void {
   if (pid === undefined) return;
   const all = [pid, ...descendants(pid)];
   for (const each of all) {

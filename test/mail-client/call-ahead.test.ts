@@ -1,127 +1,28 @@
-/** Call-ahead to mail servers that say each thing at each step, and to a real Postfix. */
+/** Call-ahead to mail servers that say each thing at each step. */
 import assert from 'node:assert/strict';
-import { once, setMaxListeners } from 'node:events';
-import { createServer, type Socket } from 'node:net';
-import { after, before, describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import type { Answer } from '../../src/asking/answer.ts';
 import { Zone } from '../../src/dns/zone.ts';
-import {
-  CachedCallAhead,
-  type CallAheadRequest,
-  type OwnNetwork,
-  type Taken,
-} from '../../src/mail-client/call-ahead.ts';
 import { MemoryStore } from '../../src/modules/kv/fake.ts';
 import { SYSTEM_CLOCK } from '../../src/services/clock.ts';
-import { startServer, type TestServer } from '../helpers/milter-server.ts';
-import type { MailServer } from '../mta/mail-server.ts';
-import { postfixUnavailable, startPostfix } from '../mta/postfix.ts';
-import { SmtpSink } from '../mta/smtp-sink.ts';
-
-/** By verb, `greeting` included: what is said, or what is done. */
-type Says = Readonly<Record<string, string | ((socket: Socket, line: string) => void)>>;
-
-const KIND: Says = {
-  greeting: '220 mx.example',
-  EHLO: '250-mx.example\r\n250 SIZE',
-  MAIL: '250 2.1.0 ok',
-  RCPT: '250 2.1.5 ok',
-  QUIT: '221 bye',
-};
-
-class MailServerOfTest {
-  says: Says;
-  readonly port: number;
-  readonly heard: string[] = [];
-  connections = 0;
-
-  private constructor(port: number, says: Says) {
-    this.port = port;
-    this.says = says;
-  }
-
-  static async start(t: TestContext, says: Says = {}): Promise<MailServerOfTest> {
-    const open = new Set<Socket>();
-    const server = createServer((socket) => {
-      open.add(socket);
-      self.connections += 1;
-      socket.on('error', () => {});
-      self.#answer(socket, 'greeting', '');
-      let text = '';
-      socket.on('data', (bytes) => {
-        text += bytes.toString('latin1');
-        for (let end = text.indexOf('\r\n'); end >= 0; end = text.indexOf('\r\n')) {
-          const line = text.slice(0, end);
-          text = text.slice(end + 2);
-          self.heard.push(line);
-          self.#answer(socket, line.slice(0, 4).toUpperCase(), line);
-        }
-      });
-    }).listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    t.after(() => {
-      for (const socket of open) socket.destroy();
-      server.close();
-    });
-    const address = server.address();
-    assert.ok(address !== null && typeof address === 'object');
-    const self = new MailServerOfTest(address.port, { ...KIND, ...says });
-    return self;
-  }
-
-  #answer(socket: Socket, verb: string, line: string): void {
-    const answer = this.says[verb] ?? '500 what';
-    if (typeof answer === 'string') socket.write(`${answer}\r\n`);
-    else answer(socket, line);
-  }
-}
-
-setMaxListeners(0);
-const LONG = { timeoutMs: 60_000, cancelled: new AbortController().signal };
-
-function asker(own: readonly OwnNetwork[] = [], store = new MemoryStore(SYSTEM_CLOCK), zone = new Zone()) {
-  const log: string[] = [];
-  const callAhead = new CachedCallAhead(store, zone, own, ({ isOpen }) => log.push(isOpen ? 'gone' : 'back'));
-  const ask = (
-    { port }: { readonly port: number },
-    some: Partial<CallAheadRequest> = {},
-    patience = LONG,
-  ): Promise<Answer<Taken>> =>
-    callAhead.callahead(
-      {
-        hosts: ['127.0.0.1'],
-        rcpt: 'joe@d.example',
-        from: '',
-        helo: 'us.example',
-        port,
-        asksRandom: false,
-        yesMs: 60_000,
-        noMs: 60_000,
-        ...some,
-      },
-      patience,
-    );
-  return { ask, log };
-}
-
-const known = (answer: Answer<Taken>) => (answer.kind === 'known' ? answer.value : answer.reason);
+import { asker, known, LONG } from './asker.ts';
+import { KIND, type Says, ScriptedMailServer } from './scripted-mail-server.ts';
 
 describe('what a mail server says', () => {
   it('of a recipient that it takes; it hears no DATA', async (t) => {
-    const server = await MailServerOfTest.start(t);
+    const server = await ScriptedMailServer.start(t);
     assert.equal(known(await asker().ask(server, { from: 'a@b.example' })), true);
     assert.deepEqual(server.heard.slice(0, 3), [
       'EHLO us.example',
       'MAIL FROM:<a@b.example>',
       'RCPT TO:<joe@d.example>',
     ]);
-    const old = await MailServerOfTest.start(t, { EHLO: '502 what', HELO: '250 mx.example' });
+    const old = await ScriptedMailServer.start(t, { EHLO: '502 what', HELO: '250 mx.example' });
     assert.equal(known(await asker().ask(old)), true);
   });
 
   it('is no only at RCPT, and for good', async (t) => {
-    const no = await MailServerOfTest.start(t, { RCPT: '550-5.1.1 no\r\n550 5.1.1 such user' });
+    const no = await ScriptedMailServer.start(t, { RCPT: '550-5.1.1 no\r\n550 5.1.1 such user' });
     assert.deepEqual(known(await asker().ask(no)), { reply: '550 5.1.1 no\n5.1.1 such user' });
     const others: Readonly<Record<string, [Says, RegExp]>> = {
       'later at RCPT': [{ RCPT: '450 4.2.0 greylisted' }, /^refused .*RCPT: 450 4\.2\.0 greylisted$/],
@@ -136,13 +37,13 @@ describe('what a mail server says', () => {
       flood: [{ MAIL: (socket) => socket.write('x'.repeat(100_000)) }, /^protocol .*a line without end$/],
     };
     for (const [name, [says, expected]] of Object.entries(others)) {
-      const server = await MailServerOfTest.start(t, says);
+      const server = await ScriptedMailServer.start(t, says);
       assert.match(String(known(await asker().ask(server))), expected, name);
     }
   });
 
   it('is nothing: a time-out; then it is left alone, and one line tells of it', async (t) => {
-    const server = await MailServerOfTest.start(t, { RCPT: () => {} });
+    const server = await ScriptedMailServer.start(t, { RCPT: () => {} });
     const { ask, log } = asker();
     const short = { ...LONG, timeoutMs: 300 };
     assert.match(String(known(await ask(server, {}, short))), /^timeout /);
@@ -158,23 +59,23 @@ describe('what a mail server says', () => {
   });
 
   it('is unavailable where nobody listens, and the next host is asked', async (t) => {
-    const server = await MailServerOfTest.start(t);
+    const server = await ScriptedMailServer.start(t);
     const { ask } = asker();
     assert.match(String(known(await ask({ port: 1 }))), /^unavailable .*ECONNREFUSED$/);
     assert.equal(known(await ask(server, { hosts: ['127.0.0.2', '127.0.0.1'] })), true);
   });
 
   it('says nothing where it takes everyone', async (t) => {
-    const server = await MailServerOfTest.start(t);
+    const server = await ScriptedMailServer.start(t);
     assert.equal(known(await asker().ask(server, { asksRandom: true })), 'refused accepts everyone');
-    const strict = await MailServerOfTest.start(t, {
+    const strict = await ScriptedMailServer.start(t, {
       RCPT: (socket, line) => socket.write(line.includes('<joe@') ? '250 ok\r\n' : '550 no\r\n'),
     });
     assert.equal(known(await asker().ask(strict, { asksRandom: true })), true);
   });
 
   it('of a domain is asked where its MX leads, and never at ourselves', async (t) => {
-    const server = await MailServerOfTest.start(t);
+    const server = await ScriptedMailServer.start(t);
     const zone = new Zone();
     zone.set('d.example MX', { records: ['10 127.0.0.1'] });
     const { ask } = asker([], undefined, zone);
@@ -190,7 +91,7 @@ describe('what a mail server says', () => {
 
 describe('answers', () => {
   it('are kept, and one address is asked about once at a time', async (t) => {
-    const server = await MailServerOfTest.start(t);
+    const server = await ScriptedMailServer.start(t);
     const store = new MemoryStore(SYSTEM_CLOCK);
     const { ask } = asker([], store);
     const answers = await Promise.all(Array.from({ length: 50 }, () => ask(server)));
@@ -206,14 +107,14 @@ describe('answers', () => {
   });
 
   it('are asked for without a store too', async (t) => {
-    const server = await MailServerOfTest.start(t);
+    const server = await ScriptedMailServer.start(t);
     const store = new MemoryStore(SYSTEM_CLOCK);
     store.failure = 'unavailable';
     assert.equal(known(await asker([], store).ask(server)), true);
   });
 
   it('are not kept where they are none, but for a while in memory', async (t) => {
-    const server = await MailServerOfTest.start(t, { RCPT: '450 later' });
+    const server = await ScriptedMailServer.start(t, { RCPT: '450 later' });
     const { ask } = asker();
     assert.match(String(known(await ask(server))), /450 later/);
     assert.match(String(known(await ask(server))), /450 later/);
@@ -223,7 +124,7 @@ describe('answers', () => {
   it('come from four connections at a time at most', async (t) => {
     let open = 0;
     let most = 0;
-    const server = await MailServerOfTest.start(t, {
+    const server = await ScriptedMailServer.start(t, {
       RCPT: (socket) => {
         most = Math.max(most, ++open);
         setImmediate(() => {
@@ -236,33 +137,5 @@ describe('answers', () => {
     await Promise.all(Array.from({ length: 20 }, (_, i) => ask(server, { rcpt: `u${i}@d.example` })));
     assert.ok(most <= 4, String(most));
     assert.equal(server.connections, 20);
-  });
-});
-
-const unfit = postfixUnavailable();
-describe('a real Postfix', { skip: process.env['CI'] === 'true' ? false : unfit }, () => {
-  let sink: SmtpSink;
-  let milter: TestServer;
-  let postfix: MailServer;
-  before(async () => {
-    sink = await SmtpSink.start();
-    milter = await startServer({ source: 'function smtp.do_connect() end' });
-    const address = { tcpPort: milter.port, unixPath: '/nonexistent' };
-    postfix = await startPostfix(address as never, sink.port);
-  });
-  after(async () => {
-    await postfix?.stop();
-    await milter?.close();
-    await sink?.stop();
-  });
-
-  it('knows its recipients, and is gone when it is stopped', async () => {
-    const { ask } = asker();
-    const server = { port: postfix.smtpPorts.tcp };
-    assert.equal(known(await ask(server, { rcpt: 'known@dest.test' })), true);
-    const no = known(await ask(server, { rcpt: 'unknown@dest.test' }));
-    assert.ok(typeof no === 'object');
-    assert.match(no.reply, /^550 5\.1\.1 .*no such user$/);
-    assert.deepEqual(sink.unclaimed, []);
   });
 });

@@ -17,6 +17,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { freePort, hasIPv6 } from '../helpers/loopback.ts';
+import { signalAll } from '../helpers/real-service.ts';
 import {
   type Certificate,
   type MailServer,
@@ -40,12 +41,20 @@ export function postfixUnavailable(): string | undefined {
     : 'Postfix is not installed: apt-get install postfix (or .ci/install)';
 }
 
+export interface PostfixServer extends MailServer {
+  /** Signals all of its processes. */
+  signal(name: NodeJS.Signals): void;
+  /** Ends its processes, or starts them again on the same ports. */
+  down(): void;
+  up(): void;
+}
+
 /** @param ownDomains what it takes for local; mail for them goes to the sink as well */
 export async function startPostfix(
   milter: MilterAddress,
   sinkPort: number,
   ownDomains: readonly string[] = [],
-): Promise<MailServer> {
+): Promise<PostfixServer> {
   const directory = makeServerDirectory('postfix');
   const configuration = join(directory, 'conf');
   const queue = join(directory, 'queue');
@@ -76,6 +85,9 @@ export async function startPostfix(
     smtpPorts: { tcp, unix },
     log,
     queued: () => QUEUES.flatMap((name) => filesBelow(join(queue, name))),
+    signal: (name) => signalAll(Number(readFileSync(join(queue, 'pid', 'master.pid'), 'latin1')), name),
+    down: () => run(PROGRAM, ['-c', configuration, 'stop']),
+    up: () => run(PROGRAM, ['-c', configuration, 'start']),
     submit: (args, message) => submit(configuration, args, message),
     async stop() {
       // Postfix writes to its log to the very end: its master has gone when `stop` returns, its children follow.

@@ -6,8 +6,9 @@ import { pushLatin1, readArray, readLatin1 } from '../../lua/engine/values.ts';
 import { argumentError } from '../../lua/lib/arguments.ts';
 import type { Taken } from '../../mail-client/call-ahead.ts';
 import { complain } from '../../message/edit-link.ts';
-import { MAX_ADDRESS_BYTES, pathOf } from '../../message/mailbox.ts';
+import { MAX_ADDRESS_BYTES } from '../../message/mailbox.ts';
 import { checkText, OptionTable } from '../arguments.ts';
+import { bareAddress } from '../bare-address.ts';
 import { task, waiting } from '../job.ts';
 import type { FunctionsOf, ServicesOf } from '../module.ts';
 import type { callAheadApi } from './api.ts';
@@ -24,11 +25,13 @@ export const openCallAhead = ({
 }: ServicesOf<typeof callAheadApi>): FunctionsOf<typeof callAheadApi> => ({
   callahead: waiting((L, first) => {
     const hosts = hostsAt(L, first);
-    const rcpt = addressIn(checkText(L, first + 1, MAX_ADDRESS_BYTES), (why) => complain(L, first + 1, why));
+    const rcpt = bareAddress(checkText(L, first + 1, MAX_ADDRESS_BYTES), (why) =>
+      complain(L, first + 1, why),
+    );
     if (rcpt === '') argumentError(L, first + 1, 'empty address');
     const names = ['from', 'helo', 'port', 'timeout', 'probe', 'yes', 'no'];
     const options = new OptionTable(L, first + 2, names);
-    const from = addressIn(options.text('from', MAX_ADDRESS_BYTES) ?? '', (why) =>
+    const from = bareAddress(options.text('from', MAX_ADDRESS_BYTES) ?? '', (why) =>
       options.complain('from', why),
     );
     const helo = options.text('helo', MAX_HOST);
@@ -64,12 +67,6 @@ function hostsAt(L: LuaState, arg: number): readonly string[] {
       ? host
       : argumentError(L, arg, 'a host name, an address or mx:DOMAIN expected');
   });
-}
-
-/** Without brackets, as it goes into the command. */
-function addressIn(written: string, refuse: (why: string) => never): string {
-  const path = pathOf(written);
-  return 'complaint' in path ? refuse(path.complaint) : path.path.slice(1, -1);
 }
 
 function pushTaken(L: LuaState, taken: Taken): number {
