@@ -17,6 +17,8 @@ export interface ProcessStatus {
   readonly counts: Counts;
   /** Maps that its sessions have opened. */
   readonly maps: readonly MapStatus[];
+  /** Files of --geo. */
+  readonly geo: readonly GeoStatus[];
   readonly measures?: ProcessMeasures;
   /** What its sessions remember. */
   readonly store: StoreStatus;
@@ -35,6 +37,17 @@ export interface LoopDelay {
   readonly p99Ms: number;
   /** Of the last minute. */
   readonly maxMs: number;
+}
+
+export interface GeoStatus {
+  readonly path: string;
+  /** Of which kind it is, as it says itself. */
+  readonly type?: string | undefined;
+  /** Milliseconds since 1970: when it was made, and when it was read. */
+  readonly builtAt?: number | undefined;
+  readonly readAt?: number | undefined;
+  /** Why it does not serve as it is there; undefined where all is well. */
+  readonly problem?: string | undefined;
 }
 
 /** Text is latin1. */

@@ -14,7 +14,7 @@ import {
   type VerdictName,
 } from './counts.ts';
 import { roundedMs } from './decision.ts';
-import type { MapStatus, ProcessStatus } from './process-status.ts';
+import type { GeoStatus, MapStatus, ProcessStatus } from './process-status.ts';
 import type { Rates, RateWindow } from './rates.ts';
 
 export interface ScriptStatus {
@@ -83,6 +83,8 @@ export interface Status {
   readonly eventDrops: number;
   /** Open in any of the workers. */
   readonly maps: readonly MapSummary[];
+  /** Files of --geo. */
+  readonly geo: readonly GeoSummary[];
   /** What policies remember; null while no worker tells. */
   readonly store: StoreSummary | null;
 }
@@ -110,6 +112,18 @@ export interface MapSummary {
   /** ISO 8601: when the last worker has read its file; null where it has none. */
   readonly readAt: string | null;
   /** In any of the workers: `FILE:LINE: ...`, or the server that does not answer. */
+  readonly problem: string | null;
+}
+
+export interface GeoSummary {
+  readonly path: string;
+  /** Of which kind it is, as it says itself; null before it was read. */
+  readonly type: string | null;
+  /** ISO 8601: when it was made; of the worker that has the oldest. */
+  readonly builtAt: string | null;
+  /** ISO 8601: when the last worker has read it. */
+  readonly readAt: string | null;
+  /** In any of the workers. */
   readonly problem: string | null;
 }
 
@@ -182,6 +196,7 @@ export function statusOf(parts: StatusParts): Status {
     logDrops: parts.logDrops + total(({ logDrops }) => logDrops),
     eventDrops: parts.eventDrops + total(({ eventDrops }) => eventDrops),
     maps: mapsOf(processes.flatMap(({ status }) => status.maps)),
+    geo: geoOf(processes.flatMap(({ status }) => status.geo)),
     store: storeOf(processes.map(({ status }) => status.store)),
   };
 }
@@ -204,6 +219,24 @@ function storeOf(states: readonly StoreStatus[]): StoreSummary | null {
     usedBytes: most(({ usedBytes }) => usedBytes),
     maxBytes: most(({ maxBytes }) => maxBytes),
   };
+}
+
+/** One of each, as they are in all workers. */
+function geoOf(states: readonly GeoStatus[]): GeoSummary[] {
+  return [...new Set(states.map(({ path }) => path))].map((path) => {
+    const same = states.filter((state) => state.path === path);
+    const [oldest] = same
+      .filter(({ builtAt }) => builtAt !== undefined)
+      .sort((a, b) => (a.builtAt ?? 0) - (b.builtAt ?? 0));
+    const readAt = same.reduce((most, state) => Math.max(most, state.readAt ?? 0), 0);
+    return {
+      path,
+      type: oldest?.type ?? null,
+      builtAt: oldest?.builtAt === undefined ? null : new Date(oldest.builtAt).toISOString(),
+      readAt: readAt === 0 ? null : new Date(readAt).toISOString(),
+      problem: same.find(({ problem }) => problem !== undefined)?.problem ?? null,
+    };
+  });
 }
 
 /** One of each, as they are in all workers. */
@@ -249,6 +282,7 @@ export function statusText(status: Status): string {
     `messages    ${VERDICT_NAMES.map((name) => `${messages[name]} ${name}`).join(', ')}`,
     ratesLine(status.rates),
     ...status.maps.flatMap(mapLines),
+    ...status.geo.flatMap(geoLines),
     ...(status.store === null ? [] : storeLines(status.store)),
     `errors      ${status.scriptErrors} of the script, ${status.logDrops} log lines lost, ${status.eventDrops === 0 ? '' : `${status.eventDrops} events lost, `}${status.restarts} workers replaced`,
     '',
@@ -317,6 +351,19 @@ function mapLines({ spec, entries, readAt, problem }: MapSummary): string[] {
   const size = entries === null ? '' : `, ${entries} ${entries === 1 ? 'entry' : 'entries'}`;
   const line = `map         ${name}${size}${readAt === null ? '' : `, read ${readAt}`}`;
   return problem === null ? [line] : [line, `            ${problem}`];
+}
+
+function geoLines({ path, type, builtAt, readAt, problem }: GeoSummary): string[] {
+  const read =
+    builtAt === null || readAt === null
+      ? ', not read yet'
+      : `, ${type} of ${builtAt.slice(0, 10)} (${daysSince(builtAt)} days old), read ${readAt}`;
+  const line = `geo         ${path}${read}`;
+  return problem === null ? [line] : [line, `            ${problem}`];
+}
+
+function daysSince(time: string): number {
+  return Math.max(0, Math.floor((Date.now() - Date.parse(time)) / 86_400_000));
 }
 
 function storeLines({ address, state, since, problem, usedBytes, maxBytes }: StoreSummary): string[] {

@@ -31,6 +31,12 @@ export function editsOf(L: LuaState): Edits {
   return edits ?? lauxlib.luaL_error(L, NO_MESSAGE);
 }
 
+/** The values of all headers of a name as they came; none where no message is in progress, or before they have come. */
+export function arrivedValues(L: LuaState, name: string): string[] {
+  const headers = links.get(hostOf(L))?.edits()?.headers.arrived() ?? [];
+  return headers.filter((each) => each.name.toLowerCase() === name.toLowerCase()).map(({ value }) => value);
+}
+
 /** Whether the MTA of the session is known to be Postfix. */
 export function isPostfix(L: LuaState): boolean {
   return links.get(hostOf(L))?.isPostfix() ?? false;

@@ -1,5 +1,7 @@
 /** The Lua modules of a policy, one row each: who adds a module adds its folder and its row. */
+import { loadMmdb } from '../geo/database.ts';
 import { loadMailauth } from '../mail-auth/mailauth.ts';
+import { loadNodemailer } from '../mail-client/submission.ts';
 import { loadRe2 } from '../maps/re2.ts';
 import { loadCharsets } from '../message/charset.ts';
 import { authApi } from './auth/api.ts';
@@ -17,6 +19,9 @@ import { dnsApi } from './dns/api.ts';
 import { dnsFake } from './dns/fake.ts';
 import { openDns } from './dns/library.ts';
 import type { Fake } from './fake.ts';
+import { geoApi } from './geo/api.ts';
+import { geoFake } from './geo/fake.ts';
+import { openGeo } from './geo/library.ts';
 import { greyApi } from './grey/api.ts';
 import { openGrey } from './grey/library.ts';
 import { hashApi } from './hash/api.ts';
@@ -56,6 +61,9 @@ import { openRate } from './rate/library.ts';
 import { scanApi } from './scan/api.ts';
 import { scanFake } from './scan/fake.ts';
 import { openScan } from './scan/library.ts';
+import { sendApi } from './send/api.ts';
+import { sendFake } from './send/fake.ts';
+import { openSend } from './send/library.ts';
 import { smtpChapters } from './smtp/api.ts';
 import { callbacksChapter } from './smtp/callbacks.ts';
 import { openSmtp } from './smtp/library.ts';
@@ -69,6 +77,17 @@ import { textApi } from './text/api.ts';
 import { openText } from './text/library.ts';
 import { uriApi } from './uri/api.ts';
 import { openUri } from './uri/library.ts';
+
+/** Of an optional package: who asks is told that it is missing. */
+function ifThere(load: () => unknown): () => void {
+  return () => {
+    try {
+      load();
+    } catch {
+      // The functions say so.
+    }
+  };
+}
 
 /** In the order of the reference. */
 export const MODULES: readonly Module[] = [
@@ -124,6 +143,18 @@ export const MODULES: readonly Module[] = [
     readsMessage: ['scan.clamd', 'scan.spamd', 'scan.rspamd'],
   },
   { api: [callAheadApi], open: openCallAhead, fakes: [callAheadFake] },
+  {
+    api: [sendApi],
+    open: openSend,
+    packages: [{ for: ['smtp.send'], load: ifThere(loadNodemailer) }],
+    fakes: [sendFake],
+  },
+  {
+    api: [geoApi],
+    open: openGeo,
+    packages: [{ for: ['geo.country', 'geo.asn'], load: ifThere(loadMmdb) }],
+    fakes: [geoFake],
+  },
   { api: [srsApi], open: openSrs, fakes: [srsFake] },
   { api: [batvApi], open: openBatv },
 ];

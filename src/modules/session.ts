@@ -37,6 +37,8 @@ export interface SessionFacts {
   readonly message: Answer<KeptMessage> | undefined;
   /** Id of the transaction; undefined outside of one. */
   readonly transaction: string | undefined;
+  /** What the sender has given the transaction for delivery notices, ENVID of RFC 3461. */
+  readonly envelopeId: string | undefined;
 }
 
 /** Of a script that runs in no session: while it is checked. */
@@ -52,6 +54,7 @@ const NOBODY: SessionFacts = {
   queueId: undefined,
   message: undefined,
   transaction: undefined,
+  envelopeId: undefined,
 };
 
 const facts = new PerState<SessionFacts>();

@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { parseEventTarget } from '../events/event-target.ts';
+import { parseSmarthost, TLS_LEVELS } from '../mail-client/smarthost-place.ts';
 import { ACTION_NAMES, type ActionName } from '../milter/modifications.ts';
 import { type ListenAddress, parseListenAddress } from '../net/listen-address.ts';
 import { parseRspamdPlace, parseScannerAddress } from '../scanners/scanner-address.ts';
@@ -167,11 +168,21 @@ const httpAllow: OptionDefinition<readonly ReturnType<typeof network>[]> = {
 const ownAddress: OptionDefinition<readonly ReturnType<typeof network>[]> = {
   name: 'own-address',
   group: 'Policy:',
-  help: 'Address of this mail server, or a network: smtp.callahead asks none there. May be given several times',
+  help: 'Address of this mail server, or a network: smtp.callahead asks none there, smtp.send hands nothing over there. May be given several times',
   kind: 'list',
   shown: 'none',
   fallback: [],
   read: (texts) => texts.map(network),
+};
+
+const geo: OptionDefinition<readonly string[]> = {
+  name: 'geo',
+  group: 'Policy:',
+  help: 'File of the MaxMind DB format (.mmdb) for geo.country and geo.asn, read again when it changes. May be given several times',
+  kind: 'list',
+  shown: 'none',
+  fallback: [],
+  read: (texts) => texts.map(absolutePath),
 };
 
 const srsDomain: OptionDefinition<readonly string[]> = {
@@ -323,6 +334,28 @@ export const OPTION_TABLE = {
     parseRspamdPlace,
     'Where scan.rspamd finds rspamd: a URL, inet:PORT@HOST or unix:PATH',
   ),
+  smarthost: optional(
+    'Policy:',
+    'smarthost',
+    undefined,
+    parseSmarthost,
+    'Mail server that takes the mail of smtp.send, without a login: HOST or HOST:PORT, port 25 without one',
+  ),
+  smarthostTls: value(
+    'Policy:',
+    'smarthost-tls',
+    'may',
+    oneOf(TLS_LEVELS),
+    'TLS to the smarthost: may (STARTTLS where it is offered, with any certificate), verify (always, and its certificate must be valid for the name of --smarthost), none',
+  ),
+  sendPerHour: value(
+    'Policy:',
+    'send-per-hour',
+    '100',
+    wholeNumber(1, 1_000_000),
+    'Recipients to whom smtp.send may send in an hour, counted over all workers',
+  ),
+  geo,
   srsSecret: optional(
     'Policy:',
     'srs-secret',

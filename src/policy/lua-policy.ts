@@ -59,6 +59,7 @@ class Facts implements SessionFacts {
   recipient: string | undefined;
   message: Answer<KeptMessage> | undefined;
   transaction: string | undefined;
+  envelopeId: string | undefined;
   readonly #macros: MacroReader;
   readonly #table: SmtpTable;
 
@@ -205,6 +206,7 @@ export class LuaPolicy implements Policy {
     this.#transaction = new PolicyTransaction(id, event.params);
     this.#facts.sender = event.address;
     this.#facts.transaction = id;
+    this.#facts.envelopeId = envelopeId(event.params);
     this.#table.beginTransaction(id, event, declaredSize(event.params));
     const { macros } = this.#session;
     setTls(this.#table, macros); // Postfix sends these macros at MAIL too.
@@ -232,6 +234,7 @@ export class LuaPolicy implements Policy {
     this.#transaction = new PolicyTransaction();
     this.#facts.sender = undefined;
     this.#facts.transaction = undefined;
+    this.#facts.envelopeId = undefined;
     this.#table.endTransaction();
     return CONTINUE;
   }
@@ -492,4 +495,9 @@ function pushEnvelope(L: LuaState, { address, params }: EventOf<'mail' | 'rcpt'>
   pushLatin1(L, address);
   pushValue(L, tableValue(parametersOf(L, params)));
   return 2;
+}
+
+/** ENVID among the ESMTP parameters of MAIL (RFC 3461), as sent. */
+function envelopeId(params: readonly string[]): string | undefined {
+  return params.map((param) => /^ENVID=(.+)$/i.exec(param)?.[1]).find((id) => id !== undefined);
 }

@@ -2,6 +2,7 @@
 import type { Answer } from '../asking/answer.ts';
 import type { MailExchanger } from '../dns/records.ts';
 import { isPem } from '../mail-auth/signing-keys.ts';
+import type { OutgoingMail } from '../mail-client/mailer.ts';
 import type { ServiceName } from './services.ts';
 
 /** Text is latin1. */
@@ -59,6 +60,17 @@ const WORDINGS: { readonly [Name in ServiceName]?: Wording } = {
   callAhead: {
     name: 'callahead',
     question: (_, [request]) => (isCallAhead(request) ? `${request.hosts.join(' ')} <${request.rcpt}>` : ''),
+  },
+  mailer: {
+    name: 'send',
+    question: (_, [mail]) =>
+      isMail(mail) ? `<${mail.from}> to <${mail.to.join('> <')}>, ${mail.message.length} bytes` : '',
+    value: (value) => (isReply(value) ? value.reply : value),
+  },
+  geo: {
+    name: 'geo',
+    question: (_, [question, address]) => `${question} ${address}`,
+    value: (value) => (isNetwork(value) ? `${value.number} ${value.name}` : value),
   },
   scanners: {
     name: 'scan',
@@ -158,6 +170,18 @@ function isRequest(value: unknown): value is { readonly method: string; readonly
 
 function isCallAhead(value: unknown): value is { readonly hosts: readonly string[]; readonly rcpt: string } {
   return typeof value === 'object' && value !== null && 'hosts' in value && 'rcpt' in value;
+}
+
+function isMail(value: unknown): value is OutgoingMail {
+  return typeof value === 'object' && value !== null && 'message' in value && 'to' in value;
+}
+
+function isReply(value: unknown): value is { readonly reply: string } {
+  return typeof value === 'object' && value !== null && 'kind' in value && 'reply' in value;
+}
+
+function isNetwork(value: unknown): value is { readonly number: number; readonly name: string } {
+  return typeof value === 'object' && value !== null && 'number' in value && 'name' in value;
 }
 
 function isScan(value: unknown): value is { readonly size: number } {

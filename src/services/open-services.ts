@@ -4,11 +4,13 @@ import { type Answer, known, unknown } from '../asking/answer.ts';
 import type { BreakerNews } from '../asking/breaker.ts';
 import { Dns } from '../dns/dns.ts';
 import type { Events } from '../events/event.ts';
+import { GeoFiles } from '../geo/geo.ts';
 import { AddressGuard, type Network } from '../http/guard.ts';
 import { GuardedWeb } from '../http/web.ts';
 import { OwnSenders, readSecrets } from '../mail-auth/own-senders.ts';
 import { SigningKeys } from '../mail-auth/signing-keys.ts';
 import { CachedCallAhead } from '../mail-client/call-ahead.ts';
+import { type MailerSettings, SmarthostMailer } from '../mail-client/mailer.ts';
 import { type MapLog, Maps } from '../maps/maps.ts';
 import type { RedisSource } from '../maps/redis-map.ts';
 import type { Metrics } from '../metrics/metric.ts';
@@ -23,19 +25,19 @@ import { type ReadSecret, SecretFile } from '../system/secret-file.ts';
 import { SYSTEM_CLOCK } from './clock.ts';
 import type { Services } from './services.ts';
 
-export interface ServiceSettings {
+export interface ServiceSettings extends MailerSettings {
   /** DNS servers, `ADDRESS:PORT`; empty for those of /etc/resolv.conf. */
   readonly dnsServer: readonly string[];
   /** Time after which a look-up in the DNS is given up. */
   readonly dnsTimeoutMs: number;
   /** Networks that requests of policies may reach besides the Internet. */
   readonly httpAllow: readonly Network[];
-  /** Networks of ours, in which no mail server is asked about recipients. */
-  readonly ownAddress: readonly Network[];
   /** Where the scanners are; undefined without. */
   readonly clamd: ScannerAddress | undefined;
   readonly spamd: ScannerAddress | undefined;
   readonly rspamd: RspamdPlace | undefined;
+  /** Files that say where addresses are. */
+  readonly geo: readonly string[];
   /** Where the store is; undefined: in the memory of this process. */
   readonly store: StoreAddress | undefined;
   readonly storeBytes: number;
@@ -61,8 +63,9 @@ export interface ServiceSettings {
 export interface OpenServices extends Services {
   readonly maps: Maps;
   readonly store: SharedStore;
+  readonly geo: GeoFiles;
   /** Servers that do not answer and are left alone for a while. */
-  readonly silent: Readonly<Record<'http' | 'scan', ReadonlySet<string>>>;
+  readonly silent: Readonly<Record<'http' | 'scan' | 'callahead' | 'send', ReadonlySet<string>>>;
 }
 
 /**
@@ -71,7 +74,12 @@ export interface OpenServices extends Services {
  */
 export function openServices(settings: ServiceSettings, log: LogSink, programLog: MapLog): OpenServices {
   const { dnsServer, dnsTimeoutMs, httpAllow, store, storeBytes, storePrefix, sweeps, logsJson } = settings;
-  const silent = { http: new Set<string>(), scan: new Set<string>(), callahead: new Set<string>() };
+  const silent = {
+    http: new Set<string>(),
+    scan: new Set<string>(),
+    callahead: new Set<string>(),
+    send: new Set<string>(),
+  };
   const tell =
     (service: keyof typeof silent) =>
     (news: BreakerNews): void => {
@@ -107,6 +115,8 @@ export function openServices(settings: ServiceSettings, log: LogSink, programLog
       (message) => programLog.warning(message),
     ),
     callAhead: new CachedCallAhead(shared, dns, settings.ownAddress, tell('callahead')),
+    mailer: new SmarthostMailer(settings, shared, tell('send')),
+    geo: new GeoFiles(settings.geo, programLog),
     scanners: new GuardedScanners(settings, tell('scan')),
     web: new GuardedWeb(new AddressGuard(httpAllow), tell('http')),
     metrics: settings.metrics ?? { note: () => {} },

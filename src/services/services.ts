@@ -6,10 +6,12 @@
  */
 import type { RecordSource } from '../dns/records.ts';
 import type { Events } from '../events/event.ts';
+import type { Geo } from '../geo/geo.ts';
 import type { Web } from '../http/web.ts';
 import type { SenderSource } from '../mail-auth/own-senders.ts';
 import type { KeySource } from '../mail-auth/signing-keys.ts';
 import type { CallAhead } from '../mail-client/call-ahead.ts';
+import type { Mailer } from '../mail-client/mailer.ts';
 import type { MapSource } from '../maps/maps.ts';
 import type { Metrics } from '../metrics/metric.ts';
 import type { Scanners } from '../scanners/scanners.ts';
@@ -31,6 +33,10 @@ export interface Services {
   readonly keys: KeySource;
   /** Other mail servers, asked about recipients. */
   readonly callAhead: CallAhead;
+  /** The server that takes mail of the policy's own. */
+  readonly mailer: Mailer;
+  /** Where addresses are. */
+  readonly geo: Geo;
   /** Scanners of messages. */
   readonly scanners: Scanners;
   /** Web servers. */

@@ -71,7 +71,7 @@ function readable(options: Options): string[] {
   const secrets = [...(options.srsSecret === undefined ? [] : [options.srsSecret]), ...options.signingKey];
   return [
     ...[PROGRAM, ...packages, dirname(options.script), ...modules],
-    ...[...SYSTEM, ...options.confineRead, ...secrets],
+    ...[...SYSTEM, ...options.confineRead, ...secrets, ...options.geo],
   ];
 }
 

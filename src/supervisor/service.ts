@@ -221,7 +221,7 @@ export class Service {
 
   #measures(loop: EventLoopDelay): ProcessMeasures {
     const { user, system } = process.cpuUsage();
-    const { maps, store, silent } = this.#services;
+    const { maps, geo, store, silent } = this.#services;
     return {
       cpuSeconds: (user + system) / 1e6,
       loop: loop.latest,
@@ -230,6 +230,9 @@ export class Service {
         map: maps.states.filter(({ problem }) => problem !== undefined).length,
         http: silent.http.size,
         scan: silent.scan.size,
+        callahead: silent.callahead.size,
+        send: silent.send.size,
+        geo: geo.states.filter(({ problem }) => problem !== undefined).length,
       },
     };
   }
@@ -246,6 +249,7 @@ export class Service {
       eventDrops: this.#eventDrops,
       counts: this.stats.counts,
       maps: this.#services.maps.states,
+      geo: this.#services.geo.states,
       store: this.#services.store.status,
       ...(this.#loop && { measures: this.#measures(this.#loop) }),
     };

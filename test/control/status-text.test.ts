@@ -35,6 +35,7 @@ function statusWith(callbacks: CallbackStatus[], workers: Status['workers']): St
     logDrops: 0,
     eventDrops: 0,
     maps: [],
+    geo: [],
     store: null,
   };
 }

@@ -2,10 +2,12 @@
 
 import { unknown } from '../../src/asking/answer.ts';
 import { Zone } from '../../src/dns/zone.ts';
+import { GeoFiles } from '../../src/geo/geo.ts';
 import { NoWeb } from '../../src/http/web.ts';
 import { OwnSenders } from '../../src/mail-auth/own-senders.ts';
 import { SigningKeys } from '../../src/mail-auth/signing-keys.ts';
 import { NoCallAhead } from '../../src/mail-client/call-ahead.ts';
+import { NoMailer } from '../../src/mail-client/mailer.ts';
 import { Maps } from '../../src/maps/maps.ts';
 import { MemoryStore } from '../../src/modules/kv/fake.ts';
 import { MetricWorld } from '../../src/modules/metric/fake.ts';
@@ -26,6 +28,8 @@ export function servicesWith(some: Partial<Services> = {}): Services {
     ),
     keys: new SigningKeys([], () => {}),
     callAhead: new NoCallAhead('is not asked'),
+    mailer: new NoMailer('is not asked'),
+    geo: new GeoFiles([], { notice: () => {}, warning: () => {} }),
     scanners: new NoScanners('is not asked'),
     web: new NoWeb('is not asked'),
     maps: new Maps({ notice: () => {}, warning: () => {} }),

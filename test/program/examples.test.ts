@@ -16,6 +16,7 @@ const CALLBACKS: Readonly<Record<string, string>> = {
   'dmarc.lua': 'do_dot',
   'greylist.lua': 'do_mail do_rcpt',
   'helo.lua': 'do_connect do_helo',
+  'notify.lua': 'do_mail',
   'senders.lua': 'do_mail do_rcpt',
   'sign.lua': 'do_dot',
   'smtpf.lua': 'do_connect do_helo do_mail do_rcpt do_data do_headers do_chunk do_dot rset close',

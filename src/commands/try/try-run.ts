@@ -6,6 +6,7 @@ import { ownFiles } from '../../control/control-path.ts';
 import { ZoneError } from '../../dns/zone.ts';
 import { NoWeb } from '../../http/web.ts';
 import { NoCallAhead } from '../../mail-client/call-ahead.ts';
+import { NoMailer } from '../../mail-client/mailer.ts';
 import { OfflineMaps } from '../../maps/offline-maps.ts';
 import type { Options } from '../../options/option-table.ts';
 import { messageLimitsOf, packagePathOf } from '../../options/options.ts';
@@ -57,6 +58,7 @@ export class TryRun {
           ...(!plan.live && {
             maps: new OfflineMaps(log, NOT_LIVE),
             callAhead: new NoCallAhead(NOT_LIVE),
+            mailer: new NoMailer(NOT_LIVE),
             scanners: new NoScanners(NOT_LIVE),
             web: new NoWeb(NOT_LIVE),
           }),

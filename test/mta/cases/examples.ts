@@ -167,6 +167,14 @@ const CASES: Readonly<Record<string, readonly Omit<MailCase, 'bare' | 'calls'>[]
       arrives: [PLAIN_ARRIVAL],
     },
   ],
+  'notify.lua': [
+    {
+      name: 'who has not logged in is nobody’s affair',
+      policy: example('notify.lua'),
+      sessions: [[GREETING, EHLO, MAIL, RCPT, DATA, MESSAGE, QUIT]],
+      arrives: [PLAIN_ARRIVAL],
+    },
+  ],
   'senders.lua': [
     {
       name: 'a table like those of Postfix refuses a sender, and one recipient',
