@@ -43,6 +43,9 @@ const SCRIPT_OPTIONS = [
   'config',
 ];
 
+/** Where services are that `test --record` asks. */
+const ASKED_OPTIONS = ['clamd', 'spamd', 'rspamd', 'http-allow', 'own-address', 'dns-server', 'dns-timeout'];
+
 /** What tells where the control socket of a server is: the options that the server was started with. */
 const OF_SERVER = {
   control: 'Its control socket',
@@ -159,10 +162,14 @@ export const COMMANDS: readonly CommandDefinition[] = [
     usage: 'test [files..]',
     name: 'test',
     summary: 'Run the tests of policies: *_test.lua beside them',
-    options: SCRIPT_OPTIONS,
+    options: [...SCRIPT_OPTIONS, ...ASKED_OPTIONS],
     own: {
       filter: ownValue('What is run', 'Only the cases whose name matches this regular expression'),
       bail: ownSwitch('What is run', 'End each file with the first case that fails'),
+      record: ownSwitch(
+        'What is run',
+        'Ask real services what a test does not say, and keep the answers beside it',
+      ),
       watch: ownSwitch('What is run', 'Run again when a test, its policy or a module of it changes'),
       jobs: ownValue('What is run', 'At most so many processes', 'one for each CPU'),
       coverage: ownSwitch('Output', 'Show which lines of the policies were not run'),
@@ -175,13 +182,14 @@ export const COMMANDS: readonly CommandDefinition[] = [
     examples: [
       ['$0 test', 'All tests here and below. Exit code 0, 1: some failed, 3: some could not run'],
       ['$0 test --watch --coverage access_test.lua', 'While working on a policy'],
+      ['$0 test --record --rspamd inet:11333@127.0.0.1', 'Ask a real rspamd once; later runs replay'],
       ['$0 test --junit report.xml examples', 'For CI'],
     ],
     run: async (options, args) => {
       const { test } = await import('./test.ts');
       const text = (name: string): string | undefined =>
         args[name] === undefined ? undefined : String(args[name]);
-      const { files, tap, json, coverage, bail, watch } = args;
+      const { files, tap, json, coverage, bail, watch, record } = args;
       const places = [files ?? []].flat().map(String);
       return test(options, {
         places: places.length > 0 ? places : ['.'],
@@ -190,6 +198,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
         junit: text('junit'),
         lcov: text('lcov'),
         bail: bail === true,
+        record: record === true,
         watch: watch === true,
         tap: tap === true,
         json: json === true,

@@ -7,6 +7,7 @@ import { formatLcov, mergeCoverage, summarize } from '../policy-test/coverage.ts
 import { findTestFiles } from '../policy-test/find-files.ts';
 import { formatJunit } from '../policy-test/junit.ts';
 import { runTestFiles } from '../policy-test/parallel.ts';
+import type { RecordingReport } from '../policy-test/recording.ts';
 import { type Summary, summaryOf } from '../policy-test/summary.ts';
 import { formatTap } from '../policy-test/tap.ts';
 import type { FileReport } from '../policy-test/test-file.ts';
@@ -27,6 +28,8 @@ export interface TestArguments {
   readonly watch: boolean;
   /** Whether each file ends with the first case that fails. */
   readonly bail: boolean;
+  /** Whether real services are asked, and their answers kept. */
+  readonly record: boolean;
   /** What goes to standard output; text for people if neither. */
   readonly tap: boolean;
   readonly json: boolean;
@@ -56,15 +59,31 @@ async function runOnce(options: Options, given: TestArguments, jobs: number): Pr
   const withCoverage = given.coverage || given.lcov !== undefined;
   const text = textReport(given);
   const files = await runTestFiles(findTestFiles(given.places), {
-    settings: { options, coverage: withCoverage, filter: given.filter, bail: given.bail },
+    settings: {
+      options,
+      coverage: withCoverage,
+      filter: given.filter,
+      bail: given.bail,
+      record: given.record,
+    },
     jobs,
     finished: (report) => {
       const isEmpty = report.cases.length === 0 && report.broken === undefined;
       if (text && !isEmpty) process.stdout.write(`${text.file(visibleReport(report))}\n`);
+      if (report.recording) process.stderr.write(recordingLines(report.recording));
     },
   });
   const coverage = mergeCoverage(files.map((file) => file.coverage.map(named)));
   return summaryOf(files, performance.now() - began, coverage);
+}
+
+/** To standard error, so that reports for programs stay what they are. */
+function recordingLines({ path, answers, unanswered, problem }: RecordingReport): string {
+  const lines = [
+    `${path}: ${problem ?? `${answers} recorded ${answers === 1 ? 'answer' : 'answers'}`}`,
+    ...unanswered.map((question) => `  no answer to record: ${question}`),
+  ];
+  return lines.map((line) => `${visibleText(line)}\n`).join('');
 }
 
 /** Prints and writes the reports. */
@@ -186,6 +205,9 @@ function checkOutputs(given: TestArguments): void {
   const [first, second] = forPrograms(given);
   if (second !== undefined) {
     throw new OperatorError(`test: ${first} and ${second}: only one of them on standard output`, EXIT.usage);
+  }
+  if (given.record && given.watch) {
+    throw new OperatorError('test: --record and --watch: each change would ask again', EXIT.usage);
   }
   if (first !== undefined && given.watch) {
     throw new OperatorError(`test: ${first} and --watch: a run again and again is for people`, EXIT.usage);

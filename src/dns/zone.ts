@@ -41,8 +41,17 @@ export class Zone implements RecordSource {
   /** A zone of its own with the same entries. */
   copy(): Zone {
     const copy = new Zone();
-    for (const [question, answer] of this.#answers) copy.#answers.set(question, answer);
+    copy.take(this);
     return copy;
+  }
+
+  /** Takes the entries of another. */
+  take(other: Zone): void {
+    for (const [question, answer] of other.#answers) this.#answers.set(question, answer);
+  }
+
+  get isEmpty(): boolean {
+    return this.#answers.size === 0;
   }
 
   /** Nothing is known without asking, so that callbacks wait here as they will. */

@@ -35,7 +35,8 @@ export class OfflineMaps implements MapSource {
   }
 }
 
-function isLocal(spec: string): boolean {
+/** Whether a map is read here: no server has it. */
+export function isLocal(spec: string): boolean {
   const { kind } = parseMapSpec(spec);
   return kind === 'file' || kind === 'inline';
 }

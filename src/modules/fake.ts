@@ -1,5 +1,6 @@
 /** What stands in for a service in the world of a test, and the functions of the library `test` that fill it. */
 import type { LuaState } from 'fengari';
+import type { Answer } from '../asking/answer.ts';
 import type { Clock } from '../services/clock.ts';
 import type { ServiceName, Services } from '../services/services.ts';
 import type { ApiFunction } from './entry.ts';
@@ -32,4 +33,17 @@ export function fake<Name extends ServiceName, Service extends StandIn & Service
   parts: FakeParts<Name, Service>,
 ): Fake {
   return parts as Fake & FakeParts<Name, Service>;
+}
+
+/** Answers to questions of which a test has said nothing. */
+const NOT_SAID = new WeakSet<object>();
+
+/** Marks the answer to a question of which the test has said nothing: one that was recorded may take its place. */
+export function notSaid<Value>(answer: Answer<Value>): Answer<Value> {
+  NOT_SAID.add(answer);
+  return answer;
+}
+
+export function isNotSaid(answer: unknown): boolean {
+  return typeof answer === 'object' && answer !== null && NOT_SAID.has(answer);
 }

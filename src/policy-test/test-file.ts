@@ -12,9 +12,13 @@ import { withPackagePath } from '../lua/lib/package.ts';
 import { ScriptFile } from '../lua/script/script-file.ts';
 import type { Options } from '../options/option-table.ts';
 import { packagePathOf } from '../options/options.ts';
+import { servicesOf } from '../policy/policy-source.ts';
+import { Logger } from '../syslog/log.ts';
+import { StderrSink } from '../syslog/stderr-sink.ts';
 import { replyLines } from '../workbench/client-reply.ts';
 import { Coverage, type FileCoverage } from './coverage.ts';
 import { type Failure, failureOf } from './failure.ts';
+import { Recording, type RecordingReport } from './recording.ts';
 import { TestHarness } from './test-harness.ts';
 import { installCodes, testLibrary } from './test-library.ts';
 import type { StepResult } from './test-session.ts';
@@ -38,10 +42,14 @@ export interface FileReport {
   /** Absolute paths of what was read besides the file. */
   readonly dependencies: readonly string[];
   readonly coverage: readonly FileCoverage[];
+  /** What was recorded. */
+  readonly recording?: RecordingReport | undefined;
 }
 
 export interface RunSettings {
   readonly options: Options;
+  /** Whether real services are asked where a test has said nothing, and their answers kept. */
+  readonly record?: boolean;
   readonly coverage: boolean;
   /** Cases whose name does not match are left out. */
   readonly filter?: string | undefined;
@@ -63,7 +71,20 @@ interface Case {
 export async function runTestFile(path: string, settings: RunSettings): Promise<FileReport> {
   const began = performance.now();
   const coverage = settings.coverage ? new Coverage() : undefined;
-  const harness = new TestHarness(path, settings.options, coverage?.watch);
+  const recording = openRecording(path, settings);
+  if (typeof recording === 'string') {
+    const milliseconds = performance.now() - began;
+    return {
+      file: path,
+      policy: '',
+      cases: [],
+      broken: recording,
+      milliseconds,
+      dependencies: [],
+      coverage: [],
+    };
+  }
+  const harness = new TestHarness(path, settings.options, coverage?.watch, recording);
   const cases: CaseReport[] = [];
   const report = (broken: string | undefined): FileReport => ({
     file: path,
@@ -73,6 +94,7 @@ export async function runTestFile(path: string, settings: RunSettings): Promise<
     milliseconds: performance.now() - began,
     dependencies: [...harness.dependencies],
     coverage: coverage?.report() ?? [],
+    recording: recording.finish(),
   });
   const { script, failure } = new ScriptFile(path).current();
   if (!script) return report(failure.message);
@@ -97,6 +119,23 @@ export async function runTestFile(path: string, settings: RunSettings): Promise<
   } finally {
     file.close();
     harness.world.end();
+  }
+}
+
+/** @returns what is wrong with the one that is there */
+function openRecording(path: string, { options, record, filter, bail }: RunSettings): Recording | string {
+  try {
+    // What a policy remembers is the test's own in any case.
+    const real = record
+      ? servicesOf(
+          { ...options, store: undefined },
+          new StderrSink(),
+          new Logger(new StderrSink(), 'warning'),
+        )
+      : undefined;
+    return new Recording(path, real, filter !== undefined || bail === true);
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
   }
 }
 

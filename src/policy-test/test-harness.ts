@@ -15,6 +15,7 @@ import { Logger } from '../syslog/log.ts';
 import { StderrSink } from '../syslog/stderr-sink.ts';
 import type { MtaKind } from '../workbench/client-reply.ts';
 import type { SmtpClient } from '../workbench/imitated-mta.ts';
+import type { Recording } from './recording.ts';
 import { PolicyError, type TestObserver, TestSession } from './test-session.ts';
 import { World } from './world.ts';
 
@@ -38,12 +39,14 @@ export class TestHarness {
   printed: string[] = [];
   readonly #options: Options;
   readonly #lineWatcher: LineWatcher | undefined;
+  readonly #recording: Recording;
   readonly #scripts = new Map<string, ScriptFile>();
   #policy: string;
   #start: { readonly world: World; readonly policy: string } | undefined;
 
-  constructor(path: string, options: Options, lineWatcher: LineWatcher | undefined) {
+  constructor(path: string, options: Options, lineWatcher: LineWatcher | undefined, recording: Recording) {
     this.path = path;
+    this.#recording = recording;
     this.#options = options;
     this.#lineWatcher = lineWatcher;
     this.#policy = join(dirname(path), basename(path).replace(/_test\.lua$/, '.lua'));
@@ -139,7 +142,7 @@ export class TestHarness {
       options: { ...options, packagePath: packagePathOf({ ...options, script: resolve(this.#policy) }) },
       log: new Logger(observer.programSink, 'debug'),
       spool,
-      services: world.services({ log: observer.sink, stderr: new StderrSink() }),
+      services: this.#recording.over(world.services({ log: observer.sink, stderr: new StderrSink() })),
       surroundings: this.surroundingsIn(() => world),
       observer,
       lineWatcher: this.#lineWatcher,

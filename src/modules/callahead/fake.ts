@@ -4,7 +4,7 @@ import { type Answer, known, unknown } from '../../asking/answer.ts';
 import { bytesOf, lauxlib, lua } from '../../lua/engine/engine.ts';
 import { keysOf } from '../../lua/engine/plain.ts';
 import type { CallAhead, CallAheadRequest, Taken } from '../../mail-client/call-ahead.ts';
-import { fake, type StandIn } from '../fake.ts';
+import { fake, notSaid, type StandIn } from '../fake.ts';
 import { checkFakeAnswer, type FakeAnswer } from '../fake-answer.ts';
 
 class MailServerWorld implements CallAhead, StandIn {
@@ -25,7 +25,8 @@ class MailServerWorld implements CallAhead, StandIn {
 
   async callahead({ hosts, rcpt }: CallAheadRequest): Promise<Answer<Taken>> {
     const answer = this.#answers.get(rcpt) ?? this.#answers.get('*');
-    if (answer === undefined) return unknown('unavailable', 'no network in a test: see test.callahead');
+    if (answer === undefined)
+      return notSaid(unknown('unavailable', 'no network in a test: see test.callahead'));
     const given = answer([hosts, rcpt]);
     if (given.kind === 'unknown') return given;
     const { value } = given;

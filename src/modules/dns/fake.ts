@@ -1,16 +1,31 @@
 /** The DNS of a test: what the test says, and nothing else. */
 import type { LuaState } from 'fengari';
-import { isFailure } from '../../asking/answer.ts';
+import { type Answer, isFailure } from '../../asking/answer.ts';
+import type { Records, RecordType } from '../../dns/records.ts';
 import { Zone, type ZoneAnswer, ZoneError } from '../../dns/zone.ts';
 import { ascii, lauxlib, lua } from '../../lua/engine/engine.ts';
 import { keysOf } from '../../lua/engine/plain.ts';
 import { readArray, readLatin1 } from '../../lua/engine/values.ts';
 import { argumentError, raise } from '../../lua/lib/arguments.ts';
-import { fake } from '../fake.ts';
+import { fake, notSaid } from '../fake.ts';
+
+/** A test that names records has all there are; one that names none has said nothing. */
+class ZoneOfTest extends Zone {
+  override copy(): ZoneOfTest {
+    const copy = new ZoneOfTest();
+    copy.take(this);
+    return copy;
+  }
+
+  override async query<Type extends RecordType>(type: Type, name: string): Promise<Answer<Records[Type]>> {
+    const answer = await super.query(type, name);
+    return this.isEmpty ? notSaid(answer) : answer;
+  }
+}
 
 export const dnsFake = fake({
   service: 'records',
-  make: () => new Zone(),
+  make: () => new ZoneOfTest(),
   api: [
     {
       kind: 'function',

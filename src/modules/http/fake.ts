@@ -5,7 +5,7 @@ import type { HttpResponse } from '../../http/exchange.ts';
 import type { Web, WebRequest } from '../../http/web.ts';
 import { bytesOf, lauxlib, lua } from '../../lua/engine/engine.ts';
 import { keysOf, type Plain } from '../../lua/engine/plain.ts';
-import { fake, type StandIn } from '../fake.ts';
+import { fake, notSaid, type StandIn } from '../fake.ts';
 import { checkFakeAnswer, type FakeAnswer } from '../fake-answer.ts';
 
 class WebWorld implements Web, StandIn {
@@ -26,7 +26,8 @@ class WebWorld implements Web, StandIn {
   async fetch({ url, method, body }: WebRequest): Promise<Answer<HttpResponse>> {
     const written = Buffer.from(url).toString('latin1');
     const answer = this.#answers.get(written) ?? this.#answers.get('*');
-    if (answer === undefined) return unknown('unavailable', `${url} no network in a test: see test.http`);
+    if (answer === undefined)
+      return notSaid(unknown('unavailable', `${url} no network in a test: see test.http`));
     const text = Buffer.isBuffer(body) ? body.toString('latin1') : undefined;
     const given = answer([written, method, text]);
     return given.kind === 'unknown' ? given : known(responseOf(given.value));

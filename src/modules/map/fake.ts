@@ -6,10 +6,10 @@ import { keysOf, type Plain } from '../../lua/engine/plain.ts';
 import { pushLatin1 } from '../../lua/engine/values.ts';
 import type { Found } from '../../maps/map-server.ts';
 import type { MapSource } from '../../maps/maps.ts';
-import { OfflineMaps } from '../../maps/offline-maps.ts';
+import { isLocal, OfflineMaps } from '../../maps/offline-maps.ts';
 import { lowered } from '../../maps/text-table.ts';
 import { checkText } from '../arguments.ts';
-import { fake, type StandIn } from '../fake.ts';
+import { fake, notSaid, type StandIn } from '../fake.ts';
 import { checkFakeAnswer, type FakeAnswer } from '../fake-answer.ts';
 
 const SILENT = { notice: () => {}, warning: () => {} };
@@ -47,7 +47,8 @@ class MapWorld implements MapSource, StandIn {
     const given = this.#given.get(spec);
     if (typeof given === 'function') return foundOf(given([key]));
     if (given !== undefined) return foundOf(given.get(lowered(key))?.([key]) ?? known(undefined));
-    return this.#others.recall(spec, key);
+    const found = this.#others.recall(spec, key);
+    return found && !isLocal(spec) ? notSaid(found) : found;
   }
 
   async query(spec: string, key: string, patience: Patience): Promise<Found> {

@@ -6,7 +6,7 @@ import type { Plain } from '../../lua/engine/plain.ts';
 import type { RspamdResult, RspamdSymbol } from '../../scanners/rspamd.ts';
 import type { RspamdRequest, Scanners, ScanRequest } from '../../scanners/scanners.ts';
 import type { SpamdResult } from '../../scanners/spamd.ts';
-import { fake, type StandIn } from '../fake.ts';
+import { fake, notSaid, type StandIn } from '../fake.ts';
 import { checkFakeAnswer, type FakeAnswer } from '../fake-answer.ts';
 
 type Name = 'clamd' | 'spamd' | 'rspamd';
@@ -48,7 +48,8 @@ class ScannerWorld implements Scanners, StandIn {
   /** A function of the test is given the message, and what else the scanner is told. */
   #ask(name: Name, { path, size, most }: ScanRequest, more: readonly Plain[]): Answer<Plain> {
     const answer = this.#answers.get(name);
-    if (answer === undefined) return unknown('unavailable', `no network in a test: see test.${name}`);
+    if (answer === undefined)
+      return notSaid(unknown('unavailable', `no network in a test: see test.${name}`));
     if (size > most) return unknown('limit', `message of ${size} bytes, at most ${most} are sent`);
     return answer([readFileSync(path, 'latin1'), ...more]);
   }
