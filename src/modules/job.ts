@@ -54,6 +54,12 @@ export function resultsOf<Value>(
   };
 }
 
+/** A task of which the answer is there. */
+export function settled<Value>(answer: Answer<Value>, push: (L: LuaState, value: Value) => number): Task {
+  const results = resultsOf(answer, push);
+  return { begin: async () => results, known: results };
+}
+
 const operations = new WeakMap<object, Operation>();
 
 /** The function of Lua that runs an operation and waits for its results. */

@@ -6,7 +6,7 @@ import { argumentError } from '../lua/lib/arguments.ts';
 import type { Operation } from '../store/operation.ts';
 import type { Store } from '../store/store.ts';
 import { optTimeout } from './arguments.ts';
-import { task, waiting } from './job.ts';
+import { settled, task, waiting } from './job.ts';
 
 const TIMEOUT_MS = 1000;
 /** A call, in steps of Host.charge(). */
@@ -32,7 +32,10 @@ export function storing<Result>(
   return waiting((L, first) => {
     const { operation, timeoutMs = TIMEOUT_MS, push } = read(L, first);
     hostOf(L).charge(L, STEPS_PER_CALL);
-    return task({ timeoutMs, push, ask: (patience) => store.run(operation, patience) });
+    const answer = store.now?.(operation);
+    return answer === undefined
+      ? task({ timeoutMs, push, ask: (patience) => store.run(operation, patience) })
+      : settled(answer, push);
   });
 }
 

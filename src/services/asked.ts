@@ -27,6 +27,8 @@ interface Wording {
   question?(method: string, args: readonly unknown[]): string;
   /** One value in an answer. */
   value?(value: unknown): unknown;
+  /** Whether what is known at once has been asked for now: of others it is known from an earlier question. */
+  readonly isAskedAtOnce?: boolean;
   /** Whether the texts in an answer are words of strangers, to be put into quotes. */
   isQuoted?(question: string): boolean;
 }
@@ -42,6 +44,7 @@ const WORDINGS: { readonly [Name in ServiceName]?: Wording } = {
     name: 'store',
     question: (_, [operation]) => (isOperation(operation) ? operation.question : ''),
     value: (value) => value,
+    isAskedAtOnce: true,
   },
   maps: {
     name: 'map',
@@ -101,7 +104,7 @@ export function askedOf(
   service: ServiceName,
   method: string,
   args: readonly unknown[],
-  cached: boolean,
+  isAtOnce: boolean,
 ): Asked {
   const wording = WORDINGS[service];
   const question = wording?.question?.(method, args) ?? [method, ...args.flatMap(wordOf)].join(' ');
@@ -111,7 +114,7 @@ export function askedOf(
     answer: undefined,
     failure: undefined,
     milliseconds: 0,
-    cached,
+    cached: isAtOnce && wording?.isAskedAtOnce !== true,
   };
 }
 

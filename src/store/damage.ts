@@ -9,7 +9,8 @@ import { execFile } from 'node:child_process';
 import { mkdirSync, readFileSync, renameSync, rmSync, type Stats, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { DATA_FILE } from './lmdb-table.ts';
+import { type Account, actingAs } from '../system/privileges.ts';
+import { DATA_FILE, LOCK_FILE } from './lmdb-table.ts';
 
 /** Two pages of head: a file that has less has lost it. One without a byte is being made by another process, or will be. */
 const HEAD_BYTES = 8192;
@@ -20,33 +21,47 @@ const BOOT_FILE = 'boot';
 const BOOT_ID = '/proc/sys/kernel/random/boot_id';
 const COPY = 'copy';
 
+export interface Looking {
+  /** Whose files they become that are made; undefined: this process's user's. */
+  readonly account?: Account;
+  /** Whether only what was written before the machine was started is looked at. */
+  readonly isBrief?: boolean;
+}
+
 /**
  * Looks at the file of a store, and replaces one that was written before the machine was started. While it does, nobody else
  * may open the store: where a reader of a damaged file is the first to use its locks, lmdb takes them from who comes next.
  * @returns the file, if it is there and damaged @throws what the system says
  */
-export async function damagedFile(directory: string): Promise<Stats | undefined> {
+export async function damagedFile(
+  directory: string,
+  { account, isBrief }: Looking = {},
+): Promise<Stats | undefined> {
   const found = statSync(join(directory, DATA_FILE), { throwIfNoEntry: false });
   const boot = bootId();
   const note = join(directory, BOOT_FILE);
   const isFirst = boot !== undefined && boot !== textOf(note);
+  if (!isFirst && isBrief === true) return undefined;
   const isDamaged =
     found !== undefined &&
     found.size > 0 &&
-    (found.size < HEAD_BYTES || !(await (isFirst ? isRenewed(directory) : isWhole(directory))));
-  if (isFirst) writeFileSync(note, boot);
+    (found.size < HEAD_BYTES ||
+      !(await (isFirst ? isRenewed(directory, account) : isWhole(account, directory))));
+  if (isFirst) actingAs(account, () => writeFileSync(note, boot));
   return isDamaged ? found : undefined;
 }
 
-/** Reads all of it in a process of its own, and copies it where `copy` is given. */
-function isWhole(directory: string, ...copy: readonly string[]): Promise<boolean> {
+/** Reads all of it in a process of its own, and copies it where a directory for that is given. */
+function isWhole(account: Account | undefined, ...directories: readonly string[]): Promise<boolean> {
   const here = fileURLToPath(import.meta.url);
   const program = here.replace(/damage(\.[jt]s)$/, 'inspect-main$1');
+  const isRoot = process.geteuid?.() === 0;
+  const owner = isRoot && account !== undefined ? { uid: account.uid, gid: account.gid } : {};
   return new Promise((resolve) => {
     execFile(
       process.execPath,
-      [...process.execArgv, program, directory, ...copy],
-      { timeout: READ_MS },
+      [...process.execArgv, program, ...directories],
+      { timeout: READ_MS, ...owner },
       // Damaged is what its reader says is so, or dies of: one that cannot be started says nothing.
       (error) =>
         resolve(error === null || error.killed === true || !(error.code === 3 || isCrash(error.signal))),
@@ -67,21 +82,25 @@ export function setAside(directory: string, damaged: Stats): string | undefined 
   if (statSync(path, { throwIfNoEntry: false })?.ino !== damaged.ino) return undefined;
   const aside = join(directory, `damaged-${damaged.ino}-${DATA_FILE}`);
   renameSync(path, aside);
-  rmSync(join(directory, 'lock.mdb'), { force: true });
+  rmSync(join(directory, LOCK_FILE), { force: true });
   return aside;
 }
 
 /** Replaces the file by its copy: nobody has it open, for this is the first opening since the start. False where it is damaged. */
-async function isRenewed(directory: string): Promise<boolean> {
+async function isRenewed(directory: string, account: Account | undefined): Promise<boolean> {
   const copy = join(directory, COPY);
-  rmSync(copy, { recursive: true, force: true });
-  mkdirSync(copy, { mode: 0o700 });
-  const isGood = await isWhole(directory, copy);
-  if (isGood && textOf(join(copy, 'done')) !== undefined) {
-    renameSync(join(copy, DATA_FILE), join(directory, DATA_FILE));
-    rmSync(join(directory, 'lock.mdb'), { force: true });
-  }
-  rmSync(copy, { recursive: true, force: true });
+  actingAs(account, () => {
+    rmSync(copy, { recursive: true, force: true });
+    mkdirSync(copy, { mode: 0o700 });
+  });
+  const isGood = await isWhole(account, directory, copy);
+  actingAs(account, () => {
+    if (isGood && textOf(join(copy, 'done')) !== undefined) {
+      renameSync(join(copy, DATA_FILE), join(directory, DATA_FILE));
+      rmSync(join(directory, LOCK_FILE), { force: true });
+    }
+    rmSync(copy, { recursive: true, force: true });
+  });
   return isGood;
 }
 

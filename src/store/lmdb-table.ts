@@ -1,24 +1,31 @@
 /**
  * Entries in a file that all processes of a machine share, by lmdb: the only file that knows it.
  *
- * - `transactionSync` is never used (`close` would hang after it), and a step computes before it writes: an error in a
- *   transaction does not take back what was written before.
- * - Where a commit fails (a full disk) a second promise, `commitError`, is rejected too, and would end the process; so would
- *   the promise of the batch of an event turn, which nobody gets: there are no such batches.
+ * - Where the lock for writers is free this thread makes a transaction at once: to hand it to lmdb's thread and back takes
+ *   ten times the CPU time. Where somebody has the lock, who may be stopped, lmdb's thread waits for it, and for a while
+ *   after the disk has held this one up. What is asked for meanwhile is one transaction then.
+ * - In a transaction of lmdb's thread an error does not take back what was written before: a step computes, then writes.
+ * - Where a commit of that thread fails (a full disk) a second promise, `commitError`, is rejected too, and would end the
+ *   process; so would the promise of lmdb's own batch of an event turn, which nobody gets: there are no such batches.
  * - A commit is in the system's memory, where it outlives the process, and reaches the disk within half a minute: to wait
  *   for the disk each time took ten times the CPU time. What the power takes is mended by damage.ts.
  * - The size of the map bounds nothing: whether the store is full is counted here, by the pages in use. The file itself
  *   never shrinks, and its free pages are used again.
+ * - Who closes it last destroys its locks, also of one who is just opening it: both is done alone, see opening.ts. What
+ *   lmdb's thread still has to do when the process ends may end it with a signal: it is waited for.
  */
 import { statfsSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises';
 import type { RootDatabase } from 'lmdb';
 import { behind, type Slice, type Table } from './local-engine.ts';
+import { alone } from './opening.ts';
 import { StoreFailure, type Usage } from './operation.ts';
+import { WriterLock } from './writer-lock.ts';
 
 export const DATA_FILE = 'data.mdb';
+export const LOCK_FILE = 'lock.mdb';
 
 const CHECK_MS = 1000;
 /** Written since the last look, after which the size is looked at again. */
@@ -28,6 +35,13 @@ const FULL = 0.8;
 /** On a full disk, memory that is mapped to files that have no blocks yet ends the process. */
 const LEAST_FREE_BYTES = 1024 * 1024;
 const CLOSE_MS = 900;
+/** Steps of one transaction: some 1 ms of work. */
+const MOST_STEPS = 200;
+/** A transaction that took so long was held up, and the next ones are made elsewhere for a while. */
+const HELD_UP_MS = 50;
+const ELSEWHERE_MS = 5000;
+/** For lmdb: the transaction is over when the call returns. */
+const SYNCHRONOUS = 2;
 
 const require = createRequire(import.meta.url);
 
@@ -52,40 +66,132 @@ export function openDatabase(path: string, readOnly: boolean): Database {
   });
 }
 
+/** What is to be done in a transaction, and who waits for its end. */
+interface Step {
+  /** Returns what is to be called when its writes are safe. */
+  readonly run: () => () => void;
+  readonly fail: (error: unknown) => void;
+}
+
 export class LmdbTable implements Table {
   readonly #db: Database;
+  readonly #path: string;
   readonly #file: string;
   readonly #maxBytes: number;
+  /** Undefined where nothing is written. */
+  readonly #lock: WriterLock | undefined;
+  #steps: Step[] = [];
+  /** The transaction that lmdb's thread makes. */
+  #elsewhere: Promise<void> | undefined;
+  #elsewhereUntil = 0;
+  #closing: Promise<void> | undefined;
   #isFull = false;
   #checked = 0;
   #written = 0;
 
   /** @throws StoreFailure; what the system or lmdb says @param path of its directory @param readOnly writes will fail */
   constructor(path: string, maxBytes: number, readOnly = false) {
-    this.#db = openDatabase(path, readOnly);
-    this.#db.readerCheck();
+    const db = openDatabase(path, readOnly);
+    db.readerCheck();
+    this.#db = db;
+    this.#path = path;
     this.#file = join(path, DATA_FILE);
     this.#maxBytes = maxBytes;
+    if (!readOnly) {
+      this.#lock = WriterLock.of(join(path, LOCK_FILE), (look) => db.transactionSync(look, SYNCHRONOUS));
+    }
   }
 
   read(key: Buffer): Buffer | undefined {
     return this.#db.get(key);
   }
 
-  async atomically<T>(step: () => T): Promise<T> {
+  atomically<T>(step: () => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const run = () => {
+        const result = step();
+        return () => resolve(result);
+      };
+      if (this.#steps.push({ run, fail: reject }) === 1) this.#beginSoon();
+    });
+  }
+
+  /** When the turn is over in which it is called. */
+  #beginSoon(): void {
+    if (this.#elsewhere === undefined) setImmediate(() => this.#begin());
+  }
+
+  atOnce<T>(step: () => T): { readonly value: T } | undefined {
+    if (this.#elsewhere !== undefined || this.#steps.length > 0 || !this.#mayCommitHere) return undefined;
     try {
-      return await this.#db.transaction(step);
+      return { value: this.#transact(step) };
     } catch (error) {
-      throw await failureOf(error, this.#file);
+      throw failureOf(error, this.#file);
     }
   }
 
+  get #mayCommitHere(): boolean {
+    return performance.now() >= this.#elsewhereUntil && this.#lock?.isFree === true;
+  }
+
+  #begin(): void {
+    const steps = this.#steps.splice(0, MOST_STEPS);
+    if (this.#mayCommitHere) this.#commitHere(steps);
+    else {
+      this.#elsewhere = this.#commitElsewhere(steps).finally(() => {
+        this.#elsewhere = undefined;
+        if (this.#steps.length > 0) this.#begin();
+      });
+    }
+    if (this.#steps.length > 0) this.#beginSoon();
+  }
+
+  #commitHere(steps: readonly Step[]): void {
+    try {
+      for (const end of this.#transact(() => steps.map(({ run }) => run()))) end();
+    } catch (error) {
+      const failure = failureOf(error, this.#file);
+      for (const { fail } of steps) fail(failure);
+    }
+  }
+
+  /** On this thread, which must not wait for the lock. Where it throws nothing is written. */
+  #transact<T>(step: () => T): T {
+    const began = performance.now();
+    try {
+      return this.#db.transactionSync(step, SYNCHRONOUS);
+    } finally {
+      const now = performance.now();
+      if (now - began > HELD_UP_MS) this.#elsewhereUntil = now + ELSEWHERE_MS;
+    }
+  }
+
+  /** Never rejects. */
+  async #commitElsewhere(steps: readonly Step[]): Promise<void> {
+    try {
+      const ends = await this.#db.transaction(() =>
+        steps.map(({ run, fail }) => {
+          try {
+            return run();
+          } catch (error) {
+            return () => fail(failureOf(error, this.#file));
+          }
+        }),
+      );
+      for (const end of ends) end();
+    } catch (error) {
+      const failure = failureOf(await causeOf(error), this.#file);
+      for (const { fail } of steps) fail(failure);
+    }
+  }
+
+  /** Within a transaction. */
   write(key: Buffer, bytes: Buffer): void {
-    this.#db.put(key, bytes).catch(silence);
+    void this.#db.put(key, bytes);
   }
 
   remove(key: Buffer): void {
-    this.#db.remove(key).catch(silence);
+    void this.#db.remove(key);
   }
 
   slice(from: Buffer, count: number): Slice {
@@ -128,8 +234,15 @@ export class LmdbTable implements Table {
   }
 
   async close(): Promise<void> {
-    // Another process may hold the lock for writers, and be stopped.
-    await Promise.race([this.#db.close(), pause(CLOSE_MS, undefined, { ref: false })]);
+    // Another process may have the lock for writers, and be stopped.
+    this.#closing ??= this.#end();
+    await Promise.race([this.#closing, pause(CLOSE_MS, undefined, { ref: false })]);
+  }
+
+  async #end(): Promise<void> {
+    while (this.#elsewhere !== undefined || this.#steps.length > 0) await (this.#elsewhere ?? turn());
+    await alone(this.#path, () => this.#db.close());
+    this.#lock?.close();
   }
 }
 
@@ -140,25 +253,18 @@ interface Statistics {
   readonly overflowPages: number;
 }
 
-function silence(error: unknown): void {
-  commitErrorOf(error)?.catch(() => {});
-}
-
-function commitErrorOf(error: unknown): Promise<unknown> | undefined {
-  return error instanceof Error && 'commitError' in error && error.commitError instanceof Promise
-    ? error.commitError
-    : undefined;
+/** What failed in the transaction of lmdb's thread, which tells it later. */
+async function causeOf(error: unknown): Promise<unknown> {
+  const commit = error instanceof Error && 'commitError' in error ? error.commitError : undefined;
+  return commit instanceof Promise
+    ? Promise.race([commit.catch((reason: unknown) => reason), pause(10, error, { ref: false })])
+    : error;
 }
 
 /** Why a transaction failed. What a full disk took a part of is an I/O error to lmdb. */
-async function failureOf(error: unknown, file: string): Promise<Error> {
+function failureOf(error: unknown, file: string): StoreFailure {
   if (error instanceof StoreFailure) return error;
-  const commit = commitErrorOf(error);
-  const cause = await Promise.race([
-    commit?.catch((reason: unknown) => reason),
-    pause(10, error, { ref: false }),
-  ]);
-  const text = cause instanceof Error ? cause.message : String(error);
+  const text = error instanceof Error ? error.message : String(error);
   const isFull = /no space/i.test(text) || /ENOSPC/.test(text) || isDiskFull(file);
   return isFull
     ? new StoreFailure('limit', 'no space left on the device')

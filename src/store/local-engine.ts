@@ -12,7 +12,9 @@ export interface Table {
   read(key: Buffer): Buffer | undefined;
   /** Runs `step` while nobody else writes. What it reads is up to date. Its writes are safe when the promise resolves. */
   atomically<T>(step: () => T): Promise<T>;
-  /** Within `atomically`. */
+  /** The same before it returns; undefined where somebody would have to be waited for, and nothing was done. */
+  atOnce<T>(step: () => T): { readonly value: T } | undefined;
+  /** Within a step. */
   write(key: Buffer, bytes: Buffer): void;
   remove(key: Buffer): void;
   /** At most `count` entries from a key on, in the order of their keys. */
@@ -41,21 +43,33 @@ export class LocalEngine implements Engine {
   }
 
   async run<Result>(operation: Operation<Result>): Promise<Answer<Result>> {
-    const looked = this.#change(operation);
-    if (!hasWrites(looked)) return looked.answer;
-    const bytes = (looked.writes ?? []).reduce((sum, write) => sum + (write?.data.length ?? 0), 0);
-    if (bytes > 0 && this.#table.isFull(bytes)) {
-      return unknown('limit', `${operation.question}: the store is full, see --store-mb`);
-    }
-    return this.#table.atomically(() => {
-      const { answer, writes = [] } = this.#change(operation);
-      operation.keys.forEach((key, index) => {
-        const write = writes[index];
-        if (write === null) this.#table.remove(key);
-        else if (write !== undefined) this.#table.write(key, encodeStored(write));
-      });
-      return answer;
+    return this.#look(operation) ?? this.#table.atomically(() => this.#carryOut(operation));
+  }
+
+  /** The answer, where nobody must be waited for. @throws StoreFailure: nothing was done */
+  now<Result>(operation: Operation<Result>): Answer<Result> | undefined {
+    return this.#look(operation) ?? this.#table.atOnce(() => this.#carryOut(operation))?.value;
+  }
+
+  /** The answer, where nothing is to be written, or nothing can be. */
+  #look<Result>(operation: Operation<Result>): Answer<Result> | undefined {
+    const { answer, writes = [] } = this.#change(operation);
+    if (writes.every((write) => write === undefined)) return answer;
+    const bytes = writes.reduce((sum, write) => sum + (write?.data.length ?? 0), 0);
+    return bytes > 0 && this.#table.isFull(bytes)
+      ? unknown('limit', `${operation.question}: the store is full, see --store-mb`)
+      : undefined;
+  }
+
+  /** Within a step. */
+  #carryOut<Result>(operation: Operation<Result>): Answer<Result> {
+    const { answer, writes = [] } = this.#change(operation);
+    operation.keys.forEach((key, index) => {
+      const write = writes[index];
+      if (write === null) this.#table.remove(key);
+      else if (write !== undefined) this.#table.write(key, encodeStored(write));
     });
+    return answer;
   }
 
   async list(prefix: Buffer, from: Buffer = prefix): Promise<Page> {
@@ -104,10 +118,6 @@ export class LocalEngine implements Engine {
     const found: (Stored | undefined)[] = keys.map((key) => decodeStored(this.#table.read(key), now));
     return change(found, now);
   }
-}
-
-function hasWrites({ writes = [] }: Change<unknown>): boolean {
-  return writes.some((write) => write !== undefined);
 }
 
 function entryAt(now: number): (item: readonly [Buffer, Buffer]) => Entry[] {

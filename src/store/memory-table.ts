@@ -30,6 +30,10 @@ export class MemoryTable implements Table {
     return step();
   }
 
+  atOnce<T>(step: () => T): { readonly value: T } {
+    return { value: step() };
+  }
+
   write(key: Buffer, bytes: Buffer): void {
     const name = key.toString('latin1');
     const old = this.#entries.get(name);

@@ -3,7 +3,7 @@ import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Account, actingAs } from '../system/privileges.ts';
 import { codeOf } from '../text/operator-error.ts';
-import { damagedFile, setAside } from './damage.ts';
+import { damagedFile, type Looking, setAside } from './damage.ts';
 import { DATA_FILE, LmdbTable } from './lmdb-table.ts';
 import { LocalEngine } from './local-engine.ts';
 import { MemoryTable } from './memory-table.ts';
@@ -33,9 +33,7 @@ export async function openEngine(
       makeDirectory(address.path);
       const path = address.path;
       const table = await alone(path, async () => {
-        const damaged = await damagedFile(path);
-        const aside = damaged && setAside(path, damaged);
-        if (aside !== undefined) warn(`its file was damaged: it is ${aside} now, and the store begins empty`);
+        await mend(path, {}, warn);
         return new LmdbTable(path, maxBytes);
       });
       return new LocalEngine(table, now);
@@ -56,25 +54,41 @@ export interface ByHand {
 }
 
 /**
- * Opens a store by hand: a file is not looked through for damage, nor set aside. Root does so with the rights of the user
- * whose directory it is, so that the server can open what is made there.
- * @throws what keeps it from being opened
+ * Opens a store by hand. A file that was written before the machine was started is looked at as a server does; another has
+ * been since, and may be a large one, so that it is not read for each command. Root does all that with the rights of the
+ * user whose directory it is, so that the server can open what is made there.
+ * @param warn takes what an operator must know @throws what keeps it from being opened
  */
 export async function openByHand(
   { address, maxBytes, prefix, now }: EngineSettings,
   { writes, owner }: ByHand,
+  warn: (line: string) => void,
 ): Promise<Engine> {
   if (address.kind === 'memory') throw new StoreFailure('unavailable', 'is in the memory of the server');
   if (address.kind === 'redis') return RedisEngine.open(address, prefix);
   const { path } = address;
   const found = statSync(path, { throwIfNoEntry: false });
   const account = found === undefined ? owner : { uid: found.uid, gid: found.gid, groups: [found.gid] };
+  const data = join(path, DATA_FILE);
   actingAs(account, () => {
     if (writes) makeDirectory(path);
-    else statSync(join(path, DATA_FILE));
+    else statSync(data);
   });
-  const open = () => new LmdbTable(path, maxBytes, !writes);
-  return new LocalEngine(await alone(path, async () => actingAs(account, open)), now);
+  const table = await alone(path, async () => {
+    await mend(path, { account, isBrief: true }, warn);
+    return actingAs(account, () => {
+      if (!writes) statSync(data);
+      return new LmdbTable(path, maxBytes, !writes);
+    });
+  });
+  return new LocalEngine(table, now);
+}
+
+/** While nobody else opens it. */
+async function mend(path: string, looking: Looking, warn: (line: string) => void): Promise<void> {
+  const damaged = await damagedFile(path, looking);
+  const aside = damaged && actingAs(looking.account, () => setAside(path, damaged));
+  if (aside !== undefined) warn(`its file was damaged: it is ${aside} now, and the store begins empty`);
 }
 
 /** Not with its parents: what is misspelt makes nothing, and on /proc Node.js would try for ever. */

@@ -1,8 +1,20 @@
 /**
- * Of the processes that share a store one opens it at a time: what is set aside or replaced meanwhile is two files, and
- * another that opened the old one of one and the new one of the other would write where others write.
+ * Of the processes that share a store one opens or closes it at a time: what is set aside or replaced meanwhile is two
+ * files, and another that opened the old one of one and the new one of the other would write where others write. And who
+ * closes it last destroys its locks, which who opens it meanwhile would take for those of others.
  */
-import { closeSync, openSync, readFileSync, rmSync, statSync, utimesSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { codeOf } from '../text/operator-error.ts';
@@ -17,31 +29,45 @@ const LONGEST_MS = 20_000;
 /** @param work runs without the others' knowledge where no file can be made @throws what it throws */
 export async function alone<Result>(directory: string, work: () => Promise<Result>): Promise<Result> {
   const path = join(directory, FILE);
-  const isOurs = await make(path);
-  const signs = setInterval(() => isOurs && sign(path), SIGN_MS);
+  const ours = await make(path);
+  const signs = setInterval(() => ours !== undefined && sign(path), SIGN_MS);
   signs.unref();
   try {
     return await work();
   } finally {
     clearInterval(signs);
-    if (isOurs) rmSync(path, { force: true });
+    if (ours !== undefined) removeIf(path, ours);
   }
 }
 
-/** Whether the file was made. */
-async function make(path: string): Promise<boolean> {
+/** The number of the file that was made; undefined where none can be. */
+async function make(path: string): Promise<number | undefined> {
   for (;;) {
     try {
       const file = openSync(path, 'wx', 0o600);
       writeSync(file, String(process.pid));
+      const { ino } = fstatSync(file);
       closeSync(file);
-      return true;
+      return ino;
     } catch (error) {
-      if (codeOf(error) !== 'EEXIST') return false;
+      if (codeOf(error) !== 'EEXIST') return undefined;
     }
-    if (isLeft(path)) rmSync(path, { force: true });
+    const left = leftBehind(path);
+    if (left !== undefined) removeIf(path, left);
     else await pause(RETRY_MS);
   }
+}
+
+/** Removes the file, if it is that one still: others may find it left behind at the same time, and one makes the next. */
+function removeIf(path: string, ino: number): void {
+  const taken = `${path}-${process.pid}`;
+  try {
+    renameSync(path, taken);
+    if (statSync(taken).ino !== ino) linkSync(taken, path);
+  } catch {
+    // Another has done so.
+  }
+  rmSync(taken, { force: true });
 }
 
 function sign(path: string): void {
@@ -53,14 +79,23 @@ function sign(path: string): void {
   }
 }
 
-/** Whether the process that has made it was killed before it could take it away. */
-function isLeft(path: string): boolean {
+/** The number of the file, where the process that has made it was killed before it could take it away. */
+function leftBehind(path: string): number | undefined {
   try {
-    if (Math.abs(Date.now() - statSync(path).mtimeMs) > LONGEST_MS) return true;
+    const { mtimeMs, ino } = statSync(path);
+    if (Math.abs(Date.now() - mtimeMs) > LONGEST_MS) return ino;
     const maker = Number(readFileSync(path, 'latin1'));
-    if (maker > 0) process.kill(maker, 0);
-    return false;
+    return maker > 0 && !isThere(maker) ? ino : undefined;
+  } catch {
+    return undefined; // It has just been taken away.
+  }
+}
+
+function isThere(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
   } catch (error) {
-    return codeOf(error) === 'ESRCH';
+    return codeOf(error) !== 'ESRCH';
   }
 }

@@ -16,6 +16,8 @@ import { type StoreAddress, storeName } from './store-address.ts';
 export interface Store {
   /** At the end of the patience it is `timeout`, and may happen yet. Never rejects. */
   run<Result>(operation: Operation<Result>, patience: Patience): Promise<Answer<Result>>;
+  /** Does the operation where nobody must be waited for; undefined where `run` must be asked. */
+  now?<Result>(operation: Operation<Result>): Answer<Result> | undefined;
 }
 
 export interface StoreSettings extends EngineSettings {
@@ -111,6 +113,16 @@ export class SharedStore implements Store {
 
   run<Result>(operation: Operation<Result>, patience: Patience): Promise<Answer<Result>> {
     return this.#ask(operation.question, patience, (engine) => engine.run(operation));
+  }
+
+  now<Result>(operation: Operation<Result>): Answer<Result> | undefined {
+    if (this.#closed.signal.aborted || this.#breaker.isOpen) return undefined;
+    if (!(this.#opened instanceof LocalEngine)) return undefined;
+    try {
+      return this.#opened.now(operation);
+    } catch {
+      return undefined; // Nothing was done: who runs it meets the same trouble, and tells of it.
+    }
   }
 
   /** Entries whose keys begin so. @param from `next` of the part before */

@@ -46,7 +46,8 @@ export function openStore(address: string, settings: Partial<StoreSettings> = {}
   return { store, lines };
 }
 
-function local(address: string, end: () => void): TestStore {
+/** @param isAtOnce asked as policies do: without waiting where that can be */
+function local(address: string, end: () => void, isAtOnce = false): TestStore {
   let now = Date.now();
   const { store, lines } = openStore(address, { now: () => now });
   const jump = (ms: number) => {
@@ -55,7 +56,10 @@ function local(address: string, end: () => void): TestStore {
   return {
     store,
     lines,
-    run: async (operation) => valueIn(await store.run(operation, patience())),
+    run: async (operation) => {
+      const answer = isAtOnce ? store.now(operation) : undefined;
+      return valueIn(answer ?? (await store.run(operation, patience())));
+    },
     pass: async (ms) => jump(ms),
     jump,
     end: async () => {
@@ -97,11 +101,15 @@ export function scratch(): string {
   return mkdtempSync(join(tmpdir(), 'smtpf-milter-store-'));
 }
 
+async function file(isAtOnce: boolean): Promise<TestStore> {
+  const directory = scratch();
+  const end = () => rmSync(directory, { recursive: true, force: true });
+  return local(`lmdb:${directory}/store`, end, isAtOnce);
+}
+
 export const STORES: Readonly<Record<string, () => Promise<TestStore>>> = {
   memory: async () => local('memory', () => {}),
-  lmdb: async () => {
-    const directory = scratch();
-    return local(`lmdb:${directory}/store`, () => rmSync(directory, { recursive: true, force: true }));
-  },
+  lmdb: () => file(false),
+  'lmdb, at once': () => file(true),
   redis,
 };

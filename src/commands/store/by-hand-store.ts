@@ -9,6 +9,7 @@ import { type StoreAddress, storeName } from '../../store/store-address.ts';
 import { defaultStore } from '../../store/store-directory.ts';
 import { type Account, lookUpUser } from '../../system/privileges.ts';
 import { EXIT, OperatorError, systemReason } from '../../text/operator-error.ts';
+import { visibleText } from '../../text/visible.ts';
 import { wrongUse } from './store-words.ts';
 
 const TIMEOUT_MS = 5000;
@@ -31,7 +32,10 @@ export class ByHandStore {
       throw wrongUse('--store memory: is in the memory of the server: nobody else can look into it');
     try {
       const settings = { address, maxBytes: options.storeBytes, prefix: options.storePrefix, now: Date.now };
-      return new ByHandStore(await openByHand(settings, { writes, owner }), name);
+      const warn = (line: string) => {
+        process.stderr.write(`smtpf-milter: warning: ${visibleText(`store ${name}: ${line}`)}\n`);
+      };
+      return new ByHandStore(await openByHand(settings, { writes, owner }, warn), name);
     } catch (error) {
       throw down(name, hint(address, systemReason(error)));
     }

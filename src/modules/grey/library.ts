@@ -7,7 +7,7 @@ import { type Host, hostOf, PerState } from '../../lua/engine/host.ts';
 import { pushLatin1, pushNumber } from '../../lua/engine/values.ts';
 import { type Attempt, check, type Sighting } from '../../store/grey.ts';
 import { OptionTable } from '../arguments.ts';
-import { resultsOf, task, waiting } from '../job.ts';
+import { settled, task, waiting } from '../job.ts';
 import type { FunctionsOf, ServicesOf } from '../module.ts';
 import { prefixOf } from '../net/prefix.ts';
 import { factsOf } from '../session.ts';
@@ -41,33 +41,27 @@ export function openGrey({ store }: ServicesOf<typeof greyApi>): FunctionsOf<typ
     check: waiting((L, first) => {
       const attempt = attemptAt(L, first);
       hostOf(L).charge(L, STEPS_PER_CALL);
-      if (factsOf(L).user !== undefined) return atOnce('auth');
+      if (factsOf(L).user !== undefined) return settled(known<Seen>('auth'), push);
       const { timeoutMs, ...sight } = attempt;
       const attempts = putOffIn(hostOf(L));
       const name = sight.key.toString('latin1');
       const before = attempts.get(name);
-      if (before !== undefined) return atOnce(before);
+      if (before !== undefined) return settled(known<Seen>(before), push);
+      const remembered = (answer: Answer<Sighting>): Answer<Seen> => {
+        if (answer.kind === 'known' && !answer.value.passed && attempts.size < MAX_PUT_OFF) {
+          attempts.set(name, { ...answer.value, why: 'early' });
+        }
+        return answer;
+      };
+      const operation = check(sight);
+      const answer = store.now?.(operation);
+      if (answer !== undefined) return settled(remembered(answer), push);
       return task({
         timeoutMs,
         push,
-        ask: async (patience): Promise<Answer<Seen>> => {
-          const answer = await store.run(check(sight), patience);
-          if (answer.kind === 'known' && !answer.value.passed && attempts.size < MAX_PUT_OFF) {
-            attempts.set(name, { ...answer.value, why: 'early' });
-          }
-          return answer;
-        },
+        ask: async (patience) => remembered(await store.run(operation, patience)),
       });
     }),
-  };
-}
-
-/** What is known without asking. */
-function atOnce(seen: Seen) {
-  const answer = known(seen);
-  return {
-    ...task<Seen>({ timeoutMs: TIMEOUT_MS, push, ask: async () => answer }),
-    known: resultsOf(answer, push),
   };
 }
 
