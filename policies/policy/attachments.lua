@@ -143,6 +143,9 @@ return function(config)
       if action then note(action, why, name) end
     end
     -- The defects are known when all archives were looked into.
+    for _, defect in ipairs(mime.defects) do
+      if defect == "archive: not read" then note(options.unreadable, "an archive in an archive cannot be looked into") end
+    end
     local problem = not_examined()
     if problem then note(options.broken, "the message cannot be examined: " .. problem) end
     for _, defect in ipairs(mime.defects) do

@@ -11,6 +11,9 @@ local settings = require "policy.settings"
 ---@field networks? string[] Ours, whose mail is not looked at: this machine
 ---@field on_error? "continue"|"tempfail"|"reject" What a failure does, in the place of --on-error
 
+-- More addresses in a field, and longer names, have no honest reason: to look at them all would take long.
+local MOST_ADDRESSES, LONGEST_NAME = 20, 1000
+
 -- The words of a name, sorted: "Muster, Anna" is "Anna Muster", however its letters are written.
 local function words_of(name)
   local words = {}
@@ -61,6 +64,7 @@ return function(config)
   -- Whom a mailbox gives itself out for, or nil.
   local function claims(mailbox)
     if is_ours[mailbox.domain] then return nil end -- Whether that is true is for DMARC to say.
+    if #mailbox.name > LONGEST_NAME then return "a name without end" end
     local may_write = people[table.concat(words_of(mailbox.name), " ")]
     if may_write and not may_write(mailbox.addr) then return "the name of a person of ours" end
     if domain_in(text.fold(mailbox.name)) then return "our domain in a name" end
@@ -71,8 +75,9 @@ return function(config)
   local function dot()
     if is_inside() then return end
     for _, name in ipairs { "From", "Reply-To" } do
-      for _, mailbox in ipairs(header.addr(name)) do
-        local what = claims(mailbox)
+      local mailboxes = header.addr(name)
+      for _, mailbox in ipairs(mailboxes) do
+        local what = #mailboxes > MOST_ADDRESSES and "too many addresses" or claims(mailbox)
         if what then
           syslog.notice(string.format("policy.impersonation: %s: %s <%s>", what, mailbox.name, mailbox.addr))
           if options.action == "refuse" then return 550, "5.7.1 " .. name .. " shows " .. what end

@@ -69,6 +69,8 @@ test.case("archives with a password, and those that cannot be read", function()
   site.only "attachments"
   test.accepted(site.send(locked))
   test.reply(site.send(seven), 550, "an archive cannot be looked into")
+  local inner = with("a.zip", encode(zip("inner.xz", 0, "\xfd7zXZ\0" .. ("\0"):rep(20))))
+  test.reply(site.send(inner), 550, "an archive in an archive cannot be looked into")
   site.only("attachments", 'encrypted = "quarantine", unreadable = "pass"')
   test.equal(site.send(locked).action, "quarantine")
   local reply, s = site.send(seven)

@@ -34,6 +34,14 @@ test.case("our domain in a name is marked", function()
   test.equal(from '"example.community" <joe@example.org>', "s")
 end)
 
+test.case("what would take long to look at is marked", function()
+  site.only("impersonation", OURS .. ', action = "refuse"')
+  local many = {}
+  for i = 1, 2000 do many[i] = "Anna Muster" .. i .. " <a" .. i .. "@x.example>" end
+  test.equal(from(table.concat(many, ", ")), "550 5.7.1 From shows too many addresses")
+  test.equal(from('"' .. ("name "):rep(10000) .. '" <joe@example.org>'), "550 5.7.1 From shows a name without end")
+end)
+
 test.case("who may use the name, and who is inside, is not marked", function()
   site.only("impersonation", OURS)
   test.equal(from "Anna Muster <anna@home.example>", "s")
