@@ -100,6 +100,9 @@ export class SmarthostMailer implements Mailer {
     if (smarthost === undefined) return unknown('unavailable', 'no --smarthost');
     if (this.#own.has(smarthost.host)) return unknown('refused', 'the smarthost is an --own-address');
     if (length > MAX_MESSAGE) return unknown('limit', `message of ${length} bytes, at most ${MAX_MESSAGE}`);
+    // nodemailer does not send them, and whoever gives such an address must not close the server to others.
+    if ([mail.from, ...mail.to].some((address) => /[<>\r\n]/.test(address)))
+      return unknown('refused', 'an address with < or > in it');
     if (await this.#isInLoop(mail.marks, patience)) {
       return unknown(
         'refused',

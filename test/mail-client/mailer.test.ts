@@ -161,6 +161,18 @@ describe('a smarthost', () => {
     assert.match(told(await sender({ port: 1 }).send()), /^unavailable .*ECONNREFUSED/);
   });
 
+  it('is not asked about addresses that cannot be said, and no breaker opens for them', async (t) => {
+    const server = await ScriptedMailServer.start(t);
+    const { send, log } = sender(server);
+    for (let i = 0; i < 6; i++) {
+      assert.match(told(await send({ to: ['"a>b"@d.example'] })), /^refused .*address with < or >/);
+      assert.match(told(await send({ from: '"a<b"@d.example' })), /^refused .*address with < or >/);
+    }
+    assert.deepEqual([log, server.connections], [[], 0]);
+    assert.match(told(await send({ to: ['"a b"@d.example'] })), /^true/);
+    assert.equal(server.heard[2], 'RCPT TO:<"a b"@d.example>');
+  });
+
   it('is left when the session is', async (t) => {
     const server = await ScriptedMailServer.start(t, { MAIL: () => {} });
     const over = new AbortController();
