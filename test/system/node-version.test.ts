@@ -20,7 +20,9 @@ const ENTRIES = [
   'dist/main.js',
   'dist/supervisor/worker-main.js',
   'dist/policy-test/worker-main.js',
-  ...['start', 'test', 'build', 'bench', 'tsx', 'test-nodes'].map((name) => `scripts/${name}.mjs`),
+  ...['start', 'test', 'build', 'bench', 'tsx', 'test-nodes', 'package-deb', 'package-test'].map(
+    (name) => `scripts/${name}.mjs`,
+  ),
 ];
 
 for (const [version, needed] of VERSIONS) {
