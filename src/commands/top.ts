@@ -1,6 +1,6 @@
 /** `smtpf-milter top`: the sessions of a running server as they are now, again and again. */
 import { askServer } from '../control/control-client.ts';
-import { MAX_TOLD, type OpenSession, type OpenSessions } from '../control/open-sessions.ts';
+import type { OpenSession, OpenSessions } from '../control/open-sessions.ts';
 import type { Options } from '../options/option-table.ts';
 import { asciiJson } from '../text/json-text.ts';
 import { EXIT, OperatorError } from '../text/operator-error.ts';
@@ -73,7 +73,7 @@ function linesOf({ time, open, sessions, silentWorkers }: OpenSessions): string[
   const words = [
     `${open} ${open === 1 ? 'session' : 'sessions'} open`,
     `${waiting} in a callback`,
-    ...(sessions.length < open ? [`${sessions.length} shown, at most ${MAX_TOLD} of a worker`] : []),
+    ...(sessions.length < open ? [`${sessions.length} shown`] : []),
     ...silentWorkers.map((worker) => `worker ${worker} does not answer`),
   ];
   const head = `${time.slice(11, 19)} UTC  ${words.join(', ')}`;

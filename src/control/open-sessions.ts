@@ -1,7 +1,10 @@
 /** The sessions in progress, as `top` shows them. Plain data; texts are latin1. */
 import type { PolicyEvent } from '../milter/policy.ts';
 
-/** A worker tells of the first so many, which are its oldest. */
+/**
+ * A worker tells of the first so many, which are its oldest, and of all of these as many are shown: an answer is one line,
+ * and hostile clients must not make it longer than one may be.
+ */
 export const MAX_TOLD = 1000;
 
 export interface OpenSession {
@@ -34,7 +37,7 @@ export interface OpenSessions {
   readonly time: string;
   /** All of them, also those that are not told of. */
   readonly open: number;
-  /** The longest callback first, then the oldest. */
+  /** The longest callback first, then the oldest; at most MAX_TOLD. */
   readonly sessions: readonly (OpenSession & { readonly worker: number })[];
   /** Workers that did not answer, whose sessions are not known. */
   readonly silentWorkers: readonly number[];
@@ -51,7 +54,9 @@ export function openSessionsOf(
   return {
     time: new Date().toISOString(),
     open: processes.reduce((sum, [, told]) => sum + (told?.open ?? 0), 0),
-    sessions: sessions.sort((one, other) => waits(other) - waits(one) || other.ageMs - one.ageMs),
+    sessions: sessions
+      .sort((one, other) => waits(other) - waits(one) || other.ageMs - one.ageMs)
+      .slice(0, MAX_TOLD),
     silentWorkers: processes.filter(([, told]) => told === undefined).map(([worker]) => worker),
   };
 }

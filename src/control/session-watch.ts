@@ -28,7 +28,7 @@ import { CALLBACK_OF, type OpenSession } from './open-sessions.ts';
 import { argumentsOf, resultOf, type TraceRecord, type TraceSubject } from './trace.ts';
 
 /** Of a text in the list of sessions. */
-const MAX_SHOWN = 200;
+const MAX_SHOWN = 100;
 
 /** Whom a session's watch tells. */
 export interface WatchKeeper {

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { describe, type TestContext, test } from 'node:test';
-import type { OpenSessions } from '../../src/control/open-sessions.ts';
+import { type OpenSessions, openSessionsOf } from '../../src/control/open-sessions.ts';
+import { jsonOf } from '../../src/text/json-text.ts';
 import { type Milter, startMilter, view } from '../program/milter-client.ts';
 import { PROGRAM, Running, run } from '../program/program.ts';
 
@@ -112,6 +113,35 @@ test('no server, one that ends, and a wrong interval are told in a line', async 
     assert.equal(code, 64);
     assert.equal(stderr, `smtpf-milter: --interval: "${interval}" must be seconds, from 0.1 to 3600\n`);
   }
+});
+
+test('an answer has at most 1,000 sessions, those that wait longest, and stays shorter than a line may be', () => {
+  const hostile = '\x01'.repeat(100);
+  const session = (callbackMs: number) => ({
+    session: hostile,
+    ageMs: 1,
+    ip: hostile,
+    ptr: hostile,
+    helo: hostile,
+    sender: hostile,
+    recipient: hostile,
+    recipientCount: 1,
+    queueId: hostile,
+    messages: 1,
+    callback: 'smtp.do_dot',
+    callbackMs,
+  });
+  const told = { open: 5000, sessions: Array.from({ length: 1000 }, (_, i) => session(i)) };
+  const found = openSessionsOf([
+    [1, told],
+    [2, told],
+    [3, undefined],
+  ]);
+  assert.equal(found.open, 10_000);
+  assert.equal(found.sessions.length, 1000);
+  assert.ok(found.sessions.every(({ callbackMs = 0 }) => callbackMs >= 500));
+  assert.deepEqual(found.silentWorkers, [3]);
+  assert.ok(jsonOf(found).length < 8 << 20);
 });
 
 /** In a terminal, which `script` makes. */
