@@ -44,10 +44,12 @@ const ROOMS: Readonly<Record<string, string>> = {
   'policy-test': 'workbench policy modules services lua milter dns asking options syslog text system',
   'warm-up': 'control policy net milter spool options syslog',
   recording: 'policy services options lua milter asking store system text',
+  replay:
+    'recording workbench policy services maps mail-auth message milter asking options syslog text system',
   supervisor:
     'recording control events metrics policy services lua net milter store spool options syslog text system warm-up',
   commands:
-    'events metrics api asking control dns doctor http scanners mail-client lint lua mail-auth maps message milter modules net options policy policy-test recording services spool store supervisor syslog system text workbench',
+    'events metrics api asking control dns doctor http scanners mail-client lint lua mail-auth maps message milter modules net options policy policy-test recording replay services spool store supervisor syslog system text workbench',
   // The program's start, before it is known that this Node.js can read the rest.
   'main.ts': 'system commands',
 };

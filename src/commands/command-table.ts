@@ -245,6 +245,59 @@ export const COMMANDS: readonly CommandDefinition[] = [
     },
   },
   {
+    usage: 'replay <policy> <directory>',
+    name: 'replay',
+    summary: 'Run recorded sessions again against a policy, and list what would change',
+    options: [
+      ...SCRIPT_OPTIONS,
+      'on-error',
+      'actions',
+      'macros',
+      'srs-domain',
+      'deadline',
+      'eom-deadline',
+      'max-header-mb',
+      'max-headers',
+      'max-body-mb',
+      'max-recipients',
+    ],
+    own: {
+      against: ownValue(
+        'What is compared',
+        'With what this policy says to the same sessions, instead of what was answered then',
+      ),
+      jobs: ownValue('What is compared', 'At most so many processes', 'one for each CPU'),
+      'as-test': ownValue('Output', 'Print the session with this id as a test of the policy, and end'),
+      ...JSON_OUTPUT,
+    },
+    positionals: {
+      policy: { help: 'The Lua file' },
+      directory: { help: 'Where --record has kept sessions' },
+    },
+    unnamed: 'policy and recording must be named: smtpf-milter replay POLICY DIRECTORY',
+    examples: [
+      [
+        '$0 replay new.lua /var/lib/smtpf-milter/sessions',
+        'Exit code 0: nothing would change, 1: something would, 3: the policy does not run',
+      ],
+      ['$0 replay new.lua sessions --against /etc/mail/smtpf.lua', 'Of redacted sessions'],
+      ['$0 replay smtpf.lua sessions --as-test mi3x2k-1.4 > smtpf_test.lua', 'A session as a test'],
+    ],
+    implied: ({ policy }) => new Map([['script', [String(policy)]]]),
+    run: async (options, args) => {
+      const { replay } = await import('./replay/replay.ts');
+      const text = (name: string): string | undefined =>
+        args[name] === undefined ? undefined : String(args[name]);
+      return replay(options, {
+        directory: String(args['directory']),
+        against: text('against'),
+        jobs: text('jobs'),
+        asTest: text('as-test'),
+        json: args['json'] === true,
+      });
+    },
+  },
+  {
     usage: 'stubs',
     name: 'stubs',
     summary: 'Print the Lua API as annotations for an editor (LuaLS, EmmyLua)',

@@ -578,7 +578,7 @@ export const OPTION_TABLE = {
     'record',
     undefined,
     absolutePath,
-    'Private directory in which sessions are kept as the MTA sent them, with what the policy asked and was told; made with mode 0700. It holds mail',
+    'Private directory in which sessions are kept as the MTA sent them, with what the policy asked and was told, for the command replay; made with mode 0700. It holds mail',
   ),
   recordBytes: value(
     'Program:',

@@ -90,7 +90,7 @@ export class FilterLink {
 }
 
 /** Events that are not sent when the bit is agreed on. */
-const DECLINING: Partial<Record<Command['kind'], number>> = {
+export const DECLINING: Partial<Record<Command['kind'], number>> = {
   connect: SMFIP.NOCONNECT,
   helo: SMFIP.NOHELO,
   mail: SMFIP.NOMAIL,

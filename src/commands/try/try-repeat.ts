@@ -5,6 +5,7 @@ import type { CallRecord } from '../../policy/policy-settings.ts';
 import { visible } from '../../text/visible.ts';
 import type { MessageAction, MessageOutcome } from '../../workbench/smtp-dialogue.ts';
 import type { Paint } from '../paint.ts';
+import { Progress } from '../progress.ts';
 import { failureJson, outcomeJson, rounded } from './try-json.ts';
 import type { StoredMessage } from './try-mailbox.ts';
 import { sendMessage } from './try-message.ts';
@@ -12,7 +13,6 @@ import type { TryRun } from './try-run.ts';
 import { ACTION_WORDS } from './try-text.ts';
 
 const SLOWEST = 10;
-const BAR = 30;
 
 interface Tried {
   readonly name: string;
@@ -70,30 +70,6 @@ export async function tryAll(run: TryRun, messages: readonly StoredMessage[]): P
   }
   progress.end();
   return { tried, slowest, problems };
-}
-
-/** On a terminal only, and on standard error: what is printed stays clean. */
-class Progress {
-  readonly #total: number;
-  readonly #shown = process.stderr.isTTY === true;
-  #done = 0;
-
-  constructor(total: number) {
-    this.#total = total;
-  }
-
-  step(): void {
-    this.#done += 1;
-    if (!this.#shown) return;
-    const filled = Math.floor((this.#done / this.#total) * BAR);
-    process.stderr.write(
-      `\r[${'#'.repeat(filled)}${'.'.repeat(BAR - filled)}] ${this.#done} of ${this.#total}`,
-    );
-  }
-
-  end(): void {
-    if (this.#shown) process.stderr.write('\r\x1b[K');
-  }
 }
 
 /** In the order of the report. */
