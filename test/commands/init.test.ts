@@ -64,7 +64,7 @@ test('every policy alone, all together and the default pass check and test as th
 
 test('says what was written, and what to do next', async (t) => {
   const folder = join(directory(t), 'it is', 'here');
-  const { code, stdout, stderr } = await run(['init', folder, '--with', 'Antivirus'.toLowerCase()]);
+  const { code, stdout, stderr } = await run(['init', folder, '--with', 'antivirus']);
   assert.deepEqual([code, stderr], [0, '']);
   assert.deepEqual(readdirSync(folder).sort(), FILES);
   for (const text of [
