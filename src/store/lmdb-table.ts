@@ -1,9 +1,9 @@
 /**
  * Entries in a file that all processes of a machine share, by lmdb: the only file that knows it.
  *
- * - Where the lock for writers is free this thread makes a transaction at once: to hand it to lmdb's thread and back takes
- *   ten times the CPU time. Where somebody has the lock, who may be stopped, lmdb's thread waits for it, and for a while
- *   after the disk has held this one up. What is asked for meanwhile is one transaction then.
+ * - This thread makes a transaction, and at once where the lock for writers is free: to hand it to lmdb's thread and back
+ *   takes ten times the CPU time. Where somebody has the lock, who may be stopped, it looks again later, and what is asked
+ *   for meanwhile is one transaction. lmdb's thread makes them for a while after the disk has held this one up.
  * - In a transaction of lmdb's thread an error does not take back what was written before: a step computes, then writes.
  * - Where a commit of that thread fails (a full disk) a second promise, `commitError`, is rejected too, and would end the
  *   process; so would the promise of lmdb's own batch of an event turn, which nobody gets: there are no such batches.
@@ -11,13 +11,14 @@
  *   for the disk each time took ten times the CPU time. What the power takes is mended by damage.ts.
  * - The size of the map bounds nothing: whether the store is full is counted here, by the pages in use. The file itself
  *   never shrinks, and its free pages are used again.
- * - Who closes it last destroys its locks, also of one who is just opening it: both is done alone, see opening.ts. What
- *   lmdb's thread still has to do when the process ends may end it with a signal: it is waited for.
+ * - Who closes it last destroys its locks, also of one who is just opening it: both is done alone, see opening.ts.
+ * - A process that ends while lmdb's thread has a transaction hangs, or is ended by a signal: it is waited for, and it is
+ *   given none that would wait for the lock.
  */
 import { statfsSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { RootDatabase } from 'lmdb';
 import { behind, type Slice, type Table } from './local-engine.ts';
 import { alone } from './opening.ts';
@@ -35,6 +36,8 @@ const FULL = 0.8;
 /** On a full disk, memory that is mapped to files that have no blocks yet ends the process. */
 const LEAST_FREE_BYTES = 1024 * 1024;
 const CLOSE_MS = 900;
+/** Between two looks whether the lock is free. */
+const LONGEST_PAUSE_MS = 16;
 /** Steps of one transaction: some 1 ms of work. */
 const MOST_STEPS = 200;
 /** A transaction that took so long was held up, and the next ones are made elsewhere for a while. */
@@ -85,6 +88,8 @@ export class LmdbTable implements Table {
   #elsewhere: Promise<void> | undefined;
   #elsewhereUntil = 0;
   #closing: Promise<void> | undefined;
+  /** What has not begun then is not done. */
+  #isGivenUp = false;
   #isFull = false;
   #checked = 0;
   #written = 0;
@@ -112,17 +117,19 @@ export class LmdbTable implements Table {
         const result = step();
         return () => resolve(result);
       };
-      if (this.#steps.push({ run, fail: reject }) === 1) this.#beginSoon();
+      const isFirst = this.#steps.push({ run, fail: reject }) === 1;
+      if (isFirst && this.#elsewhere === undefined) this.#beginSoon();
     });
   }
 
   /** When the turn is over in which it is called. */
   #beginSoon(): void {
-    if (this.#elsewhere === undefined) setImmediate(() => this.#begin());
+    setImmediate(() => this.#begin());
   }
 
   atOnce<T>(step: () => T): { readonly value: T } | undefined {
-    if (this.#elsewhere !== undefined || this.#steps.length > 0 || !this.#mayCommitHere) return undefined;
+    if (this.#elsewhere !== undefined || this.#steps.length > 0) return undefined;
+    if (!this.#mayCommitHere || this.#lock?.isFree !== true) return undefined;
     try {
       return { value: this.#transact(step) };
     } catch (error) {
@@ -131,19 +138,26 @@ export class LmdbTable implements Table {
   }
 
   get #mayCommitHere(): boolean {
-    return performance.now() >= this.#elsewhereUntil && this.#lock?.isFree === true;
+    return this.#lock?.isKnown === true && performance.now() >= this.#elsewhereUntil;
   }
 
-  #begin(): void {
-    const steps = this.#steps.splice(0, MOST_STEPS);
-    if (this.#mayCommitHere) this.#commitHere(steps);
-    else {
-      this.#elsewhere = this.#commitElsewhere(steps).finally(() => {
-        this.#elsewhere = undefined;
-        if (this.#steps.length > 0) this.#begin();
-      });
+  /** @param pauseMs until it looks again, where somebody has the lock */
+  #begin(pauseMs = 1): void {
+    if (this.#isGivenUp) return;
+    if (this.#lock?.isKnown === true && !this.#lock.isFree) {
+      setTimeout(() => this.#begin(Math.min(pauseMs * 2, LONGEST_PAUSE_MS)), pauseMs);
+      return;
     }
-    if (this.#steps.length > 0) this.#beginSoon();
+    const steps = this.#steps.splice(0, MOST_STEPS);
+    if (this.#mayCommitHere) {
+      this.#commitHere(steps);
+      if (this.#steps.length > 0) this.#beginSoon();
+      return;
+    }
+    this.#elsewhere = this.#commitElsewhere(steps).finally(() => {
+      this.#elsewhere = undefined;
+      if (this.#steps.length > 0) this.#begin();
+    });
   }
 
   #commitHere(steps: readonly Step[]): void {
@@ -237,10 +251,14 @@ export class LmdbTable implements Table {
     // Another process may have the lock for writers, and be stopped.
     this.#closing ??= this.#end();
     await Promise.race([this.#closing, pause(CLOSE_MS, undefined, { ref: false })]);
+    this.#isGivenUp = true;
   }
 
   async #end(): Promise<void> {
-    while (this.#elsewhere !== undefined || this.#steps.length > 0) await (this.#elsewhere ?? turn());
+    while (this.#elsewhere !== undefined || this.#steps.length > 0) {
+      if (this.#isGivenUp) return;
+      await (this.#elsewhere ?? pause(1));
+    }
     await alone(this.#path, () => this.#db.close());
     this.#lock?.close();
   }

@@ -55,6 +55,11 @@ export class WriterLock {
     this.#at = place < 0 ? undefined : place * 4;
   }
 
+  /** Whether it can be told. */
+  get isKnown(): boolean {
+    return this.#at !== undefined;
+  }
+
   /** Whether it was free a moment ago. */
   get isFree(): boolean {
     if (this.#at === undefined || readSync(this.#file, this.#word, 0, 4, this.#at) < 4) return false;
