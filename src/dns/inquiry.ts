@@ -51,6 +51,7 @@ export class Inquiry {
       case 'unaskable':
         return unknown('protocol', `${subject(type, written)}: characters that cannot be asked for`);
       case 'name':
+      case 'odd':
         return this.#source.recall(type, question.name) ?? this.#query(type, question.name);
       default:
         return question satisfies never;

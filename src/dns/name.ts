@@ -23,13 +23,15 @@ export type Question =
   | { readonly kind: 'name'; readonly name: string }
   /** The DNS cannot hold such a name: an empty label, or one of over 63 bytes, or over 253 bytes in all. */
   | { readonly kind: 'impossible' }
+  /** Characters of ASCII that no host name has, as `=`: macros of SPF make such names. As `name`. */
+  | { readonly kind: 'odd'; readonly name: string }
   /** The DNS could hold it, but it cannot be asked for. */
   | { readonly kind: 'unaskable' };
 
 /**
  * The question for a name as a script has it: bytes in latin1, in any case, with or without trailing dot. Bytes above
- * 127 are taken for UTF-8, and the name is converted to A-labels. What c-ares does not send (any other characters than
- * letters, digits and `-_*` + `/`) is `unaskable`.
+ * 127 are taken for UTF-8, and the name is converted to A-labels. Control characters are `unaskable`, and a backslash, which
+ * may be meant for an escape.
  */
 export function questionName(written: string): Question {
   if (written === '.') return { kind: 'name', name: '.' };
@@ -43,8 +45,13 @@ export function questionName(written: string): Question {
   if (ascii.length > MAX_NAME || labels.some(({ length }) => length === 0 || length > MAX_LABEL)) {
     return { kind: 'impossible' };
   }
-  if (!/^[a-z0-9_*/.-]+$/.test(ascii)) return { kind: 'unaskable' };
-  return { kind: 'name', name: ascii };
+  if (isPlain(ascii)) return { kind: 'name', name: ascii };
+  return /^[ -[\]-~]+$/.test(ascii) ? { kind: 'odd', name: ascii } : { kind: 'unaskable' };
+}
+
+/** Whether c-ares sends a question for such a name: letters, digits and `-_*` + `/`. */
+export function isPlain(name: string): boolean {
+  return /^[a-z0-9_*/.-]+$/.test(name);
 }
 
 function isAscii(text: string): boolean {

@@ -48,3 +48,12 @@ export interface RecordSource {
 export function subject(type: RecordType, name: string): string {
   return `looking up ${type} of ${name}`;
 }
+
+/** By preference, ties as they came. The null MX counts only where it stands alone (RFC 7505 section 3). */
+export function exchangers(records: readonly { exchange: string; priority: number }[]): Records['MX'] {
+  const sorted = records
+    .map(({ exchange, priority }) => ({ host: exchange === '' ? '.' : exchange, pref: priority }))
+    .sort((one, other) => one.pref - other.pref);
+  const real = sorted.filter(({ host }) => host !== '.');
+  return real.length > 0 ? real : sorted.slice(0, 1);
+}

@@ -1,6 +1,6 @@
 /**
  * Tries at DNS servers, over Node's own resolver (c-ares): the only file that knows it. When which server is asked is
- * decided in question.ts.
+ * decided in question.ts. Names that c-ares does not send go out by packets of our own (direct-try.ts).
  *
  * What c-ares 1.34 does by itself is of no use here. After three answers of a server within a channel it waits for later
  * ones for five times their average only, at least 250 ms (ares_metrics.c): it takes a server that is fast for one that
@@ -13,8 +13,10 @@
  */
 import { Resolver as Cares } from 'node:dns/promises';
 import { type Failure, known, unknown } from '../asking/answer.ts';
+import { tryDirectly } from './direct-try.ts';
+import { isPlain } from './name.ts';
 import { type Fresh, Question, type Try } from './question.ts';
-import { NO_RECORDS, type Records, type RecordType, subject } from './records.ts';
+import { exchangers, NO_RECORDS, type Records, type RecordType, subject } from './records.ts';
 
 export interface ResolverSettings {
   /** `ADDRESS:PORT`; empty for the servers of /etc/resolv.conf. */
@@ -83,7 +85,8 @@ export class Resolver {
     return new Question(
       this.#serversNow(),
       this.timeoutMs,
-      (server, again) => this.#try(this.#channel(server, again), type, name),
+      (server, again) =>
+        isPlain(name) ? this.#try(this.#channel(server, again), type, name) : tryDirectly(server, type, name),
       subject(type, name),
     );
   }
@@ -164,13 +167,4 @@ const READERS: Readers = {
 function addresses(records: readonly { address: string; ttl: number }[]): Fresh<readonly string[]> {
   const ttl = records.reduce((least, record) => Math.min(least, record.ttl), Number.POSITIVE_INFINITY);
   return { ...known(records.map(({ address }) => address)), ttl };
-}
-
-/** By preference, ties as they came. The null MX counts only where it stands alone (RFC 7505 section 3). */
-function exchangers(records: readonly { exchange: string; priority: number }[]): Records['MX'] {
-  const sorted = records
-    .map(({ exchange, priority }) => ({ host: exchange === '' ? '.' : exchange, pref: priority }))
-    .sort((one, other) => one.pref - other.pref);
-  const real = sorted.filter(({ host }) => host !== '.');
-  return real.length > 0 ? real : sorted.slice(0, 1);
 }

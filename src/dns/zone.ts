@@ -75,7 +75,7 @@ function parseQuestion(question: string): { name: string; type: RecordType } {
   }
   const address = type === 'PTR' ? parseAddress(written) : undefined;
   const parsed = questionName(address === undefined ? written : pointerName(address));
-  if (parsed.kind !== 'name')
+  if (parsed.kind !== 'name' && parsed.kind !== 'odd')
     throw new ZoneError(`${JSON.stringify(written)} is no name that the DNS can hold`);
   return { name: parsed.name, type };
 }

@@ -34,7 +34,18 @@ describe('a real name server', { skip: withoutNsd }, () => {
   let nsd: Nsd;
   let dns: Dns;
   before(async () => {
-    nsd = await Nsd.start();
+    nsd = await Nsd.start({
+      'odd.test': `a=b 60 IN A 192.0.2.1
+a=b 60 IN A 192.0.2.2
+a=b 60 IN AAAA 2001:db8::1
+foo:bar 60 IN MX 20 mx1
+foo:bar 60 IN MX 10 mx:2
+with\\032space 60 IN TXT "v=spf1 " "-all"
+big= 60 IN TXT ${Array.from({ length: 12 }, () => `"${'x'.repeat(240)}"`).join(' ')}
+alias= 60 IN CNAME a=b
+pointer= 60 IN PTR two.example.
+`,
+    });
     dns = dnsOf(5000, nsd);
   });
   after(() => nsd?.stop());
@@ -57,6 +68,22 @@ describe('a real name server', { skip: withoutNsd }, () => {
     ],
     ['MX', 'nomail.example', [{ host: '.', pref: 0 }]],
     ['A', 'nothing.example', []],
+    ['A', 'a=b.odd.test', ['192.0.2.1', '192.0.2.2']],
+    ['AAAA', 'a=b.odd.test', ['2001:db8::1']],
+    [
+      'MX',
+      'foo:bar.odd.test',
+      [
+        { host: 'mx:2.odd.test', pref: 10 },
+        { host: 'mx1.odd.test', pref: 20 },
+      ],
+    ],
+    ['TXT', 'with space.odd.test', ['v=spf1 -all']],
+    ['TXT', 'big=.odd.test', ['x'.repeat(12 * 240)]], // Over TCP.
+    ['A', 'alias=.odd.test', ['192.0.2.1', '192.0.2.2']],
+    ['PTR', 'pointer=.odd.test', ['two.example']],
+    ['A', 'nothing=.odd.test', []],
+    ['A', 'x=y.broken.test', 'servfail looking up A of x=y.broken.test'],
     ['A', 'onlytxt.example', []],
     ['A', 'dangling.example', []],
     ['A', 'www.unserved.test', 'refused looking up A of www.unserved.test'],

@@ -2,8 +2,8 @@
  * The library `dns` of a policy: look-ups that suspend the running callback only. api.ts describes the functions.
  *
  * Names are taken with or without trailing dot, in any case; bytes above 127 are UTF-8 and asked for as A-labels (RFC
- * 5890). Other characters than letters, digits and `-_*` + `/` cannot be asked for: `nil, "protocol ..."`. A name with an
- * empty label, over 63 bytes in one or 253 in all, as strangers may write it, is a firm "no".
+ * 5890). Control characters and backslashes cannot be asked for: `nil, "protocol ..."`. A name with an empty
+ * label, over 63 bytes in one or 253 in all, as strangers may write it, is a firm "no".
  *
  * `dns.listed` takes as `codes` what Postfix takes: `"127.0.0.2"`, `"127.0.0.[2;4..11]"`, or an array of them. 127.255.255.x
  * turns a question away, and so does 127.0.0.1 unless `codes` has it.
