@@ -1,7 +1,7 @@
 /** Whether the domain of a sender lets a client send for it: SPF (RFC 7208). */
 import { type Answer, known, unknown } from '../asking/answer.ts';
 import { type Asker, LookUps } from './look-ups.ts';
-import { loadMailauth } from './mailauth.ts';
+import { loadMailauth, type Resolve } from './mailauth.ts';
 
 export type SpfWord = 'pass' | 'fail' | 'softfail' | 'neutral' | 'none' | 'permerror';
 
@@ -38,9 +38,16 @@ export async function checkSpf(client: SpfClient, asker: Asker): Promise<Answer<
   const sender = utf8(isHelo ? `postmaster@${helo}` : client.sender);
   const domain = sender.slice(sender.lastIndexOf('@') + 1).toLowerCase();
   const none = { result: 'none', domain, isHelo, explanation: '' } as const;
+  // What has an `@` is no name of HELO: what follows it is not checked in its place (RFC 7208 section 2.3).
+  if (isHelo && helo.includes('@')) return known({ ...none, domain: utf8(helo).toLowerCase() });
   if (address === undefined || sender.length > MAX_SENDER || sender.endsWith('@')) return known(none);
   const lookUps = new LookUps(asker, MOST_LOOK_UPS);
-  const resolver = lookUps.resolve;
+  const resolver: Resolve = async (name, type) => {
+    const records = await lookUps.resolve(name, type);
+    return type === 'TXT'
+      ? (records as string[][]).map((strings) => strings.map(withPlainDelimiters))
+      : records;
+  };
   // mailauth takes an empty sender for the null sender, which checks HELO, and tells macros the same.
   const response = await loadMailauth().spf({
     sender: isHelo ? '' : sender,
@@ -68,6 +75,17 @@ const WORDS: ReadonlySet<string> = new Set<SpfWord>([
 
 function isSpfWord(word: string): word is SpfWord {
   return WORDS.has(word);
+}
+
+/**
+ * mailauth puts the delimiters of a macro between brackets as they come, where a `-` between two others is a range: last
+ * it is itself.
+ */
+function withPlainDelimiters(record: string): string {
+  return record.replace(
+    /(%\{[a-z]\d*r?)([-.+,/_=]*-[-.+,/_=]*)\}/gi,
+    (_all, macro: string, delimiters: string) => `${macro}${delimiters.replaceAll('-', '')}-}`,
+  );
 }
 
 function utf8(latin1: string): string {

@@ -145,6 +145,41 @@ print(json.dumps([base64.b64encode(line + message).decode()]))
     assert.match(header, /spf=pass smtp\.helo=mail\.example\.com;/);
   });
 
+  it('has no SPF for a HELO that is no name', async () => {
+    const zone = zoneOf({ ...ZONE, 'example.com TXT': 'v=spf1 +all' });
+    const { spf } = await check(sample, zone, { ...client, sender: '', helo: 'x@example.com' });
+    assert.deepEqual(certain(spf), {
+      result: 'none',
+      domain: 'x@example.com',
+      isHelo: true,
+      explanation: '',
+    });
+  });
+
+  it('splits macros of SPF at each delimiter, wherever a hyphen stands among them', async () => {
+    for (const delimiters of ['=-+', '+-/', ',-.', '-', '.-=_', '--+']) {
+      const record = `v=spf1 exists:%{l1r${delimiters}}.lists.example.com -all`;
+      const zone = zoneOf({ ...ZONE, 'example.com TXT': record, 'left.lists.example.com A': '127.0.0.2' });
+      const delimiter = delimiters.replace('-', '')[0] ?? '-';
+      for (const each of ['-', delimiter]) {
+        const { spf } = await check(sample, zone, { ...client, sender: `left${each}right@example.com` });
+        assert.equal(certain(spf).result, 'pass', `${delimiters} ${each}`);
+      }
+      const { spf } = await check(sample, zone, { ...client, sender: 'leftXright@example.com' });
+      assert.equal(certain(spf).result, 'fail', delimiters);
+    }
+  });
+
+  it('asks for names with what stands in the local part of a sender', async () => {
+    const zone = zoneOf({
+      ...ZONE,
+      'example.com TXT': 'v=spf1 exists:%{l}.lists.example.com -all',
+      'bounce+bob=example.net.lists.example.com A': '127.0.0.2',
+    });
+    const { spf } = await check(sample, zone, { ...client, sender: 'bounce+bob=example.net@example.com' });
+    assert.equal(certain(spf).result, 'pass');
+  });
+
   it('has no SPF for a client without an address', async () => {
     const { spf, header } = await check(sample, zoneOf(ZONE), { ...client, address: undefined as never });
     assert.equal(certain(spf).result, 'none');
