@@ -14,6 +14,7 @@ import { argumentError } from '../../lua/lib/arguments.ts';
 import { runSteps, type Steps } from '../../lua/lib/steps.ts';
 import {
   type AuthenticationResults,
+  authservOf,
   type MethodResult,
   parseResults,
   writeResults,
@@ -165,7 +166,7 @@ function addResults(L: LuaState, authserv: string, value: string): boolean {
 /** Whether a field says that it is of `authserv`; one that cannot be read does where it begins with that name. */
 function speaksFor(value: string, authserv: string): boolean {
   const start = value.replace(/^[^A-Za-z0-9]+/, '').slice(0, authserv.length);
-  const name = plainName(parseResults(value)?.authserv ?? start);
+  const name = plainName(authservOf(value) ?? start);
   return name === plainName(authserv);
 }
 
