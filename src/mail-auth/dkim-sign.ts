@@ -1,5 +1,5 @@
 /**
- * Signatures of ours: DKIM (RFC 6376, RFC 8463).
+ * Signatures of ours: DKIM (RFC 6376, RFC 8463), and of ARC what is like it.
  *
  * From, Subject, To and Date are covered once more than they are there: a second one that somebody puts above the signed
  * one breaks the signature.
@@ -74,24 +74,45 @@ const LINE = 74;
 export function dkimSignature(
   fields: readonly Field[],
   bodyHash: string,
-  { domain, selector, key }: Signer,
+  signer: Signer,
+  options: SigningOptions,
+  now: number,
+): string {
+  return messageSignature('DKIM-Signature', 'v=1', fields, bodyHash, signer, options, now);
+}
+
+/**
+ * The value of a field that signs header and body: DKIM-Signature, or ARC-Message-Signature, which is the same but for
+ * its first tag (RFC 8617 section 4.1.2).
+ */
+export function messageSignature(
+  name: string,
+  tag: string,
+  fields: readonly Field[],
+  bodyHash: string,
+  signer: Signer,
   { header, body, names, expires }: SigningOptions,
   now: number,
 ): string {
+  const { domain, selector, key } = signer;
   const covered = coveredFields(fields, names);
   const seconds = Math.floor(now / 1000);
   const value = [
-    ` v=1; a=${key.algorithm}; c=${header}/${body};`,
+    ` ${tag}; a=${key.algorithm}; c=${header}/${body};`,
     `d=${domain}; s=${selector};`,
     expires === undefined ? `t=${seconds};` : `t=${seconds}; x=${seconds + expires};`,
     ...broken(`h=${covered.names.join(':')};`, ':'),
     `bh=${bodyHash};`,
     'b=',
   ].join('\n\t');
-  const own = { name: 'DKIM-Signature', value };
   const canonical = header === 'relaxed' ? relaxedLine : lineOf;
-  const text = [...covered.fields, own].map(canonical).join('\r\n');
-  return value + broken(signatureOf(Buffer.from(text, 'latin1'), key), '').join('\n\t');
+  return withSignature(value, [...covered.fields, { name, value }].map(canonical), signer);
+}
+
+/** @param value ends with `b=`, after which the signature comes @param lines in canonical form */
+export function withSignature(value: string, lines: readonly string[], { key }: Signer): string {
+  const signature = signatureOf(Buffer.from(lines.join('\r\n'), 'latin1'), key);
+  return value + broken(signature, '').join('\n\t');
 }
 
 /** In base64. */

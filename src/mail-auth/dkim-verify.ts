@@ -19,6 +19,7 @@ import {
   type SignatureField,
   type SignatureResult,
 } from './mailauth.ts';
+import { keepKeys } from './public-keys.ts';
 
 /** Words of RFC 8601 section 2.7.1. */
 export type DkimWord = 'pass' | 'fail' | 'policy' | 'permerror' | 'temperror';
@@ -94,6 +95,7 @@ export class ArrivingMessage {
       strict: true,
       curTime: new Date(now),
     });
+    keepKeys(this.#verifier.keyCache, this.#lookUps);
     this.#verifier.addBodyHash = (form, _algorithm, length) =>
       this.#wantHash(form as Canonicalization, length);
     const prepare = this.#verifier.prepareSignature.bind(this.#verifier);

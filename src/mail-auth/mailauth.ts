@@ -3,9 +3,10 @@
  * cannot. Its version is exact, for some of what is used here is no public part of it: test/mail-auth/parts.test.ts
  * says so first where a part has moved or changed.
  *
- * What is taken from it: SPF, DMARC with its walk up the tree, the reading of signatures and key records, ARC chains and
- * seals. What is not: streams and hashes of bodies (body-hash.ts, some ten times as fast), parsing of header blocks
- * (fields come apart from the MTA), and signing, which cannot sign a field that is not there (dkim-sign.ts).
+ * What is taken from it: SPF, DMARC with its walk up the tree, the reading of signatures and key records, and ARC
+ * chains. What is not: streams and hashes of bodies (body-hash.ts, some ten times as fast), parsing of header blocks
+ * (fields come apart from the MTA), and signing and
+ * sealing, which cannot cover a field that is not there (dkim-sign.ts, arc.ts).
  */
 import { createRequire } from 'node:module';
 
@@ -71,13 +72,37 @@ export interface ArcData {
   error?: Error;
 }
 
+interface ArcField {
+  readonly parsed: Tags;
+  /** Its line, as in ParsedField. */
+  readonly original: Buffer;
+}
+
 export interface ArcSet {
   readonly i: number;
-  readonly 'arc-seal': { readonly parsed: Tags };
-  readonly 'arc-message-signature': { readonly parsed: Tags };
+  readonly 'arc-seal': ArcField;
+  readonly 'arc-message-signature': ArcField;
+  readonly 'arc-authentication-results': ArcField;
+}
+
+/** What a record of a key says, in part. */
+export interface PublicKey {
+  /** PEM. */
+  readonly publicKey: string;
+}
+
+/** Where a verifier has its keys from. Rejects with an error whose `code` says what is wrong with one. */
+export interface KeyCache {
+  get(
+    type: string,
+    name: string,
+    minBits: number | undefined,
+    options: { readonly strict: boolean; readonly hashAlgo: string },
+  ): Promise<Readonly<Record<keyof PublicKey, unknown>>>;
 }
 
 export interface DkimVerifier {
+  readonly keyCache: KeyCache;
   readonly signatureHeaders: readonly SignatureField[];
   readonly bodyHashes: Map<string, BodyDigest>;
   readonly headerFrom: readonly string[];
@@ -106,18 +131,6 @@ export interface DmarcResponse {
   readonly np?: string;
   readonly rr?: string;
   readonly testMode?: boolean;
-}
-
-export interface SealOptions {
-  readonly signingDomain: string;
-  readonly selector: string;
-  readonly privateKey: string;
-  readonly bodyHash: string;
-  readonly authResults: string;
-  readonly cv: 'none' | 'pass' | 'fail';
-  readonly headerList: readonly string[];
-  /** Milliseconds since the epoch. */
-  readonly signTime: number;
 }
 
 export interface Mailauth {
@@ -154,15 +167,13 @@ export interface Mailauth {
     readonly i?: number | false;
   }>;
   getARChain(header: ParsedHeader, options: { readonly strict: true }): readonly ArcSet[] | false;
-  createSeal(
-    input: false,
-    data: {
-      readonly headers: ParsedHeader;
-      readonly arc: { readonly chain: readonly ArcSet[] | false };
-      readonly seal: SealOptions;
-      readonly strict: true;
-    },
-  ): Promise<{ readonly headers: readonly string[]; readonly errors: readonly { readonly err: Error }[] }>;
+  getPublicKey(
+    type: string,
+    name: string,
+    minBits: number | undefined,
+    resolver: Resolve,
+    options: { readonly strict: boolean; readonly hashAlgo: string },
+  ): Promise<PublicKey>;
 }
 
 /** Where its functions stand. */
@@ -172,7 +183,7 @@ export const PARTS = {
   evaluateDmarc: 'mailauth/lib/dmarc',
   arc: 'mailauth/lib/arc',
   getARChain: 'mailauth/lib/arc',
-  createSeal: 'mailauth/lib/arc',
+  getPublicKey: 'mailauth/lib/tools',
 } as const satisfies Record<keyof Mailauth, string>;
 
 const require = createRequire(import.meta.url);

@@ -61,7 +61,7 @@ for (const section of sections) {
       unexpected += 1;
       console.log(`${name}: ${found.result} (${found.reason}), ${wanted} expected`);
     }
-    const set = await seal(
+    const set = seal(
       parsed.fields,
       found.bodyHash,
       signer,

@@ -33,7 +33,7 @@ async function looked({ fields, body }: ParsedMessage, zone: Parameters<typeof z
 async function sealed(message: ParsedMessage, signer: keyof typeof signers = 'rsa', as?: ArcWord) {
   const { chain, bodyHash } = await looked(message);
   const word = as ?? certain(chain).result;
-  const set = await seal(message.fields, bodyHash, signers[signer], word, RESULTS, SIGNED_FIELDS, Date.now());
+  const set = seal(message.fields, bodyHash, signers[signer], word, RESULTS, SIGNED_FIELDS, Date.now());
   return withSet(message, set);
 }
 
@@ -91,6 +91,22 @@ describe('ARC', () => {
       samples.filter((_, i) => found[i] !== 'pass').map(([name]) => name),
       [],
     );
+  });
+
+  it('covers From, Subject, To and Date once more than they are there, which breaks where one is added', async () => {
+    const message = await sealed(parseMessage('From: a@example.org\r\nSubject: x\r\n\r\nHello\r\n'));
+    const names = /h=([^;]*);/
+      .exec(message.fields[1]?.value ?? '')?.[1]
+      ?.replace(/\s+/g, '')
+      .split(':');
+    assert.deepEqual(names, ['From', 'From', 'Subject', 'Subject', 'Date', 'To']);
+    const added = ['From: b@example.net', 'Subject: y', 'To: c@example.net', 'Date: today'].map((line) => {
+      const [name = '', value = ''] = line.split(':');
+      return { ...message, fields: [{ name, value }, ...message.fields] };
+    });
+    for (const each of added)
+      assert.equal(certain((await looked(each)).chain).result, 'fail', each.fields[0]?.name);
+    assert.deepEqual(dkimpyFinds([message, ...added]), ['pass', ...added.map(() => 'fail')]);
   });
 
   it('takes seals of dkimpy, and goes on with them', async () => {
@@ -174,7 +190,7 @@ print(json.dumps([base64.b64encode(b''.join(lines) + message).decode()]))
     const once = await sealed(broken);
     assert.match(once.fields[0]?.value ?? '', /cv=fail/);
     const { bodyHash } = await looked(once);
-    const twice = await seal(once.fields, bodyHash, signers.rsa, 'fail', RESULTS, SIGNED_FIELDS, Date.now());
+    const twice = seal(once.fields, bodyHash, signers.rsa, 'fail', RESULTS, SIGNED_FIELDS, Date.now());
     assert.match('none' in twice ? twice.none : '', /cv=fail/);
   });
 
@@ -185,7 +201,7 @@ print(json.dumps([base64.b64encode(b''.join(lines) + message).decode()]))
         value: ` i=${i}; a=rsa-sha256; cv=pass; d=a.example; s=s; b=AAAA; bh=AAAA; h=from`,
       }));
     const fields = Array.from({ length: 50 }, (_, i) => set(50 - i)).flat();
-    const none = await seal(
+    const none = seal(
       [...fields, ...sample.fields],
       'x',
       signers.rsa,

@@ -4,7 +4,7 @@ import type { Answer } from '../../src/asking/answer.ts';
 import { Allowance, Inquiry } from '../../src/dns/inquiry.ts';
 import type { RecordSource } from '../../src/dns/records.ts';
 import { Zone } from '../../src/dns/zone.ts';
-import { BodyHash } from '../../src/mail-auth/body-hash.ts';
+import { BodyHash, type Canonicalization } from '../../src/mail-auth/body-hash.ts';
 import { dkimSignature, SIGNED_FIELDS } from '../../src/mail-auth/dkim-sign.ts';
 import type { Field } from '../../src/mail-auth/field.ts';
 
@@ -56,16 +56,22 @@ export function certain<Value>(answer: Answer<Value>): Value {
   return answer.value;
 }
 
-/** The message with a signature of ours in front: rsa-sha256, both forms relaxed. */
+/** The message with a signature of ours in front: rsa-sha256, fields relaxed. */
 export function signed(
   { fields, body }: ParsedMessage,
-  { key, domain, selector, now }: { key: KeyObject; domain: string; selector: string; now: number },
+  {
+    key,
+    domain,
+    selector,
+    now,
+    body: form = 'relaxed',
+  }: { key: KeyObject; domain: string; selector: string; now: number; body?: Canonicalization },
 ): ParsedMessage {
-  const hash = new BodyHash('relaxed');
+  const hash = new BodyHash(form);
   hash.update(body);
   hash.end();
   const signer = { domain, selector, key: { algorithm: 'rsa-sha256', key } } as const;
-  const options = { header: 'relaxed', body: 'relaxed', names: SIGNED_FIELDS, expires: undefined } as const;
+  const options = { header: 'relaxed', body: form, names: SIGNED_FIELDS, expires: undefined } as const;
   const value = dkimSignature(fields, hash.digest() ?? '', signer, options, now);
   return { fields: [{ name: 'DKIM-Signature', value }, ...fields], body };
 }

@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
+import { describe, it } from 'node:test';
+import { ArrivingMessage } from '../../src/mail-auth/dkim-verify.ts';
+import { keyRecord } from '../../src/mail-auth/signing-key.ts';
+import { certain, inquiryOf, parseMessage, signed, zoneOf } from './messages.ts';
+import { SAMPLES } from './samples.ts';
+
+const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+const other = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+const message = signed(parseMessage(SAMPLES['a short message'] ?? ''), {
+  key,
+  domain: 'example.com',
+  selector: 's1',
+  now: Date.now(),
+});
+
+async function verdict(record: string) {
+  const zone = zoneOf({ 's1._domainkey.example.com TXT': record });
+  const arriving = new ArrivingMessage(message.fields, inquiryOf(zone), Date.now());
+  arriving.body(message.body);
+  const [signature] = certain(await arriving.verify());
+  return { result: signature?.result, reason: signature?.reason, bits: signature?.bits };
+}
+
+const PASS = { result: 'pass', reason: '', bits: 2048 };
+
+describe('keys that were read before', () => {
+  it('count for the text of their record, and no other', async () => {
+    const record = keyRecord(key);
+    assert.deepEqual(await verdict(record), PASS);
+    assert.deepEqual(await verdict(record), PASS);
+    assert.equal((await verdict(keyRecord(other))).reason, 'bad signature');
+    assert.equal((await verdict(record.replace(/p=.*/, 'p='))).reason, 'invalid public key');
+    assert.equal((await verdict(`${record}; h=sha1`)).reason, 'inappropriate hash algorithm');
+    assert.equal((await verdict(`${record}; s=tlsrpt`)).reason, 'key not for email');
+    assert.deepEqual(await verdict(record), PASS);
+  });
+});
