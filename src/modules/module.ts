@@ -26,7 +26,7 @@ export interface Module {
    */
   readonly readsMessage?: readonly string[];
   /** What it has listen to messages while they arrive. */
-  readonly listening?: Listening;
+  readonly listening?: readonly Listening[];
   /** What stands in for its services in the world of a test. One module of several that ask a service has its fake. */
   readonly fakes?: readonly Fake[];
 }

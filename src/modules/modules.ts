@@ -8,6 +8,7 @@ import { authApi } from './auth/api.ts';
 import { beginMessage } from './auth/arriving.ts';
 import { keysFake } from './auth/fake.ts';
 import { openAuth } from './auth/library.ts';
+import { beginSimpleBody, SIMPLE_BODY_FORMS } from './auth/simple-body.ts';
 import { base64Api } from './base64/api.ts';
 import { openBase64 } from './base64/library.ts';
 import { batvApi } from './batv/api.ts';
@@ -133,7 +134,10 @@ export const MODULES: readonly Module[] = [
     api: [authApi],
     open: openAuth,
     packages: [{ for: ['auth.spf', 'auth.check', 'auth.sign', 'auth.seal'], load: loadMailauth }],
-    listening: { for: ['auth.check', 'auth.sign', 'auth.seal'], begin: beginMessage },
+    listening: [
+      { for: ['auth.check', 'auth.sign', 'auth.seal'], begin: beginMessage },
+      { for: SIMPLE_BODY_FORMS, begin: beginSimpleBody },
+    ],
     fakes: [keysFake],
   },
   {

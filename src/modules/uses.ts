@@ -87,9 +87,7 @@ export function mayReadMessage(
 }
 
 function listeningOf(names: ReadonlySet<string>): Listening[] {
-  return MODULES.flatMap(({ listening }) =>
-    listening !== undefined && mayCall(names, listening.for) ? [listening] : [],
-  );
+  return MODULES.flatMap(({ listening = [] }) => listening.filter((each) => mayCall(names, each.for)));
 }
 
 /** @param functions full names: `net.domain` */

@@ -28,10 +28,7 @@ export const authApi = {
   doc: `\`auth.check\` finds out at the end of a message who stands behind it; [authentication.md](authentication.md) shows policies.
 "No" and "could not find out" never mix: a result is \`pass\`, \`fail\`, \`none\` and so on, and what fails by itself (temperror) is \`nil, err\`.
 permerror is a result: the message or a record of its domain is wrong, and a policy should take it for a failure. The message is
-looked at as the MTA has received it, whatever the script has changed in it. All look-ups are those of \`dns\`, with its cache and limits.
-
-A name with characters that the resolver does not take (\`=\` in the local part of a sender, where a record asks for it by a macro) is
-\`protocol ...\`.`,
+looked at as the MTA has received it, whatever the script has changed in it. All look-ups are those of \`dns\`, with its cache and limits.`,
   uses: ['records', 'keys', 'clock'],
   wants: { headers: 'data' },
   entries: [
@@ -216,7 +213,7 @@ The set is put on top, above signatures. A chain that is broken is sealed as suc
         {
           name: 'c',
           type: 'string|nil',
-          doc: '`relaxed/relaxed`, or `simple/relaxed`, which no change of white space in fields survives',
+          doc: 'how much of white space counts, in fields and in the body: `relaxed/relaxed`, or `simple` in the place of one or both, which no change of it survives; with a simple body the text must stand in the script as it is',
         },
         { name: 'expire', type: 'integer|nil', doc: 'seconds from now on for which it counts' },
       ],

@@ -10,6 +10,7 @@ import { hostOf } from '../../lua/engine/host.ts';
 import { pushLatin1 } from '../../lua/engine/values.ts';
 import { type ArcResult, seal } from '../../mail-auth/arc.ts';
 import { writeResults } from '../../mail-auth/authentication-results.ts';
+import type { Canonicalization } from '../../mail-auth/body-hash.ts';
 import {
   dkimSignature,
   SIGNED_FIELDS,
@@ -28,6 +29,7 @@ import type { Services } from '../../services/services.ts';
 import { OptionTable } from '../arguments.ts';
 import { factsOf } from '../session.ts';
 import { type Arriving, messageOf } from './arriving.ts';
+import { SIMPLE_BODY_FORMS, simpleBodyOf } from './simple-body.ts';
 
 const MAX_NAME = 253;
 const MAX_KEY = 16 * 1024;
@@ -37,9 +39,11 @@ export const MOST_SIGNATURES = 10;
 /** RFC 8617 section 5: more sets than any chain has. */
 const MOST_SETS = 50;
 const MAX_EXPIRE = 10 * 365 * 86_400;
-const FORMS = ['relaxed/relaxed', 'simple/relaxed'] as const;
+const FORMS = ['relaxed/relaxed', 'simple/relaxed', ...SIMPLE_BODY_FORMS] as const;
 const NOT_WHOLE =
   'the message is not here: call it from smtp.do_dot, and name it in the script or in a file that its main chunk requires';
+
+const NOT_SHOWN = `the body was not hashed as it came: write c = "${SIMPLE_BODY_FORMS.join('" or "')}" out in the script`;
 
 /** Fields that servers change, or take out, on the way. */
 const CHANGED_ON_THE_WAY: ReadonlySet<string> = new Set([
@@ -52,6 +56,9 @@ const ADDED_BY_SENDMAIL: ReadonlySet<string> = new Set(['date', 'message-id']);
 
 type Parts = Pick<Services, 'keys' | 'clock'>;
 
+/** Of the body as it came. */
+type Hashes = Readonly<Record<Canonicalization, () => string | undefined>>;
+
 /** What is made: none without a word for the operator. */
 type Made = Awaited<ReturnType<LastHeaders>>;
 
@@ -60,25 +67,26 @@ export function openSigning(services: Parts): Readonly<Record<'sign' | 'seal', L
     sign: (L) => {
       const options = new OptionTable(L, 1, ['domain', 'selector', 'key', 'headers', 'c', 'expire']);
       const c = options.text('c', 100) ?? FORMS[0];
-      if (!isForm(c)) return options.complain('c', `${FORMS.join(' or ')} expected`);
+      if (!isForm(c))
+        return options.complain('c', `${FORMS.slice(0, -1).join(', ')} or ${FORMS.at(-1)} expected`);
       const expires = options.number('expire');
       if (expires !== undefined && !(Number.isInteger(expires) && expires > 0 && expires <= MAX_EXPIRE))
         return options.complain('expire', `whole seconds expected, from 1 to ${MAX_EXPIRE}`);
       const names = fieldNames(options);
       const signer = signerOf(options, services);
       const form: SigningOptions = {
-        header: c === 'relaxed/relaxed' ? 'relaxed' : 'simple',
-        body: 'relaxed',
+        header: c.startsWith('simple/') ? 'simple' : 'relaxed',
+        body: c.endsWith('/simple') ? 'simple' : 'relaxed',
         names,
         expires,
       };
+      const simple = form.body === 'simple' ? simpleBodyOf(hostOf(L)) : undefined;
+      if (form.body === 'simple' && simple === undefined) return lauxlib.luaL_error(L, ascii(NOT_SHOWN));
       const now = () => services.clock.now();
-      return queued(
-        L,
-        'signature',
-        signer,
-        (by, arriving) => (message) => sign(message, arriving, by, form, now),
-      );
+      return queued(L, 'signature', signer, (by, arriving) => (message) => {
+        const hashes = { relaxed: () => arriving.message.bodyHash('relaxed'), simple: () => simple?.digest };
+        return sign(message, hashes, by, form, now);
+      });
     },
 
     seal: (L) => {
@@ -164,12 +172,12 @@ function isForm(text: string): text is (typeof FORMS)[number] {
 
 async function sign(
   message: EditedMessage,
-  arriving: Arriving,
+  hashes: Hashes,
   signer: Signer,
   options: SigningOptions,
   now: () => number,
 ): Promise<Made> {
-  const ready = await readyToSign(message, arriving, options.names);
+  const ready = await readyToSign(message, options.names, options.body, hashes[options.body]);
   if (typeof ready === 'string') return { none: `not signed for d=${signer.domain}: ${ready}` };
   const { bodyHash, names } = ready;
   const value = dkimSignature(message.fields, bodyHash, signer, { ...options, names }, now());
@@ -187,35 +195,30 @@ async function sealed(
   wanted: readonly string[],
   now: () => number,
 ): Promise<Made> {
-  const ready = await readyToSign(message, arriving, wanted);
+  const ready = await readyToSign(message, wanted, 'relaxed', () => arriving.message.bodyHash('relaxed'));
   const none = (why: string) => ({ none: `not sealed for d=${signer.domain}: ${why}` });
   if (typeof ready === 'string') return none(ready);
   const { bodyHash, names } = ready;
-  const set = await seal(
-    message.fields,
-    bodyHash,
-    signer,
-    result,
-    results,
-    [...names, 'DKIM-Signature'],
-    now(),
-  );
+  const set = seal(message.fields, bodyHash, signer, result, results, [...names, 'DKIM-Signature'], now());
   if ('none' in set) return none(set.none);
   return set.fields.some(({ value }) => value.length > MAX_HEADER_BYTES)
     ? none('it covers too many fields')
     : { fields: set.fields };
 }
 
-/** What can be signed of a message, or why it cannot. Others get a turn before the signature is computed. */
+/**
+ * What can be signed of a message, or why it cannot. Others get a turn before the signature is computed.
+ * @param arrived the hash of the body as it came, in this form
+ */
 async function readyToSign(
   { mta, fields, body }: EditedMessage,
-  arriving: Arriving,
   wanted: readonly string[],
+  form: Canonicalization,
+  arrived: () => string | undefined,
 ): Promise<{ readonly bodyHash: string; readonly names: readonly string[] } | string> {
   const there = new Set(fields.map(({ name }) => name.toLowerCase()));
   if (!there.has('from')) return 'it has no From';
-  const bodyHash =
-    body === undefined ? arriving.message.bodyHash('relaxed') : await hashOfBody(body, 'relaxed');
+  const bodyHash = body === undefined ? arrived() : await hashOfBody(body, form);
   if (bodyHash === undefined) return 'a line of its body is too long';
   await nextTurn();
   const isFixed = (name: string) =>

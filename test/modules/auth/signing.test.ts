@@ -104,8 +104,8 @@ describe('auth.sign', () => {
         'option selector: labels of letters, digits, - and _ expected',
       'domain = "a.b", selector = "s", key = "SECRET"':
         'option key: an absolute path, or a key in PEM form, expected',
-      'domain = "a.b", selector = "s", key = "/k", c = "simple/simple"':
-        'option c: relaxed/relaxed or simple/relaxed expected',
+      'domain = "a.b", selector = "s", key = "/k", c = "simple"':
+        'option c: relaxed/relaxed, simple/relaxed, relaxed/simple or simple/simple expected',
       'domain = "a.b", selector = "s", key = "/k", expire = 0.5':
         'option expire: whole seconds expected, from 1 to 315360000',
       'domain = "a.b", selector = "s", key = "/k", headers = { "Received" }':
@@ -120,6 +120,32 @@ describe('auth.sign', () => {
       assert.ok(failure.includes(`bad argument #1 to 'sign' (${message})`), failure);
       assert.ok(!failure.includes('SECRET'), failure);
     }
+  });
+
+  it('signs bodies in their simple form, as they came and as they were edited', async (t) => {
+    const sign = (c: string) => `assert(auth.sign ${signer(`, c = ${c}`)})`;
+    const verifies = (body: string) => `
+      local message = table.concat(s:delivered().headers, "\\r\\n") .. "\\r\\n\\r\\n" .. ${quoted(body)}
+      error("RESULT " .. message:gsub(".", function(c) return ("%02x"):format(c:byte()) end) .. ";")`;
+    for (const [c, edit, body] of [
+      ['"relaxed/simple"', '', 'Hello\r\n'],
+      ['"simple/simple"', '', 'Hello\r\n'],
+      ['"simple/simple"', 'body.replace("New  text \\r\\n")', 'New  text \r\n'],
+    ] as const) {
+      const failure = await failureOf(
+        t,
+        dot(`${sign(c)} ${edit}`),
+        `test.signing_key("${KEY}", ${JSON.stringify(PEM)}) ${session(verifies(body))}`,
+      );
+      const [, text = ''] = /RESULT ([0-9a-f]+);/.exec(failure.replace(/\s+/g, ' ')) ?? [];
+      const taken = withDkimpy<boolean>(
+        `print(json.dumps(dkim.verify(bytes.fromhex(input['text']), dnsfunc=lambda name, timeout=5: input['key'].encode())))`,
+        { text, key: keyRecord(privateKey) },
+      );
+      assert.ok(taken, `${c} ${edit} ${Buffer.from(text, 'hex').toString('latin1')} ${failure}`);
+    }
+    const failure = await failureOf(t, dot(sign('"relaxed/" .. ("simple")')), session(''));
+    assert.match(failure, /write c = "relaxed\/simple" or "simple\/simple" out in the script/);
   });
 
   it('takes the key that the test gave', async (t) => {
