@@ -85,8 +85,12 @@ async function quick(work, deb) {
     }
   }
   mkdirSync(join(root, 'bin'), { recursive: true });
-  for (const name of ['run', 'tmp', 'var/lib', 'dev']) mkdirSync(join(root, name), { recursive: true });
+  for (const name of ['run', 'tmp', 'var/lib', 'dev', 'proc'])
+    mkdirSync(join(root, name), { recursive: true });
   copyFileSync('/bin/sh', join(root, 'bin/sh'));
+  must('mknod', ['-m', '666', join(root, 'dev/null'), 'c', '1', '3']);
+  must('mount', ['-t', 'proc', 'proc', join(root, 'proc')]);
+  process.prependListener('exit', () => out('umount', ['--lazy', join(root, 'proc')]));
   writeFileSync(join(root, 'etc/passwd'), 'root:x:0:0::/:/bin/sh\n');
   const inside = (...args) => out('chroot', [root, ...args], { env: { PATH: '/usr/sbin:/usr/bin:/bin' } });
   assert.equal(inside('/bin/sh', '-c', '[ -z "$(command -v node)$(command -v nodejs)" ]').status, 0);
@@ -260,19 +264,16 @@ END`);
     'local_transport = discard:',
     'inet_interfaces = loopback-only',
     'compatibility_level = 3.6',
-    'maillog_file = /var/log/mail.log',
   ])
     ok('postconf', '-e', line);
-  inside('systemctl', 'stop', 'postfix');
-  ok('postfix', 'start');
+  ok('systemctl', 'restart', 'postfix');
   const send = (seconds) => {
     const args = [
       '--target',
       String(pid),
       '--net',
       process.execPath,
-      import.meta.filename,
-      '--traffic',
+      join(HERE, 'traffic.mjs'),
       String(seconds),
     ];
     return spawn('nsenter', args, { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -345,7 +346,6 @@ END`);
     .filter((line) => line !== '');
   assert.deepEqual(left, []);
   step('purged: nothing is left');
-  ok('postfix', 'stop');
   container.kill('SIGTERM');
   await Promise.race([new Promise((resolve) => container.once('exit', resolve)), pause(20_000)]);
 }
