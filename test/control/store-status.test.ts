@@ -38,6 +38,9 @@ async function startedOn(t: TestContext, store: string, workers: string, lua = P
     '64',
     '--deadline',
     '100',
+    // On a busy machine a worker may be silent for longer than it may be else, and its sessions end with it.
+    '--worker-timeout',
+    '300',
   ]);
 }
 
