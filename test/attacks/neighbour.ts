@@ -2,15 +2,28 @@
  * A good session on the same worker as an attack: how long it waits for its answers is what the attacks are judged by.
  */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import type { TestContext } from 'node:test';
 import { Mta } from '../helpers/mta.ts';
 import { type Span, shareOf } from '../helpers/spans.ts';
+import { childrenOf } from '../program/milter-client.ts';
 
 /**
- * What a neighbour may wait on a machine that runs other things besides, in milliseconds. The figure that is printed is
- * what counts on a quiet one: 20, or 50 where garbage is collected.
+ * What a neighbour may wait, in milliseconds, besides what the machine's other programs take. The figure that is printed
+ * is what counts on a quiet machine: 20, or 50 where garbage is collected.
  */
 const GENEROUS_MS = 3000;
+
+/** How long a process and those below it have been ready to run while others had the processors, in milliseconds. */
+function runDelayMs(pid: number): number {
+  try {
+    // `NANOSECONDS-RUN NANOSECONDS-READY SLICES`, of the main thread.
+    const [, ready = '0'] = readFileSync(`/proc/${pid}/schedstat`, 'latin1').split(' ');
+    return childrenOf(pid).reduce((sum, child) => sum + runDelayMs(child), Number(ready) / 1e6);
+  } catch {
+    return 0; // It has ended.
+  }
+}
 
 export class Neighbour {
   readonly #port: number;
@@ -18,6 +31,7 @@ export class Neighbour {
   readonly #waits: Span[] = [];
   #stopped = false;
   readonly #done: Promise<void>;
+  readonly #delayBefore = runDelayMs(process.pid);
 
   /** Holds sessions one after the other, each with a message, until `stop`. */
   constructor(port: number) {
@@ -73,6 +87,8 @@ export class Neighbour {
       `the neighbour waited at most ${longest.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, in ${sorted.length} answers`,
     );
     assert.ok(sorted.length >= 6, 'the neighbour had a session');
-    assert.ok(longest < GENEROUS_MS, `the neighbour waited ${longest.toFixed(0)} ms for an answer`);
+    const delay = Math.max(0, runDelayMs(process.pid) - this.#delayBefore);
+    t.diagnostic(`other programs had the processors for ${delay.toFixed(0)} ms`);
+    assert.ok(longest < GENEROUS_MS + delay, `the neighbour waited ${longest.toFixed(0)} ms for an answer`);
   }
 }
