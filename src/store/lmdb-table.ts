@@ -1,19 +1,16 @@
 /**
  * Entries in a file that all processes of a machine share, by lmdb: the only file that knows it.
  *
- * - This thread makes a transaction, and at once where the lock for writers is free: to hand it to lmdb's thread and back
- *   takes ten times the CPU time. Where somebody has the lock, who may be stopped, it looks again later, and what is asked
- *   for meanwhile is one transaction. lmdb's thread makes them for a while after the disk has held this one up.
- * - In a transaction of lmdb's thread an error does not take back what was written before: a step computes, then writes.
- * - Where a commit of that thread fails (a full disk) a second promise, `commitError`, is rejected too, and would end the
- *   process; so would the promise of lmdb's own batch of an event turn, which nobody gets: there are no such batches.
+ * - `transactionSync` is never used (`close` would hang after it), and a step computes before it writes: an error in a
+ *   transaction does not take back what was written before.
+ * - Where a commit fails (a full disk) a second promise, `commitError`, is rejected too, and would end the process; so would
+ *   the promise of the batch of an event turn, which nobody gets: there are no such batches.
  * - A commit is in the system's memory, where it outlives the process, and reaches the disk within half a minute: to wait
  *   for the disk each time took ten times the CPU time. What the power takes is mended by damage.ts.
  * - The size of the map bounds nothing: whether the store is full is counted here, by the pages in use. The file itself
  *   never shrinks, and its free pages are used again.
- * - Who closes it last destroys its locks, also of one who is just opening it: both is done alone, see opening.ts.
- * - A process that ends while lmdb's thread has a transaction hangs, or is ended by a signal: it is waited for, and it is
- *   given none that would wait for the lock.
+ * - Who closes it last destroys its locks, also of one who is just opening it: both is done alone, see opening.ts. A process
+ *   does not open again what it has closed: with transactions of the first opening the file of several processes broke.
  */
 import { statfsSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -23,7 +20,6 @@ import type { RootDatabase } from 'lmdb';
 import { behind, type Slice, type Table } from './local-engine.ts';
 import { alone } from './opening.ts';
 import { StoreFailure, type Usage } from './operation.ts';
-import { WriterLock } from './writer-lock.ts';
 
 export const DATA_FILE = 'data.mdb';
 export const LOCK_FILE = 'lock.mdb';
@@ -36,15 +32,6 @@ const FULL = 0.8;
 /** On a full disk, memory that is mapped to files that have no blocks yet ends the process. */
 const LEAST_FREE_BYTES = 1024 * 1024;
 const CLOSE_MS = 900;
-/** Between two looks whether the lock is free. */
-const LONGEST_PAUSE_MS = 16;
-/** Steps of one transaction: some 1 ms of work. */
-const MOST_STEPS = 200;
-/** A transaction that took so long was held up, and the next ones are made elsewhere for a while. */
-const HELD_UP_MS = 50;
-const ELSEWHERE_MS = 5000;
-/** For lmdb: the transaction is over when the call returns. */
-const SYNCHRONOUS = 2;
 
 const require = createRequire(import.meta.url);
 
@@ -69,143 +56,52 @@ export function openDatabase(path: string, readOnly: boolean): Database {
   });
 }
 
-/** What is to be done in a transaction, and who waits for its end. */
-interface Step {
-  /** Returns what is to be called when its writes are safe. */
-  readonly run: () => () => void;
-  readonly fail: (error: unknown) => void;
-}
-
 export class LmdbTable implements Table {
   readonly #db: Database;
   readonly #path: string;
   readonly #file: string;
   readonly #maxBytes: number;
-  /** Undefined where nothing is written. */
-  readonly #lock: WriterLock | undefined;
-  #steps: Step[] = [];
-  /** The transaction that lmdb's thread makes. */
-  #elsewhere: Promise<void> | undefined;
-  #elsewhereUntil = 0;
+  /** Transactions that have not come to their end. */
+  readonly #underWay = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
-  /** What has not begun then is not done. */
-  #isGivenUp = false;
   #isFull = false;
   #checked = 0;
   #written = 0;
 
   /** @throws StoreFailure; what the system or lmdb says @param path of its directory @param readOnly writes will fail */
   constructor(path: string, maxBytes: number, readOnly = false) {
-    const db = openDatabase(path, readOnly);
-    db.readerCheck();
-    this.#db = db;
+    this.#db = openDatabase(path, readOnly);
+    this.#db.readerCheck();
     this.#path = path;
     this.#file = join(path, DATA_FILE);
     this.#maxBytes = maxBytes;
-    if (!readOnly) {
-      this.#lock = WriterLock.of(join(path, LOCK_FILE), (look) => db.transactionSync(look, SYNCHRONOUS));
-    }
   }
 
   read(key: Buffer): Buffer | undefined {
     return this.#db.get(key);
   }
 
-  atomically<T>(step: () => T): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const run = () => {
-        const result = step();
-        return () => resolve(result);
-      };
-      const isFirst = this.#steps.push({ run, fail: reject }) === 1;
-      if (isFirst && this.#elsewhere === undefined) this.#beginSoon();
-    });
-  }
-
-  /** When the turn is over in which it is called. */
-  #beginSoon(): void {
-    setImmediate(() => this.#begin());
-  }
-
-  atOnce<T>(step: () => T): { readonly value: T } | undefined {
-    if (this.#elsewhere !== undefined || this.#steps.length > 0) return undefined;
-    if (!this.#mayCommitHere || this.#lock?.isFree !== true) return undefined;
+  async atomically<T>(step: () => T): Promise<T> {
+    const underWay = this.#db.transaction(step);
+    this.#underWay.add(underWay);
     try {
-      return { value: this.#transact(step) };
+      return await underWay;
     } catch (error) {
-      throw failureOf(error, this.#file);
-    }
-  }
-
-  get #mayCommitHere(): boolean {
-    return this.#lock?.isKnown === true && performance.now() >= this.#elsewhereUntil;
-  }
-
-  /** @param pauseMs until it looks again, where somebody has the lock */
-  #begin(pauseMs = 1): void {
-    if (this.#isGivenUp) return;
-    if (this.#lock?.isKnown === true && !this.#lock.isFree) {
-      setTimeout(() => this.#begin(Math.min(pauseMs * 2, LONGEST_PAUSE_MS)), pauseMs);
-      return;
-    }
-    const steps = this.#steps.splice(0, MOST_STEPS);
-    if (this.#mayCommitHere) {
-      this.#commitHere(steps);
-      if (this.#steps.length > 0) this.#beginSoon();
-      return;
-    }
-    this.#elsewhere = this.#commitElsewhere(steps).finally(() => {
-      this.#elsewhere = undefined;
-      if (this.#steps.length > 0) this.#begin();
-    });
-  }
-
-  #commitHere(steps: readonly Step[]): void {
-    try {
-      for (const end of this.#transact(() => steps.map(({ run }) => run()))) end();
-    } catch (error) {
-      const failure = failureOf(error, this.#file);
-      for (const { fail } of steps) fail(failure);
-    }
-  }
-
-  /** On this thread, which must not wait for the lock. Where it throws nothing is written. */
-  #transact<T>(step: () => T): T {
-    const began = performance.now();
-    try {
-      return this.#db.transactionSync(step, SYNCHRONOUS);
+      throw await failureOf(error, this.#file);
     } finally {
-      const now = performance.now();
-      if (now - began > HELD_UP_MS) this.#elsewhereUntil = now + ELSEWHERE_MS;
+      this.#underWay.delete(underWay);
     }
   }
 
-  /** Never rejects. */
-  async #commitElsewhere(steps: readonly Step[]): Promise<void> {
-    try {
-      const ends = await this.#db.transaction(() =>
-        steps.map(({ run, fail }) => {
-          try {
-            return run();
-          } catch (error) {
-            return () => fail(failureOf(error, this.#file));
-          }
-        }),
-      );
-      for (const end of ends) end();
-    } catch (error) {
-      const failure = failureOf(await causeOf(error), this.#file);
-      for (const { fail } of steps) fail(failure);
-    }
-  }
+  /** Its transactions are made by lmdb's thread alone: with some on this one too, files of several processes broke. */
+  atOnce(): undefined {}
 
-  /** Within a transaction. */
   write(key: Buffer, bytes: Buffer): void {
-    void this.#db.put(key, bytes);
+    this.#db.put(key, bytes).catch(silence);
   }
 
   remove(key: Buffer): void {
-    void this.#db.remove(key);
+    this.#db.remove(key).catch(silence);
   }
 
   slice(from: Buffer, count: number): Slice {
@@ -248,19 +144,15 @@ export class LmdbTable implements Table {
   }
 
   async close(): Promise<void> {
-    // Another process may have the lock for writers, and be stopped.
+    // Another process may hold the lock for writers, and be stopped.
     this.#closing ??= this.#end();
     await Promise.race([this.#closing, pause(CLOSE_MS, undefined, { ref: false })]);
-    this.#isGivenUp = true;
   }
 
+  /** lmdb itself refuses at its closing what has not begun. */
   async #end(): Promise<void> {
-    while (this.#elsewhere !== undefined || this.#steps.length > 0) {
-      if (this.#isGivenUp) return;
-      await (this.#elsewhere ?? pause(1));
-    }
+    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
     await alone(this.#path, () => this.#db.close());
-    this.#lock?.close();
   }
 }
 
@@ -271,18 +163,25 @@ interface Statistics {
   readonly overflowPages: number;
 }
 
-/** What failed in the transaction of lmdb's thread, which tells it later. */
-async function causeOf(error: unknown): Promise<unknown> {
-  const commit = error instanceof Error && 'commitError' in error ? error.commitError : undefined;
-  return commit instanceof Promise
-    ? Promise.race([commit.catch((reason: unknown) => reason), pause(10, error, { ref: false })])
-    : error;
+function silence(error: unknown): void {
+  commitErrorOf(error)?.catch(() => {});
+}
+
+function commitErrorOf(error: unknown): Promise<unknown> | undefined {
+  return error instanceof Error && 'commitError' in error && error.commitError instanceof Promise
+    ? error.commitError
+    : undefined;
 }
 
 /** Why a transaction failed. What a full disk took a part of is an I/O error to lmdb. */
-function failureOf(error: unknown, file: string): StoreFailure {
+async function failureOf(error: unknown, file: string): Promise<Error> {
   if (error instanceof StoreFailure) return error;
-  const text = error instanceof Error ? error.message : String(error);
+  const commit = commitErrorOf(error);
+  const cause = await Promise.race([
+    commit?.catch((reason: unknown) => reason),
+    pause(10, error, { ref: false }),
+  ]);
+  const text = cause instanceof Error ? cause.message : String(error);
   const isFull = /no space/i.test(text) || /ENOSPC/.test(text) || isDiskFull(file);
   return isFull
     ? new StoreFailure('limit', 'no space left on the device')
