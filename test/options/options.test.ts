@@ -172,11 +172,7 @@ const WRONG_VALUES: readonly (readonly [string, string, string])[] = [
   ['record-mb', '8', 'must be a whole number of megabytes from 16 to 1048576'],
   ['record-sample', '0%', 'must be a share such as 5% or 0.1%, at most 100%'],
   ['record-sample', '101%', 'must be a share such as 5% or 0.1%, at most 100%'],
-  [
-    'record-redact',
-    'bodies',
-    'must be all, none, or a list with commas of body, headers, addresses (did you mean body?)',
-  ],
+  ['record-redact', 'bodies', 'must be all, none, or a list with commas of body, headers, addresses'],
   ['grace', 'abc', 'must be a number of seconds from 0 to 86400'],
 ];
 
