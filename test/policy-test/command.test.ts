@@ -58,6 +58,7 @@ test('the tests of all examples pass, and run every line but one', async () => {
     'dmarc',
     'greylist',
     'helo',
+    'notify',
     'senders',
     'sign',
     'smtpf',
