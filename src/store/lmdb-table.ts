@@ -1,8 +1,8 @@
 /**
  * Entries in a file that all processes of a machine share, by lmdb: the only file that knows it.
  *
- * - `transactionSync` is never used (`close` would hang after it), and a step computes before it writes: an error in a
- *   transaction does not take back what was written before.
+ * - `transactionSync` is never used: `close` would hang after it, and files of several processes broke.
+ * - A step computes before it writes: an error in a transaction does not take back what was written before.
  * - Where a commit fails (a full disk) a second promise, `commitError`, is rejected too, and would end the process; so would
  *   the promise of the batch of an event turn, which nobody gets: there are no such batches.
  * - A commit is in the system's memory, where it outlives the process, and reaches the disk within half a minute: to wait
@@ -92,9 +92,6 @@ export class LmdbTable implements Table {
       this.#underWay.delete(underWay);
     }
   }
-
-  /** Its transactions are made by lmdb's thread alone: with some on this one too, files of several processes broke. */
-  atOnce(): undefined {}
 
   write(key: Buffer, bytes: Buffer): void {
     this.#db.put(key, bytes).catch(silence);
