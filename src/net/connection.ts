@@ -18,6 +18,7 @@ import type { Modification, Reply } from '../milter/reply.ts';
 import { type DriverSettings, type Failure, type MtaSide, SessionDriver } from '../milter/session-driver.ts';
 import type { MessageLimits, Room } from '../milter/transaction.ts';
 import type { Logger } from '../syslog/log.ts';
+import type { Crowd } from './crowd.ts';
 import type { MtaSocket } from './handle-socket.ts';
 
 /** All in milliseconds. */
@@ -40,6 +41,8 @@ export interface ConnectionSettings {
   /** A new id for each SMTP session. */
   readonly nextSessionId: () => string;
   readonly slices: SliceScheduler;
+  /** Who is served when many have something; undefined: each at once. */
+  readonly crowd?: Crowd | undefined;
   /** For the messages of all connections; undefined: without bound. */
   readonly room?: Room | undefined;
   /** Record connections; undefined: nobody does. */
@@ -153,6 +156,13 @@ export class Connection implements MtaSide {
     socket.on('close', () => this.#lost());
   }
 
+  /** Its turn among many has come. */
+  readonly #served = (): void => {
+    this.#queued = false;
+    this.#beginTurn(0);
+    this.#advance();
+  };
+
   /** Ends the connection now, whatever is in progress. */
   destroy(): void {
     this.#socket.destroy();
@@ -166,7 +176,15 @@ export class Connection implements MtaSide {
     this.#decoder.push(chunk);
     this.#receivedBytes += chunk.length;
     this.#readAheadBytes += chunk.length + CHUNK_OVERHEAD_BYTES;
-    if (!this.#driver.waiting && !this.#queued) this.#beginTurn(0);
+    if (!this.#driver.waiting && !this.#queued) {
+      const { crowd } = this.#settings;
+      if (crowd?.isLarge) {
+        this.#queued = true;
+        crowd.add(this.#served);
+        return;
+      }
+      this.#beginTurn(0);
+    }
     this.#advance();
   }
 

@@ -30,6 +30,8 @@ export interface ServerSettings {
   /** Who counts; undefined: this server counts its own. */
   readonly admission?: Admission | undefined;
   readonly serve: (socket: MtaSocket) => Served;
+  /** Hears of each connection that is accepted. */
+  readonly accepted?: (() => void) | undefined;
   readonly warn: (message: string) => void;
   /** Between two looks for connections that last. */
   readonly lookMs?: number;
@@ -115,6 +117,7 @@ export class Server {
 
   #connected(socket: MtaSocket): void | Promise<void> {
     this.#accepted += 1;
+    this.#settings.accepted?.();
     const {
       maxConnections,
       admission,

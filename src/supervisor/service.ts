@@ -11,6 +11,7 @@ import type { GoodVersion } from '../lua/script/script-versions.ts';
 import type { Metrics } from '../metrics/metric.ts';
 import type { PolicyFactory } from '../milter/policy.ts';
 import { Connection, type ConnectionSettings, type ConnectionTimeouts } from '../net/connection.ts';
+import { Crowd } from '../net/crowd.ts';
 import type { Listener } from '../net/listener.ts';
 import { type Admission, Server } from '../net/server.ts';
 import type { Options } from '../options/option-table.ts';
@@ -137,13 +138,15 @@ export class Service {
 
   serve(listeners: readonly Listener[]): void {
     const { options, admission } = this.#settings;
-    const settings = { ...this.#connectionSettings(this.policies, this.log), tapes: this.#recorder };
+    const crowd = new Crowd(() => this.connections);
+    const settings = { ...this.#connectionSettings(this.policies, this.log), tapes: this.#recorder, crowd };
     this.#server = new Server(listeners, {
       maxConnections: options.maxConnections,
       withinDescriptors: connectionsWithin(openFilesLimit()),
       hasMemory: () => this.#memory.admitsConnection(),
       admission,
       serve: (socket) => new Connection(socket, settings),
+      accepted: () => crowd.joined(),
       warn: (message) => this.log.warning(message),
     });
     if (options.warmUpSessions > 0) this.#warmingUp = this.#warmUp();

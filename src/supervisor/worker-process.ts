@@ -4,7 +4,7 @@ import type { BoundAddress } from '../net/listen-address.ts';
 import { EXIT, exitCodeOf, systemReason } from '../text/operator-error.ts';
 import { confinementArguments } from './confinement.ts';
 import { FIRST_SOCKET_FD, type Launch, type LaunchedProcess } from './launch.ts';
-import { heapMegabytes } from './memory.ts';
+import { heapMegabytes, youngMegabytes } from './memory.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts';
 import { workerEnvironment } from './orphans.ts';
 
@@ -61,7 +61,9 @@ export class WorkerProcess {
         // The last one counts.
         execArgv: [
           ...process.execArgv,
-          ...(heap === undefined ? [] : [`--max-old-space-size=${heap}`]),
+          ...(heap === undefined
+            ? []
+            : [`--max-old-space-size=${heap}`, `--max-semi-space-size=${youngMegabytes(heap)}`]),
           ...confinementArguments(start.options, start.spool),
         ],
         env: { ...process.env, ...workerEnvironment(start.spool) },

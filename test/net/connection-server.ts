@@ -9,6 +9,7 @@ import { wholeOf } from '../../src/milter/body-bytes.ts';
 import type { Interests, Policy, PolicyEvent, SessionInfo, Verdict } from '../../src/milter/policy.ts';
 import { DEFAULT_MESSAGE_LIMITS, type MessageLimits } from '../../src/milter/transaction.ts';
 import { Connection, type ConnectionTimeouts } from '../../src/net/connection.ts';
+import { Crowd } from '../../src/net/crowd.ts';
 import { acceptHandles, type MtaSocket } from '../../src/net/handle-socket.ts';
 import { Logger } from '../../src/syslog/log.ts';
 import type { LogRecord } from '../../src/syslog/message.ts';
@@ -80,6 +81,7 @@ export class TestServer {
   readonly policies: TestPolicy[] = [];
   readonly accepted: Accepted[] = [];
   readonly slices = new SliceQueue();
+  readonly crowd = new Crowd(() => this.accepted.length);
   readonly #server: Server;
   #sessions = 0;
 
@@ -125,6 +127,7 @@ export class TestServer {
     socket: MtaSocket,
     { decide = () => ({ kind: 'continue' }), interests = EVERYTHING, ...more }: TestServerSettings,
   ) {
+    this.crowd.joined();
     const writes: Buffer[] = [];
     const write = socket.write.bind(socket);
     socket.write = ((chunk: Buffer) => {
@@ -171,6 +174,7 @@ export class TestServer {
       },
       limits: more.limits ?? DEFAULT_MESSAGE_LIMITS,
       slices: this.slices,
+      crowd: this.crowd,
       nextSessionId: () => `s${++this.#sessions}`,
     });
     const accepted = { socket, remotePort: socket.remotePort, connection, writes, closed, bytesRead: 0 };
