@@ -3,6 +3,7 @@
  *
  * Broken text is decoded as far as the most lenient of programs would, and named in the defects.
  */
+import { decodeLines } from './base64-lines.ts';
 import { RangeSource, type Slices, WINDOW } from './byte-source.ts';
 import type { Defect, Encoding, Part } from './part.ts';
 
@@ -63,6 +64,10 @@ function decoderOf(encoding: Encoding, sink: Sink, defects: Set<Defect>): Decode
   }
 }
 
+const EQUALS = 0x3d;
+const LF = 10;
+const CR = 13;
+
 /** What a byte means in base64: a letter's six bits, or one of these. */
 const BLANK = 64;
 const PADDING = 65;
@@ -81,6 +86,8 @@ class Base64 implements Decoder {
   #bits = 0;
   #letters = 0;
   #isPadded = false;
+  /** Whether the byte before was CR. */
+  #isBehindCr = false;
   #out = Buffer.alloc(0);
 
   constructor(sink: Sink, defects: Set<Defect>) {
@@ -93,10 +100,17 @@ class Base64 implements Decoder {
     if (this.#out.length < most) this.#out = Buffer.allocUnsafe(most);
     const out = this.#out;
     let size = 0;
+    let isTried = false;
     for (let at = 0; at < bytes.length; ) {
       if (this.#letters === 0 && !this.#isPadded) {
-        // Most of it are groups of four letters.
         const from = at;
+        if (!isTried) {
+          isTried = true;
+          const lines = decodeLines(bytes, at, size === 0 ? out : out.subarray(size));
+          at = lines?.end ?? at;
+          size += lines?.size ?? 0;
+        }
+        // Most of the rest are groups of four letters.
         while (at + 4 <= bytes.length) {
           const one = MEANINGS[bytes[at] as number] as number;
           const two = MEANINGS[bytes[at + 1] as number] as number;
@@ -108,9 +122,16 @@ class Base64 implements Decoder {
           out[size++] = (three << 6) | four;
           at += 4;
         }
-        if (at > from) continue;
+        if (at > from) {
+          if (this.#isBehindCr) this.#defects.add('bare CR');
+          this.#isBehindCr = false;
+          continue;
+        }
       }
-      size = this.#one(MEANINGS[bytes[at] as number] as number, out, size);
+      const byte = bytes[at] as number;
+      if (this.#isBehindCr !== (byte === LF)) this.#defects.add(this.#isBehindCr ? 'bare CR' : 'bare LF');
+      this.#isBehindCr = byte === CR;
+      size = this.#one(MEANINGS[byte] as number, out, size);
       at += 1;
     }
     if (size > 0) this.#sink(out.subarray(0, size));
@@ -141,6 +162,7 @@ class Base64 implements Decoder {
   }
 
   end(): void {
+    if (this.#isBehindCr) this.#defects.add('bare CR');
     const out = Buffer.alloc(3);
     const size = this.#flush(out, 0);
     if (size > 0) this.#sink(out.subarray(0, size));
@@ -160,10 +182,6 @@ class Base64 implements Decoder {
     return size;
   }
 }
-
-const EQUALS = 0x3d;
-const LF = 10;
-const CR = 13;
 
 class QuotedPrintable implements Decoder {
   readonly #sink: Sink;

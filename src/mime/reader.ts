@@ -139,7 +139,6 @@ class Scan implements LineTaker {
   #headerBytes = 0;
   /** A uuencoded file that is being read: where its first line begins, and its name. */
   #file: { readonly start: number; readonly body: number; readonly name: string } | undefined;
-  #lastEnding = 0;
 
   constructor(top: Entity, state: State, begin: 'header' | 'body' = 'header') {
     this.#state = state;
@@ -148,18 +147,22 @@ class Scan implements LineTaker {
     this.#header = begin === 'header' ? [] : undefined;
   }
 
-  odd(what: 'bare CR' | 'NUL'): void {
+  get isInBody(): boolean {
+    return this.#header === undefined;
+  }
+
+  get isInBase64(): boolean {
+    return this.#header === undefined && this.#file === undefined && this.#innermost.encoding === 'base64';
+  }
+
+  odd(what: 'bare CR' | 'bare LF' | 'NUL'): void {
     this.#state.defects.add(what);
   }
 
-  line(bytes: Buffer, start: number, next: number, ending: number): void {
-    if (ending === 1) this.#state.defects.add('bare LF');
-    const isDelimiter = bytes[0] === DASH && bytes[1] === DASH && this.#delimiter(bytes, start, next);
-    if (!isDelimiter) {
-      if (this.#header) this.#headerLine(bytes, start, next);
-      else if (this.#file || bytes[0] === LETTER_B) this.#fileLine(bytes, start, next);
-    }
-    this.#lastEnding = ending;
+  line(bytes: Buffer, start: number, next: number, before: number): void {
+    if (bytes[0] === DASH && bytes[1] === DASH && this.#delimiter(bytes, start, next, before)) return;
+    if (this.#header) this.#headerLine(bytes, start, next);
+    else if (this.#file || bytes[0] === LETTER_B) this.#fileLine(bytes, start, next);
   }
 
   end(at: number): void {
@@ -177,7 +180,7 @@ class Scan implements LineTaker {
   }
 
   /** Whether the line delimits a part of one that is open; if so, it is done. */
-  #delimiter(bytes: Buffer, start: number, next: number): boolean {
+  #delimiter(bytes: Buffer, start: number, next: number, before: number): boolean {
     const text = bytes.toString('latin1', 2, MAX_LINE).replace(/[ \t]+$/, '');
     if (text === '') return false;
     for (let level = this.#open.length - 1; level >= 0; level--) {
@@ -187,20 +190,20 @@ class Scan implements LineTaker {
       if (!isFinal && !entity.boundaries.includes(text)) continue;
       // The line end before a delimiter is part of it.
       const { headerStart, bodyStart } = this.#innermost;
-      const before = Math.max(start - this.#lastEnding, this.#header ? headerStart : bodyStart);
-      this.#endFile(before, false);
+      const end = Math.max(start - before, this.#header ? headerStart : bodyStart);
+      this.#endFile(end, false);
       // Behind the header of a message comes that of the message inside.
-      while (this.#header) this.#endHeader(before);
-      this.#closeDownTo(level, before);
+      while (this.#header) this.#endHeader(end);
+      this.#closeDownTo(level, end);
       if (isFinal) entity.isClosed = true;
-      else this.#begin(entity, before, next);
+      else this.#begin(entity, end, next);
       return true;
     }
     const entity = this.#innermost;
     // Some programs take what looks like a delimiter where the header names none.
     if (isMultipart(entity.type) && entity.boundaries.length === 0 && !this.#header) {
       entity.boundaries = [text];
-      this.#begin(entity, Math.max(start - this.#lastEnding, entity.bodyStart), next);
+      this.#begin(entity, Math.max(start - before, entity.bodyStart), next);
       return true;
     }
     return false;
