@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { measureLargeMap } from '../maps/measure-large-map.ts';
 import { verification } from './authentication.ts';
+import { startReaders } from './content.ts';
 import { idleKib, median, PROFILES, type Profile, type Run, runLoad, spread } from './measure.ts';
 import { askDaemon, startPair, WORKS } from './policy-daemons.ts';
 import { compilePrograms, type Programs } from './programs.ts';
@@ -31,10 +32,12 @@ const PARTS = [
   'policy-daemons',
   'map',
   'authentication',
+  'content',
 ] as const;
 /** V8 needs some thousands of sessions to compile what they run. */
 const WARM_UP_RUNS = 4;
 const IDLE_SESSIONS = 2000;
+const MANY_MESSAGES = 1500;
 const ROOT = new URL('../..', import.meta.url);
 const SPEED = new URL('docs/speed.md', ROOT);
 const SCRIPT = new URL('side-by-side.lua', import.meta.url).pathname;
@@ -112,11 +115,12 @@ async function alternate(
   servers: Readonly<Record<string, ServerUnderTest>>,
   profile: Profile,
   connections: number,
+  message?: string,
 ): Promise<Record<string, Run[]>> {
   const results: Record<string, Run[]> = {};
   for (let i = -WARM_UP_RUNS; i < runs; i++) {
     for (const [name, server] of Object.entries(servers)) {
-      const run = await runLoad(load, server, profile, connections, seconds);
+      const run = await runLoad(load, server, profile, connections, seconds, message);
       if (i >= 0) results[name] = [...(results[name] ?? []), run];
     }
   }
@@ -280,6 +284,38 @@ async function besideDaemons({ load }: Programs, folder: string): Promise<unknow
   return table;
 }
 
+async function content({ load }: Programs, folder: string): Promise<unknown> {
+  const { servers, message, missing, end } = await startReaders(folder);
+  for (const line of missing) say(line);
+  const table: Record<string, unknown> = {};
+  say(`\nparts, names and digests of a message of 1 MB, ${options.connections} connections`);
+  try {
+    const connections = Number(options.connections);
+    // A message of 1 MB is much work of little code: it takes many until V8 has compiled all of it.
+    for (let sent = 0; servers['ours'] && sent < MANY_MESSAGES; ) {
+      sent +=
+        (await runLoad(load, servers['ours'], 'message', connections, seconds, message)).perSecond * seconds;
+    }
+    const results = await alternate(load, servers, 'message', connections, message);
+    const { ours = [] } = results;
+    for (const [name, all] of Object.entries(results)) {
+      const summary = summaryOf(all);
+      const of = (key: 'perSecond' | 'cpuUs', one: readonly Run[], other: readonly Run[]) =>
+        median(one.map((run, i) => run[key] / (other[i]?.[key] ?? Number.NaN)));
+      const ratio = { perSecond: of('perSecond', ours, all), perCore: of('cpuUs', all, ours) };
+      table[name] = { ...summary, ratio };
+      say(show(name, summary));
+      if (name === 'ours') continue;
+      say(
+        `  ours/${name} ${number(ratio.perSecond, 2)} messages a second, ${ratio.perCore.toFixed(2)} a second and core`,
+      );
+    }
+  } finally {
+    await end();
+  }
+  return table;
+}
+
 async function largeMap(): Promise<unknown> {
   const row = await measureLargeMap(1_000_000);
   say(`\na map of 1,000,000 lines, ${row.mib.toFixed(0)} MiB`);
@@ -308,6 +344,7 @@ try {
     'policy-daemons': besideDaemons,
     map: largeMap,
     authentication,
+    content,
   };
   const result: Record<string, unknown> = {
     date: new Date().toISOString(),

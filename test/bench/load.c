@@ -2,12 +2,14 @@
  * Plays many MTAs towards one milter and measures it.
  *
  *     cc -O2 -o load load.c;  ./load PORT small|keepalive|reject-at-rcpt|connect-only|bulk|idle CONNECTIONS SECONDS
+ *     ./load PORT message CONNECTIONS SECONDS FILE
  *
  * So many connections to 127.0.0.1 are always open; when a session ends the next one begins. As Postfix does, macros and
  * command go out in one write, a command that takes no reply goes out with the next that takes one, and what the filter
  * has negotiated away is left out. Every reply is compared with what the policy of side-by-side.lua must say. The result
  * is one line of JSON; any wrong reply or lost connection is counted in "errors".
  *
+ * message: the message in FILE, lines with CR LF, which may be answered with continue or accept.
  * idle: opens the connections, says CONNECT and HELO on each, writes "ready", and waits for the end of standard input.
  */
 #define _GNU_SOURCE
@@ -42,11 +44,13 @@ static const struct profile profiles[] = {
 	{ "reject-at-rcpt", "nouser", 1, 10, 10, 2048, 'y' },
 	{ "connect-only", "user", 0, 0, 0, 0, 'c' },
 	{ "bulk", "user", 1, 3, 25, 1048576, 'c' },
+	{ "message", "user", 1, 1, 0, 0, 'c' },
 	{ "idle", "user", 0, 0, 0, 0, 'c' },
 };
 
 /* What is sent before each reply, for the protocol bits agreed on: the same for all sessions. */
-struct step { size_t from, to; char reply; };
+struct step { size_t from, to; char reply; };       /* of the reply, ACCEPTED stands for either */
+enum { ACCEPTED = 'a' };
 static struct { unsigned char *bytes; size_t length, room; struct step *steps; int count; size_t begun; } script;
 
 static void put(const void *data, size_t n)
@@ -100,13 +104,52 @@ static void put_header(uint32_t agreed, const char *name, const char *value)
 	put_event(agreed, 'L', NO_MACROS, data, n + 1, NOHDRS, NR_HDR, 'c');
 }
 
+/* The message of the profile that has one. */
+static struct { unsigned char *bytes; long length; } file;
+
+static void read_file(const char *path)
+{
+	FILE *f = fopen(path, "rb");
+	if (!f || fseek(f, 0, SEEK_END) != 0 || (file.length = ftell(f)) < 0) { perror(path); exit(2); }
+	rewind(f);
+	file.bytes = malloc(file.length + 1);
+	if (!file.bytes || fread(file.bytes, 1, file.length, f) != (size_t)file.length) { perror(path); exit(2); }
+	file.bytes[file.length] = 0;
+	fclose(f);
+}
+
+static void put_file(uint32_t agreed)
+{
+	const char *line = (const char *)file.bytes;
+	while (line[0] != '\r' && line[0] != 0) {
+		const char *end = strstr(line, "\r\n"), *colon = strchr(line, ':');
+		while (end && (end[2] == ' ' || end[2] == '\t')) end = strstr(end + 2, "\r\n");
+		if (!end || !colon || colon > end) { fprintf(stderr, "no header: %.60s\n", line); exit(2); }
+		const char *value = colon + 1;
+		if (!(agreed & LEADING_SPACE) && *value == ' ') value++;
+		char data[1024];
+		size_t n = 0;
+		for (const char *c = line; c < colon && n < 512; c++) data[n++] = *c;
+		data[n++] = 0;
+		/* An MTA has its own line ends in folded headers. */
+		for (const char *c = value; c < end && n < sizeof data - 1; c++) if (*c != '\r') data[n++] = *c;
+		data[n++] = 0;
+		put_event(agreed, 'L', NO_MACROS, data, n, NOHDRS, NR_HDR, 'c');
+		line = end + 2;
+	}
+	put_event(agreed, 'N', MACROS("i\0" "4Qbench0001"), "", 0, NOEOH, NR_EOH, 'c');
+	const unsigned char *body = (const unsigned char *)line + 2, *last = file.bytes + file.length;
+	for (; body < last; body += CHUNK)
+		put_event(agreed, 'B', NO_MACROS, body, last - body < CHUNK ? last - body : CHUNK, NOBODY, NR_BODY, 'c');
+	put_event(agreed, 'E', MACROS("i\0" "4Qbench0001"), "", 0, 0, 0, ACCEPTED);
+}
+
 static void put_message(uint32_t agreed, const struct profile *p)
 {
 	static unsigned char text[CHUNK];
 	char data[128];
-	int n = snprintf(data, sizeof data, "<alice@sender.example>%cSIZE=%ld", 0, p->body);
-	put_event(agreed, 'M', MACROS("i\0" "4Qbench0001\0" "{mail_addr}\0" "alice@sender.example"), data, n + 1, NOMAIL,
-	          NR_MAIL, 'c');
+	int n = snprintf(data, sizeof data, "<alice@sender.example>%cSIZE=%ld", 0, file.bytes ? file.length : p->body);
+	put_event(agreed, 'M', MACROS("{mail_addr}\0" "alice@sender.example"), data, n + 1, NOMAIL, NR_MAIL, 'c');
 	for (int i = 0; i < p->recipients; i++) {
 		n = snprintf(data, sizeof data, "<%s%d@example.net>", p->recipient, i);
 		put_event(agreed, 'R', MACROS("i\0" "4Qbench0001\0" "{rcpt_addr}\0" "user@example.net"), data, n + 1, NORCPT,
@@ -114,6 +157,7 @@ static void put_message(uint32_t agreed, const struct profile *p)
 	}
 	if (p->rcpt_reply != 'c') return;
 	put_event(agreed, 'T', MACROS("i\0" "4Qbench0001"), "", 0, NODATA, NR_DATA, 'c');
+	if (file.bytes) { put_file(agreed); return; }
 	put_header(agreed, "Received", "from client.example.org (client.example.org [192.0.2.1])\n\tby mx.example.net with ESMTPS "
 	           "id 4Qbench0001;\n\tMon, 1 Jan 2024 00:00:00 +0000");
 	put_header(agreed, "From", "Alice Sender <alice@sender.example>");
@@ -140,7 +184,7 @@ static void write_script(uint32_t agreed, const struct profile *p)
 	put_event(agreed, 'C', MACROS("j\0" "mx.example.net\0" "{daemon_name}\0" "mx.example.net\0" "v\0" "load 1"), address,
 	          sizeof address, NOCONNECT, NR_CONN, 'c');
 	if (strcmp(p->name, "connect-only") != 0)
-		put_event(agreed, 'H', MACROS(""), helo, sizeof helo, NOHELO, NR_HELO, 'c');
+		put_event(agreed, 'H', MACROS("{tls_version}\0" "TLSv1.3"), helo, sizeof helo, NOHELO, NR_HELO, 'c');
 	for (int i = 0; i < p->messages; i++) {
 		if (i > 0) put_packet('A', "", 0);
 		put_message(agreed, p);
@@ -173,7 +217,7 @@ static void end(struct connection *c, const char *error)
 {
 	if (error) {
 		if (errors++ == 0) snprintf(first_error, sizeof first_error, "%s at step %d", error, c->step);
-		if (errors > 1000) exit(1);
+		if (errors > 1000) { fprintf(stderr, "%s\n", first_error); exit(1); }
 	} else {
 		if (sessions == times_room) {
 			times_room = times_room ? 2 * times_room : 65536;
@@ -220,7 +264,8 @@ static void hear(struct connection *c, const unsigned char *packet, uint32_t n)
 		if (!is_negotiated) write_script(protocol, profile);
 		is_negotiated = 1;
 		agreed_on = protocol;
-	} else if (packet[0] != (unsigned char)script.steps[c->step].reply
+	} else if ((packet[0] != (unsigned char)script.steps[c->step].reply
+	            && !(script.steps[c->step].reply == ACCEPTED && packet[0] == 'c'))
 	           || (packet[0] == 'y' && (n < 5 || memcmp(packet + 1, "550 ", 4) != 0))) {
 		end(c, "wrong reply");
 		return;
@@ -268,10 +313,12 @@ static double quantile(double q) { return sessions ? times[(size_t)(q * (session
 int main(int argc, char **argv)
 {
 	struct rlimit files = { 65536, 65536 };
-	if (argc != 5) { fprintf(stderr, "load PORT PROFILE CONNECTIONS SECONDS\n"); return 2; }
+	if (argc != 5 && argc != 6) { fprintf(stderr, "load PORT PROFILE CONNECTIONS SECONDS [FILE]\n"); return 2; }
 	for (size_t i = 0; i < sizeof profiles / sizeof profiles[0]; i++)
 		if (strcmp(argv[2], profiles[i].name) == 0) profile = &profiles[i];
 	if (!profile) { fprintf(stderr, "%s: no profile\n", argv[2]); return 2; }
+	if ((strcmp(profile->name, "message") == 0) != (argc == 6)) { fprintf(stderr, "profile message has a FILE, no other\n"); return 2; }
+	if (argc == 6) read_file(argv[5]);
 	if (setrlimit(RLIMIT_NOFILE, &files) < 0) { getrlimit(RLIMIT_NOFILE, &files); files.rlim_cur = files.rlim_max; setrlimit(RLIMIT_NOFILE, &files); }
 	signal(SIGPIPE, SIG_IGN);
 	server.sin_port = htons(atoi(argv[1]));

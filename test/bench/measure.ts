@@ -6,7 +6,8 @@ import type { Readable, Writable } from 'node:stream';
 import { onCore, type ServerUnderTest } from './server.ts';
 
 export const PROFILES = ['small', 'keepalive', 'reject-at-rcpt', 'connect-only', 'bulk'] as const;
-export type Profile = (typeof PROFILES)[number];
+/** `message`: one in a file. */
+export type Profile = (typeof PROFILES)[number] | 'message';
 
 /** One run. Sessions, but in profile keepalive messages. */
 export interface Run {
@@ -28,18 +29,20 @@ interface LoadResult {
   readonly firstError: string;
 }
 
-/** @throws Error when a reply was wrong or a connection was lost. */
+/** @param message the file of profile message @throws Error when a reply was wrong or a connection was lost. */
 export async function runLoad(
   load: string,
   server: ServerUnderTest,
   profile: Profile,
   connections: number,
   seconds: number,
+  message?: string,
 ): Promise<Run> {
   const before = server.cpuMs();
   const [program = '', ...args] = onCore(1, [
     load,
     ...[server.port, profile, connections, seconds].map((value) => String(value)),
+    ...(message === undefined ? [] : [message]),
   ]);
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
