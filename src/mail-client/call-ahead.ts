@@ -9,7 +9,7 @@ import { within } from '../asking/within.ts';
 import type { RecordSource } from '../dns/records.ts';
 import { get, set } from '../store/kv.ts';
 import type { Store } from '../store/store.ts';
-import { OwnAddresses, type OwnNetwork } from './own-addresses.ts';
+import { OwnAddresses, type OwnNetwork, type OwnPlace } from './own-addresses.ts';
 import { type ProbeRequest, probe, type Verdict } from './probe.ts';
 
 export interface CallAheadRequest {
@@ -60,17 +60,18 @@ export class CachedCallAhead implements CallAhead {
   readonly #underWay = new Map<string, Promise<Answer<Taken>>>();
   readonly #errors = new Map<string, { readonly until: number; readonly answer: Answer<Taken> }>();
 
-  /** @param own addresses that are never asked: this server */
+  /** @param own addresses that are never asked: this server @param listening where it listens, which is not asked either */
   constructor(
     store: Store,
     records: RecordSource,
     own: readonly OwnNetwork[],
     tell: (news: BreakerNews) => void,
+    listening?: () => readonly OwnPlace[],
   ) {
     this.#store = store;
     this.#records = records;
     this.#tell = tell;
-    this.#own = new OwnAddresses(own);
+    this.#own = new OwnAddresses(own, listening);
   }
 
   async callahead(request: CallAheadRequest, patience: Patience): Promise<Answer<Taken>> {
@@ -143,10 +144,10 @@ export class CachedCallAhead implements CallAhead {
 
   async #askHost(request: ProbeRequest, patience: Patience): Promise<Answer<Taken>> {
     const { host, port } = request;
-    if (this.#own.has(host)) return unknown('refused', `call-ahead to ${host}: that is this server`);
+    if (this.#own.has(host, port)) return unknown('refused', `call-ahead to ${host}: that is this server`);
     const { breaker, gate } = this.#hostAt(`${host}:${port}`);
     const answer = await gate.ask(patience, (left) =>
-      breaker.ask(() => probe(request, this.#own.lookup, left), left.cancelled),
+      breaker.ask(() => probe(request, this.#own.lookup(port), left), left.cancelled),
     );
     return answer.kind === 'unknown' ? answer : verdictOf(answer.value, `call-ahead to ${host}:${port}`);
   }

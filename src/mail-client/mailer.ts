@@ -14,7 +14,7 @@ import { get, set } from '../store/kv.ts';
 import { parseRate, type Rate, take } from '../store/rate.ts';
 import type { Store } from '../store/store.ts';
 import type { Stored } from '../store/stored.ts';
-import { OwnAddresses, type OwnNetwork } from './own-addresses.ts';
+import { OwnAddresses, type OwnNetwork, type OwnPlace } from './own-addresses.ts';
 import { type SmarthostPlace, type TlsLevel, writtenPlace } from './smarthost-place.ts';
 import { type Submission, submit, type Verdict } from './submission.ts';
 
@@ -47,6 +47,8 @@ export interface MailerSettings {
   readonly sendPerHour: number;
   /** Where no mail server is asked for anything: this server. */
   readonly ownAddress: readonly OwnNetwork[];
+  /** Where this server listens; nowhere without. */
+  readonly listening?: (() => readonly OwnPlace[]) | undefined;
 }
 
 /** The header that marks what was sent here. */
@@ -84,10 +86,10 @@ export class SmarthostMailer implements Mailer {
   #counted: Stored | undefined;
 
   constructor(settings: MailerSettings, store: Store, tell: (news: BreakerNews) => void) {
-    const { smarthost, sendPerHour, ownAddress } = settings;
+    const { smarthost, sendPerHour, ownAddress, listening } = settings;
     this.#settings = settings;
     this.#store = store;
-    this.#own = new OwnAddresses(ownAddress);
+    this.#own = new OwnAddresses(ownAddress, listening);
     this.#rate = rateOf(sendPerHour);
     const subject = smarthost === undefined ? 'smarthost' : `smarthost ${writtenPlace(smarthost)}`;
     this.#breaker = new Breaker(subject, tell);
@@ -98,7 +100,8 @@ export class SmarthostMailer implements Mailer {
     const { smarthost } = this.#settings;
     const { length } = mail.message;
     if (smarthost === undefined) return unknown('unavailable', 'no --smarthost');
-    if (this.#own.has(smarthost.host)) return unknown('refused', 'the smarthost is an --own-address');
+    if (this.#own.has(smarthost.host, smarthost.port))
+      return unknown('refused', 'the smarthost is this server: an --own-address, or where it listens');
     if (length > MAX_MESSAGE) return unknown('limit', `message of ${length} bytes, at most ${MAX_MESSAGE}`);
     // nodemailer does not send them, and whoever gives such an address must not close the server to others.
     if ([mail.from, ...mail.to].some((address) => /[<>\r\n]/.test(address)))
@@ -138,7 +141,7 @@ export class SmarthostMailer implements Mailer {
       message: [Buffer.from(`${MARK_HEADER}: ${mark}\r\n`), mail.message],
     };
     const timeoutMs = Math.max(1, Math.ceil(end - performance.now()));
-    return submit(submission, this.#own.lookup, { timeoutMs, cancelled });
+    return submit(submission, this.#own.lookup(server.port), { timeoutMs, cancelled });
   }
 
   /** Takes from the store what all workers share, or from this worker's own count where it does not answer. */

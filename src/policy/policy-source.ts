@@ -16,7 +16,7 @@ import { policyLibraries } from '../modules/install.ts';
 import { ScriptLog } from '../modules/syslog/script-log.ts';
 import type { Options } from '../options/option-table.ts';
 import { packagePathOf } from '../options/options.ts';
-import { type OpenServices, openServices } from '../services/open-services.ts';
+import { type OpenServices, openServices, type ServiceSettings } from '../services/open-services.ts';
 import type { Services } from '../services/services.ts';
 import { Spool } from '../spool/message-file.ts';
 import { prepareSpoolDirectory } from '../spool/spool-directory.ts';
@@ -101,15 +101,18 @@ export function servicesOf(
     secrets = [],
     metrics,
     events,
+    listening,
   }: {
     readonly sweeps?: boolean;
     readonly secrets?: readonly ReadSecret[];
     readonly metrics?: Metrics | undefined;
     readonly events?: Events | undefined;
+    /** Where this server listens at the moment. */
+    readonly listening?: ServiceSettings['listening'];
   } = {},
 ): OpenServices {
   const logsJson = options.logFormat === 'json';
-  return openServices({ ...options, sweeps, secrets, logsJson, metrics, events }, sink, log);
+  return openServices({ ...options, sweeps, secrets, logsJson, metrics, events, listening }, sink, log);
 }
 
 /** Where a file really is, whether or not it is there itself. latin1 */

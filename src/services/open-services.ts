@@ -114,7 +114,7 @@ export function openServices(settings: ServiceSettings, log: LogSink, programLog
       settings.secrets.filter(({ path }) => settings.signingKey.includes(path)),
       (message) => programLog.warning(message),
     ),
-    callAhead: new CachedCallAhead(shared, dns, settings.ownAddress, tell('callahead')),
+    callAhead: new CachedCallAhead(shared, dns, settings.ownAddress, tell('callahead'), settings.listening),
     mailer: new SmarthostMailer(settings, shared, tell('send')),
     geo: new GeoFiles(settings.geo, programLog),
     scanners: new GuardedScanners(settings, tell('scan')),

@@ -84,6 +84,7 @@ export class Service {
   readonly #loop: EventLoopDelay | undefined;
   #lastMemoryBytes = 0;
   #eventDrops = 0;
+  #listening: readonly { readonly address: string; readonly port: number }[] = [];
   #server: Server | undefined;
   #warmingUp: Promise<void> | undefined;
 
@@ -104,6 +105,7 @@ export class Service {
     this.#services = servicesOf(options, this.sink, this.log, {
       ...settings,
       events: this.#events(settings),
+      listening: () => this.#listening,
     });
     const { silent: _, ...services } = this.#services;
     const recorder = recorderOf(settings, this.log);
@@ -140,6 +142,7 @@ export class Service {
     const { options, admission } = this.#settings;
     const crowd = new Crowd(() => this.connections);
     const settings = { ...this.#connectionSettings(this.policies, this.log), tapes: this.#recorder, crowd };
+    this.#listening = listeners.flatMap(({ address }) => (address.kind === 'unix' ? [] : [address]));
     this.#server = new Server(listeners, {
       maxConnections: options.maxConnections,
       withinDescriptors: connectionsWithin(openFilesLimit()),

@@ -3,7 +3,7 @@ import { setMaxListeners } from 'node:events';
 import type { Answer } from '../../src/asking/answer.ts';
 import { Zone } from '../../src/dns/zone.ts';
 import { CachedCallAhead, type CallAheadRequest, type Taken } from '../../src/mail-client/call-ahead.ts';
-import type { OwnNetwork } from '../../src/mail-client/own-addresses.ts';
+import type { OwnNetwork, OwnPlace } from '../../src/mail-client/own-addresses.ts';
 import { MemoryStore } from '../../src/modules/kv/fake.ts';
 import { SYSTEM_CLOCK } from '../../src/services/clock.ts';
 
@@ -14,9 +14,16 @@ export function asker(
   own: readonly OwnNetwork[] = [],
   store = new MemoryStore(SYSTEM_CLOCK),
   zone = new Zone(),
+  listening: readonly OwnPlace[] = [],
 ) {
   const log: string[] = [];
-  const callAhead = new CachedCallAhead(store, zone, own, ({ isOpen }) => log.push(isOpen ? 'gone' : 'back'));
+  const callAhead = new CachedCallAhead(
+    store,
+    zone,
+    own,
+    ({ isOpen }) => log.push(isOpen ? 'gone' : 'back'),
+    () => listening,
+  );
   const ask = (
     { port }: { readonly port: number },
     some: Partial<CallAheadRequest> = {},

@@ -87,6 +87,34 @@ describe('what a mail server says', () => {
       /^refused .*that is this server$/,
     );
   });
+
+  it('is never asked where we listen, in whatever way that is written', async (t) => {
+    const server = await ScriptedMailServer.start(t);
+    const at = (address: string) =>
+      asker([], undefined, undefined, [
+        { address: '192.0.2.1', port: server.port },
+        { address, port: server.port },
+      ]).ask;
+    for (const listening of ['0.0.0.0', '::', '127.0.0.1']) {
+      for (const host of ['127.0.0.1', 'localhost', '0.0.0.0', '::ffff:127.0.0.1']) {
+        // Where the name leads to ::1 as well, which is not ours then, nobody is there.
+        const expected = host === 'localhost' ? /that is this server$|ECONNREFUSED$/ : /that is this server$/;
+        assert.match(
+          String(known(await at(listening)(server, { hosts: [host] }))),
+          expected,
+          listening + host,
+        );
+      }
+    }
+    assert.match(
+      String(known(await at('0.0.0.0')(server, { hosts: ['127.9.9.9'] }))),
+      /^refused .*this server$/,
+    );
+    assert.equal(server.connections, 0);
+    // Another port of this machine is somebody else.
+    const other = asker([], undefined, undefined, [{ address: '0.0.0.0', port: server.port + 1 }]);
+    assert.equal(known(await other.ask(server)), true);
+  });
 });
 
 describe('answers', () => {

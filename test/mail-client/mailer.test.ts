@@ -188,11 +188,16 @@ describe('a smarthost', () => {
       { address: '127.0.0.0', bits: 8 },
       { address: '::1', bits: 128 },
     ];
-    assert.match(told(await sender(server, { ownAddress }).send()), /^refused .*--own-address$/);
+    assert.match(told(await sender(server, { ownAddress }).send()), /^refused the smarthost is this server/);
     const smarthost = { host: 'localhost', port: server.port };
     assert.match(
       told(await sender(server, { ownAddress, smarthost }).send()),
       /^refused .*that is this server$/,
+    );
+    const listening = () => [{ address: '127.0.0.1', port: server.port }];
+    assert.match(
+      told(await sender(server, { listening }).send()),
+      /^refused the smarthost is this server: .* where it listens$/,
     );
     assert.match(told(await sender(server, { smarthost }).send()), /^true/);
     assert.equal(told(await sender(server, { smarthost: undefined }).send()), 'unavailable no --smarthost');

@@ -6,7 +6,7 @@ export const callAheadApi = {
   doc: `Whether another mail server, mostly the one behind this one, takes a recipient: it is asked as far as RCPT, and no mail is sent.
 Answers are kept in the store: yes for 4 hours, no for 10 minutes; that something could not be found out, for 30 seconds. An address is asked
 about once at a time, a server is asked four things at a time in a worker, and one that does not answer is left alone for a while.
-An address of this server itself, \`--own-address\`, is never asked.`,
+An address of this server itself, \`--own-address\`, is never asked, nor is where the milter listens.`,
   uses: ['callAhead'],
   entries: [
     {

@@ -9,6 +9,7 @@ import { policyLibraries } from '../../../src/modules/install.ts';
 import { evaluate } from '../../helpers/lua-context.ts';
 import { servicesWith } from '../../helpers/services.ts';
 import { passes } from '../../policy-test/run-tests.ts';
+import { startMilter } from '../../program/milter-client.ts';
 
 async function run(chunk: string): Promise<{ result: string; asked: CallAheadRequest[] }> {
   const asked: CallAheadRequest[] = [];
@@ -87,3 +88,18 @@ test('a test says what mail servers answer', async (t) => {
     test.equal(ask "y@d.example", "false 550 5.1.1 as the test says")`,
   );
 });
+
+for (const workers of ['0', '1']) {
+  test(`the milter's own port is not asked, with --workers ${workers}`, async (t) => {
+    const policy = `function smtp.do_rcpt(rcpt)
+      return 550, "5.7.1 " .. select(2, smtp.callahead("127.0.0.1", rcpt, { port = tonumber(rcpt:match("%d+")) }))
+    end`;
+    const milter = await startMilter(t, policy, ['--workers', workers, '--warm-up', '0']);
+    const mta = await milter.connect();
+    await mta.connect('192.0.2.7', 'mx.example');
+    await mta.helo('mx.example');
+    await mta.mail('<a@b.example>');
+    const { text } = await mta.rcpt(`<u${milter.port}@d.example>`);
+    assert.equal(text, '550 5.7.1 refused call-ahead to 127.0.0.1: that is this server');
+  });
+}
