@@ -40,7 +40,7 @@ const ROOMS: Readonly<Record<string, string>> = {
     'events metrics modules http services message lua milter dns store maps spool options syslog asking system text',
   workbench: 'events policy services message milter dns syslog asking',
   control: 'metrics policy net milter spool options store syslog text system',
-  doctor: 'control policy net modules lua mail-auth options store system text',
+  doctor: 'control policy net modules lua geo mail-auth mail-client options store system text',
   'policy-test': 'workbench policy modules services lua milter dns asking options syslog text system',
   'warm-up': 'control policy net milter spool options syslog',
   recording: 'policy services options lua milter asking store system text',

@@ -15,6 +15,7 @@ export function checkFiles(scene: Scene): void {
   if (options.store?.kind === 'lmdb')
     checkOwnDirectory(scene, 'store-rights', '--store', options.store.path, runner);
   if (options.journal !== undefined) checkJournal(scene, options.journal, owner);
+  for (const path of options.geo) checkAccess(scene, 'geo-unreadable', path, 'read', runner, '--geo');
   const { srsSecret, signingKey } = options;
   for (const [name, path] of [
     ...(srsSecret === undefined ? [] : [['--srs-secret', srsSecret] as const]),

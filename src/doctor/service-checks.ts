@@ -1,6 +1,12 @@
-/** Whether what a policy asks can be reached: the DNS, the store in Redis, scanners. Nothing is written there. */
+/** Whether what a policy asks can be reached: the DNS, the store in Redis, scanners, a smarthost, files. Nothing is written there. */
 import { getServers, promises } from 'node:dns';
+import { accessSync, constants } from 'node:fs';
 import { connect } from 'node:net';
+import { hostname } from 'node:os';
+import { GeoFiles } from '../geo/geo.ts';
+import { OwnAddresses } from '../mail-client/own-addresses.ts';
+import { writtenPlace } from '../mail-client/smarthost-place.ts';
+import { DialogueFailure, SmtpDialogue } from '../mail-client/smtp-dialogue.ts';
 import type { Options } from '../options/option-table.ts';
 import { SharedStore } from '../store/store.ts';
 import { type Account, nameOf } from '../system/privileges.ts';
@@ -10,12 +16,16 @@ import { obstaclesTo } from './reach.ts';
 import type { Scene } from './scene.ts';
 
 const PATIENCE_MS = 5_000;
+/** A large file is looked through. */
+const GEO_MS = 30_000;
 
 export async function checkServices(scene: Scene): Promise<void> {
   await Promise.all([
     checkDns(scene),
     checkStore(scene),
     ...scannersOf(scene.options).map((one) => checkScanner(scene, one)),
+    checkSmarthost(scene),
+    checkGeo(scene),
   ]);
 }
 
@@ -167,4 +177,96 @@ function silenceOf(place: Scanner['place']): Promise<string | undefined> {
     socket.once('connect', () => end(undefined));
     socket.once('error', (error) => end(systemReason(error)));
   });
+}
+
+/** It is greeted, and asked what it offers; no mail is begun. */
+async function checkSmarthost({ options, findings, addresses }: Scene): Promise<void> {
+  const { smarthost, smarthostTls, ownAddress } = options;
+  if (smarthost === undefined) return;
+  const where = '--smarthost';
+  const place = writtenPlace(smarthost);
+  const listening = addresses.flatMap((address) => (address.kind === 'unix' ? [] : [address]));
+  const own = new OwnAddresses(ownAddress, () => listening);
+  if (own.has(smarthost.host, smarthost.port)) {
+    findings.add({
+      id: 'smarthost-own',
+      severity: 'error',
+      where,
+      problem: `${place} is this server, an --own-address or where the milter listens: smtp.send hands nothing over there`,
+      mend: [option('--smarthost with the port of a mail server')],
+    });
+    return;
+  }
+  const offered = await offerOf(smarthost, own);
+  if ('silence' in offered) {
+    findings.add({
+      id: 'smarthost-unreachable',
+      severity: 'error',
+      where,
+      problem: `smtp.send cannot hand mail to ${place}: ${offered.silence}`,
+      mend: [look(`openssl s_client -starttls smtp -connect ${quoted(place)}`)],
+    });
+  } else if (smarthostTls === 'verify' && !offered.startTls) {
+    findings.add({
+      id: 'smarthost-tls',
+      severity: 'error',
+      where: '--smarthost-tls verify',
+      problem: `${place} offers no STARTTLS: smtp.send hands nothing over there`,
+      mend: [option('--smarthost with a port that offers STARTTLS, or --smarthost-tls may')],
+    });
+  } else findings.right(where, `${place} answers`);
+}
+
+async function offerOf(
+  { host, port }: NonNullable<Options['smarthost']>,
+  own: OwnAddresses,
+): Promise<{ readonly startTls: boolean } | { readonly silence: string }> {
+  const over = new AbortController();
+  const timer = setTimeout(() => over.abort(new DialogueFailure('timeout', 'no answer')), PATIENCE_MS);
+  const dialogue = SmtpDialogue.open(host, port, own.lookup(port), over.signal);
+  try {
+    const greeting = await dialogue.reply();
+    const hello = greeting.code === 220 ? await dialogue.say(`EHLO ${hostname()}`) : greeting;
+    const text = hello.text.split('\n');
+    if (hello.code !== 250) return { silence: `it says ${hello.code} ${text.join(' ')}` };
+    await dialogue.say('QUIT').catch(() => {});
+    return { startTls: text.some((line) => /^STARTTLS\b/i.test(line)) };
+  } catch (error) {
+    if (error instanceof DialogueFailure) return { silence: error.message };
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    dialogue.close();
+  }
+}
+
+/** What is in files that can be read; their rights were looked at with those of other files. */
+async function checkGeo({ options, findings }: Scene): Promise<void> {
+  const files = new GeoFiles(options.geo.filter(canRead), { notice: () => {}, warning: () => {} });
+  await files.query('country', '192.0.2.1', {
+    timeoutMs: GEO_MS,
+    cancelled: new AbortController().signal,
+  });
+  for (const { path, type, builtAt, problem } of files.states) {
+    if (type !== undefined && builtAt !== undefined && problem === undefined) {
+      findings.right('--geo', `${path}: ${type} of ${new Date(builtAt).toISOString().slice(0, 10)}`);
+      continue;
+    }
+    findings.add({
+      id: 'geo-unusable',
+      severity: 'error',
+      where: '--geo',
+      problem: problem ?? `${path}: is not read in ${GEO_MS / 1000} s`,
+      mend: [look(`mmdbinspect ${quoted(path)}`)],
+    });
+  }
+}
+
+function canRead(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }

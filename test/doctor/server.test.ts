@@ -1,9 +1,11 @@
 /** `doctor`, the server and what it needs: each mistake is found, and its line mends it. */
 import assert from 'node:assert/strict';
-import { chownSync } from 'node:fs';
+import { chmodSync, chownSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { freePort } from '../helpers/loopback.ts';
+import { mmdb } from '../helpers/mmdb.ts';
+import { ScriptedMailServer } from '../mail-client/scripted-mail-server.ts';
 import { only, PLAIN_POLICY, Site } from './site.ts';
 
 const skip = process.getuid?.() === 0 ? {} : { skip: 'root starts the milter' };
@@ -137,4 +139,65 @@ function smtp.do_connect(ip) if dns.lookup("a", ip) then return 550, "5.7.1 no" 
   );
   assert.match(of('scanner-unreachable')?.problem ?? '', new RegExp(`127.0.0.1:${clamd}: `));
   assert.match(of('map-unreadable')?.where ?? '', /smtpf\.lua:1$/);
+});
+
+it('the smarthost is greeted, asked about STARTTLS, and never this server', skip, async (t) => {
+  const site = new Site(t);
+  const listen = await freePort();
+  site.options.push('--listen', `inet:${listen}@127.0.0.1`);
+  const found = async (...options: string[]): Promise<string> => {
+    const before = site.options;
+    site.options = [...before, ...options];
+    const { findings, remarks } = await site.doctor();
+    site.options = before;
+    return [
+      ...findings.flatMap(({ id, problem }) => (id === 'server-down' ? [] : [`${id} ${problem}`])),
+      ...remarks.flatMap(({ where, text }) => (where === '--smarthost' ? [text] : [])),
+    ].join('\n');
+  };
+  const server = await ScriptedMailServer.start(t);
+  const at = ['--smarthost', `127.0.0.1:${server.port}`];
+  assert.equal(await found(...at), `127.0.0.1:${server.port} answers`);
+  assert.match(
+    await found(...at, '--smarthost-tls', 'verify'),
+    /^smarthost-tls 127\.0\.0\.1:\d+ offers no STARTTLS/,
+  );
+  assert.match(await found(...at, '--own-address', '127.0.0.0/8'), /^smarthost-own .* is this server/);
+  assert.match(await found('--smarthost', `127.0.0.1:${listen}`), /^smarthost-own /);
+  assert.match(
+    await found('--smarthost', `127.0.0.1:${await freePort()}`),
+    /^smarthost-unreachable smtp\.send cannot hand mail to \S+: ECONNREFUSED$/,
+  );
+  const closed = await ScriptedMailServer.start(t, { greeting: '554 no' });
+  assert.match(
+    await found('--smarthost', `127.0.0.1:${closed.port}`),
+    /^smarthost-unreachable .*: it says 554 no$/,
+  );
+  assert.ok(server.heard.every((line) => !line.startsWith('MAIL')));
+});
+
+it('geo-unreadable, geo-unusable: files that say where addresses are', skip, async (t) => {
+  const site = new Site(t);
+  site.options.push(...LISTEN);
+  await site.serve();
+  const file = join(site.directory, 'country.mmdb');
+  site.options.push('--geo', file);
+  assert.match((await only(site, 'geo-unreadable')).problem, /nothing is at /);
+  site.write('country.mmdb', 'nonsense', 0o600);
+  assert.deepEqual(
+    (await site.doctor()).findings.map(({ id, where }) => [id, where]),
+    [
+      ['geo-unreadable', file],
+      ['geo-unusable', '--geo'],
+    ],
+  );
+  chmodSync(file, 0o644);
+  assert.match((await only(site, 'geo-unusable')).problem, /country\.mmdb: is no MaxMind DB file/);
+  writeFileSync(file, mmdb({ '192.0.2.0/24': { country: { iso_code: 'DE' } } }));
+  const { findings, remarks } = await site.doctor();
+  assert.deepEqual(findings, []);
+  assert.ok(
+    remarks.some(({ text }) => text === `${file}: Test of 2023-11-14`),
+    JSON.stringify(remarks),
+  );
 });
