@@ -30,11 +30,14 @@ interface Host {
 export class GuardedWeb implements Web {
   readonly #guard: AddressGuard;
   readonly #tell: (news: BreakerNews) => void;
+  readonly #now: (() => number) | undefined;
   readonly #hosts = new Map<string, Host>();
 
-  constructor(guard: AddressGuard, tell: (news: BreakerNews) => void) {
+  /** @param now milliseconds of a clock that never goes back */
+  constructor(guard: AddressGuard, tell: (news: BreakerNews) => void, now?: () => number) {
     this.#guard = guard;
     this.#tell = tell;
+    this.#now = now;
   }
 
   async fetch({ url, redirects, ...request }: WebRequest, patience: Patience): Promise<Answer<HttpResponse>> {
@@ -52,7 +55,7 @@ export class GuardedWeb implements Web {
     if (host === undefined) {
       const oldest = this.#hosts.size >= MAX_HOSTS ? this.#hosts.keys().next().value : undefined;
       if (oldest !== undefined) this.#hosts.delete(oldest);
-      host = { breaker: new Breaker(origin, this.#tell), gate: new Gate(origin, AT_A_TIME) };
+      host = { breaker: new Breaker(origin, this.#tell, this.#now), gate: new Gate(origin, AT_A_TIME) };
       this.#hosts.set(origin, host);
     }
     return host;

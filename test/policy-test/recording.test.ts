@@ -9,7 +9,7 @@ import { type TestContext, test } from 'node:test';
 import { resolveOptions } from '../../src/options/options.ts';
 import { type FileReport, runTestFile } from '../../src/policy-test/test-file.ts';
 import { data, Responder } from '../dns/responder.ts';
-import { CLAMD, EICAR, startService } from '../helpers/real-service.ts';
+import { CLAMD, EICAR, SPAMD, startService } from '../helpers/real-service.ts';
 import { run as runProgram } from '../program/program.ts';
 import { place } from './run-tests.ts';
 
@@ -89,8 +89,8 @@ const failures = ({ cases, broken }: FileReport) => [
 ];
 
 test('all services are asked once, and not again', async (t) => {
-  const clamd = await startService(CLAMD);
-  t.after(() => clamd.stop());
+  const [clamd, spamd] = await Promise.all([startService(CLAMD), startService(SPAMD)]);
+  t.after(() => Promise.all([clamd.stop(), spamd.stop()]));
   const rspamd = await webServer(t, rspamdSays);
   const web = await webServer(t);
   const mail = await lineServer(
@@ -118,6 +118,8 @@ test('all services are asked once, and not again', async (t) => {
       end
       function smtp.do_dot()
         syslog.info("clamd " .. tostring(scan.clamd()))
+        local spam = must(scan.spamd())
+        syslog.info("spamd " .. tostring(spam.spam) .. " " .. table.concat(spam.symbols, " "))
         local result = must(scan.rspamd { password = "hidden-password" })
         syslog.info("rspamd " .. result.action .. result.symbols.SMTPF_SPAM.score)
       end`,
@@ -130,11 +132,11 @@ test('all services are asked once, and not again', async (t) => {
       end
       local virus = "Subject: smtpf-spam\\n\\n" .. [[${EICAR}]]
       test.case("one", function()
-        test.equal(mail(virus), "callahead false 550 5.1.1 nobody; map yes nil; dns 192.0.2.770; http 200gr\\xc3\\xbcn 1yestrue; bytes 3255; clamd Eicar-Test.UNOFFICIAL; rspamd reject20")
+        test.equal(mail(virus), "callahead false 550 5.1.1 nobody; map yes nil; dns 192.0.2.770; http 200gr\\xc3\\xbcn 1yestrue; bytes 3255; clamd Eicar-Test.UNOFFICIAL; spamd true SMTPF_SPAM; rspamd reject20")
       end)
       test.case("a clean one", function()
         test.rspamd { action = "reject", symbols = { SMTPF_SPAM = 1 } }
-        test.match(mail "Subject: x\\n\\nhello\\n", "clamd false; rspamd reject1")
+        test.match(mail "Subject: x\\n\\nhello\\n", "clamd false; spamd false ; rspamd reject1")
       end)`,
   });
   const file = join(directory, 'p_test.lua');
@@ -142,6 +144,7 @@ test('all services are asked once, and not again', async (t) => {
   const options = resolveOptions(
     new Map([
       ['clamd', [`inet:${clamd.port}@127.0.0.1`]],
+      ['spamd', [`inet:${spamd.port}@127.0.0.1`]],
       ['rspamd', [`inet:${rspamd.port}@127.0.0.1`]],
       ['http-allow', ['127.0.0.0/8']],
       ['dns-server', [`127.0.0.1:${dns.port}`]],
@@ -159,19 +162,19 @@ test('all services are asked once, and not again', async (t) => {
 
   const recorded = await runTestFile(file, { options, coverage: false, record: true });
   assert.deepEqual(failures(recorded), []);
-  assert.deepEqual(recorded.recording, { path: answers, answers: 10, unanswered: [] });
+  assert.deepEqual(recorded.recording, { path: answers, answers: 12, unanswered: [] });
   assert.equal(web.asked(), 2);
   const text = readFileSync(answers, 'utf8');
   assert.doesNotMatch(text, /hidden/);
   assert.match(text, /grün 1/);
   assert.match(text, /"Eicar-Test\.UNOFFICIAL"/);
+  assert.match(text, /"symbols":\["SMTPF_SPAM"\]/);
   for (const line of text.trimEnd().split('\n')) {
     assert.deepEqual(Object.keys(JSON.parse(line)), ['service', 'question', 'answer']);
   }
 
   for (const server of [web, mail, users]) await server.stop();
-  await clamd.stop();
-  await rspamd.stop();
+  await Promise.all([clamd.stop(), spamd.stop(), rspamd.stop()]);
   const questions = dns.questions.length;
   // Without the options, and without the servers.
   const replayed = await runTestFile(file, { options: resolveOptions(new Map(), {}), coverage: false });

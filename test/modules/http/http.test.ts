@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { describe, it, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AddressGuard } from '../../../src/http/guard.ts';
 import { GuardedWeb } from '../../../src/http/web.ts';
 import { LuaContext } from '../../../src/lua/context/context.ts';
@@ -10,6 +11,7 @@ import { Template } from '../../../src/lua/context/template.ts';
 import { compile } from '../../../src/lua/script/compilation.ts';
 import { policyLibraries } from '../../../src/modules/install.ts';
 import { evaluate } from '../../helpers/lua-context.ts';
+import { type ServicePlan, startService } from '../../helpers/real-service.ts';
 import { servicesWith } from '../../helpers/services.ts';
 
 async function server(
@@ -30,9 +32,12 @@ async function server(
 /** Runs chunks in a worker that may ask this machine, unless `allowed` is false. */
 function worker(allowed = true) {
   const log: string[] = [];
+  const clock = { ahead: 0 };
   const guard = new AddressGuard(allowed ? [{ address: '127.0.0.0', bits: 8 }] : []);
-  const web = new GuardedWeb(guard, ({ subject, isOpen }) =>
-    log.push(`${subject} ${isOpen ? 'gone' : 'back'}`),
+  const web = new GuardedWeb(
+    guard,
+    ({ subject, isOpen }) => log.push(`${subject} ${isOpen ? 'gone' : 'back'}`),
+    () => performance.now() + clock.ahead,
   );
   const template = new Template(policyLibraries(servicesWith({ web })));
   const run = async (chunk: string): Promise<string> => {
@@ -44,8 +49,25 @@ function worker(allowed = true) {
     if (outcome.kind === 'done') return outcome.value;
     return 'message' in outcome ? outcome.message.replace(/^test\.lua:\d+: /, 'error: ') : outcome.kind;
   };
-  return { run, log };
+  return { run, log, clock };
 }
+
+/** A server in a process of its own: `/half` gets half a body and no more, `/waiting` how many have got that. */
+const HALF_A_BODY: ServicePlan = {
+  command: (_, port) => [
+    process.execPath,
+    '-e',
+    `let waiting = 0;
+    require('node:http').createServer((request, response) => {
+      if (request.url === '/half') {
+        response.writeHead(200, { 'Content-Length': '10' });
+        response.write('half ', () => waiting++);
+      } else response.end(request.url === '/waiting' ? String(waiting) : 'whole');
+    }).listen(${port}, '127.0.0.1')`,
+  ],
+  hello: 'GET / HTTP/1.0\r\n\r\n',
+  ready: /whole/,
+};
 
 describe('http', () => {
   it('gives code, body and headers of every response, as bytes', async (t) => {
@@ -104,6 +126,35 @@ describe('http', () => {
     assert.ok(performance.now() - begin < 4000);
     assert.equal(await run(`return http.get("${quick}").body`), 'x');
     assert.deepEqual(log, [`${silent} gone`]);
+  });
+
+  it('a server that is restarted in mid-traffic: what was cut off is no answer, and it is asked on', async (t) => {
+    const first = await startService(HALF_A_BODY);
+    t.after(() => first.stop());
+    const url = `http://127.0.0.1:${first.port}`;
+    const { run, log, clock } = worker();
+    const ask = (path: string) =>
+      run(
+        `local r, err = http.get("${url}${path}", { timeout = 30 }) return r and r.body or err:match("^%a+")`,
+      );
+    assert.equal(await ask('/'), 'whole');
+    const underWay = [ask('/half'), ask('/half'), ask('/half')];
+    while ((await ask('/waiting')) !== '3') await sleep(10);
+    await first.stop();
+    assert.deepEqual(await Promise.all(underWay), new Array(3).fill('unavailable'));
+    assert.equal(await ask('/'), 'unavailable');
+    const second = await startService(HALF_A_BODY, first.port);
+    t.after(() => second.stop());
+    // Four failures close nothing: the next one who asks is answered.
+    assert.equal(await ask('/'), 'whole');
+    assert.deepEqual(log, []);
+    await second.stop();
+    for (let i = 0; i < 8; i++) assert.equal(await ask('/'), 'unavailable');
+    const third = await startService(HALF_A_BODY, first.port);
+    t.after(() => third.stop());
+    clock.ahead += 5000;
+    assert.equal(await ask('/'), 'whole');
+    assert.deepEqual(log, [`${url} gone`, `${url} back`]);
   });
 
   it('has at most twenty requests to a server under way', async (t) => {
