@@ -64,22 +64,25 @@ export function replyTo(verdict: Verdict, stage: Stage, mayEndBody: boolean): Ef
   }
 }
 
-/** A policy has a few texts that it uses again and again. */
-const known = new Map<string, EffectiveReply>();
+type TextReply = Extract<Verdict, { kind: 'reply' }>;
+
+/** A policy has a few texts of one line that it uses again and again: by text, what was made of it last. */
+const known = new Map<string, { readonly verdict: TextReply; readonly effective: EffectiveReply }>();
 const MOST_KNOWN = 200;
 const LONGEST_KNOWN = 500;
 
-function formatted(verdict: Extract<Verdict, { kind: 'reply' }>): EffectiveReply {
+function formatted(verdict: TextReply): EffectiveReply {
   const { code, lines, enhanced } = verdict;
-  const key = `${code} ${enhanced} ${lines.length === 1 ? lines[0] : lines.join('\n')}`;
-  let effective = known.get(key);
-  if (effective === undefined) {
-    const { text, warnings } = formatReply(code, lines, enhanced);
-    effective = { reply: { kind: 'replyCode', text }, warnings };
-    if (key.length <= LONGEST_KNOWN) {
-      if (known.size >= MOST_KNOWN) known.clear();
-      known.set(key, effective);
-    }
+  const line = lines.length === 1 ? (lines[0] ?? '') : '';
+  const last = known.get(line);
+  if (last !== undefined && last.verdict.code === code && last.verdict.enhanced === enhanced) {
+    return last.effective;
+  }
+  const { text, warnings } = formatReply(code, lines, enhanced);
+  const effective: EffectiveReply = { reply: { kind: 'replyCode', text }, warnings };
+  if (line !== '' && line.length <= LONGEST_KNOWN) {
+    if (known.size >= MOST_KNOWN) known.clear();
+    known.set(line, { verdict, effective });
   }
   return effective;
 }

@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import type { LuaState } from 'fengari';
 import { type Host, hostOf, PerState } from '../engine/host.ts';
 import { isSame, isYoung, stampOf } from './file-stamp.ts';
+import { SEEN_MS } from './script-file.ts';
 
 const watching = new PerState<RequiredFiles>();
 
@@ -27,6 +28,8 @@ interface File {
 export class RequiredFiles {
   /** By path as latin1 text. */
   readonly #files = new Map<string, File>();
+  /** When all were found to be as they were. */
+  #seenAt = Number.NEGATIVE_INFINITY;
 
   /** A file is about to be looked for. */
   note(path: Buffer): void {
@@ -46,12 +49,14 @@ export class RequiredFiles {
     return [...this.#files.values()].every(({ was }) => was === undefined || !isYoung(was));
   }
 
-  /** Whether every file is as it was, and none is where none was. Costs a stat for each. */
+  /** Whether every file was as it was within the last millisecond, and none where none was. Costs a stat for each. */
   get isUnchanged(): boolean {
+    if (performance.now() - this.#seenAt < SEEN_MS) return true;
     for (const { path, was } of this.#files.values()) {
       const is = stampOf(path);
       if (is === undefined || was === undefined ? is !== was : !isSame(is, was)) return false;
     }
+    this.#seenAt = performance.now();
     return true;
   }
 }

@@ -8,6 +8,9 @@ import { type Content, EditedFile } from './edited-file.ts';
 /** Longest policy script, in bytes. */
 const MAX_BYTES = 16 * 1024 * 1024;
 
+/** So long what was seen of the file holds, in milliseconds: with thousands of sessions a second a look is a tenth of one. */
+export const SEEN_MS = 1;
+
 /** Why there is no script; the same object as long as the file stays as it is. */
 export interface ScriptFailure {
   /** `file:line: message`, or what the system said of the file. Latin1 text. */
@@ -31,6 +34,7 @@ export class ScriptFile {
   /** What the content is; undefined while it is being compiled. */
   #current: CurrentScript | undefined;
   #awaited: Promise<CurrentScript> | undefined;
+  #seenAt = Number.NEGATIVE_INFINITY;
 
   constructor(path: string) {
     this.path = path;
@@ -54,9 +58,12 @@ export class ScriptFile {
     }
   }
 
-  /** The same; a promise where compiling takes longer than a few milliseconds: others have their turn meanwhile. */
+  /**
+   * The same, as the file was within the last millisecond; a promise where compiling takes longer than a few: others have
+   * their turn meanwhile.
+   */
   latest(): CurrentScript | Promise<CurrentScript> {
-    this.#poll();
+    if (performance.now() - this.#seenAt >= SEEN_MS) this.#poll();
     if (this.#current === undefined && this.#awaited !== undefined) return this.#awaited;
     const current = this.#compile(SLICE_MS);
     if (current !== undefined) return current;
@@ -66,6 +73,7 @@ export class ScriptFile {
 
   #poll(): void {
     const content = this.#file.content();
+    this.#seenAt = performance.now();
     if (content === this.#content) return;
     this.#content = content;
     this.#current = undefined;
