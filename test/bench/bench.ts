@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { measureLargeMap } from '../maps/measure-large-map.ts';
 import { verification } from './authentication.ts';
+import { COMPUTATIONS, type Cost, compute } from './compute.ts';
 import { startReaders } from './content.ts';
 import { idleKib, median, PROFILES, type Profile, type Run, runLoad, spread } from './measure.ts';
 import { askDaemon, startPair, WORKS } from './policy-daemons.ts';
@@ -33,6 +34,7 @@ const PARTS = [
   'map',
   'authentication',
   'content',
+  'compute',
 ] as const;
 /** V8 needs some thousands of sessions to compile what they run. */
 const WARM_UP_RUNS = 4;
@@ -329,6 +331,25 @@ async function largeMap(): Promise<unknown> {
   return row;
 }
 
+async function computation(): Promise<unknown> {
+  const { missing, lines } = compute(runs);
+  say(
+    '\npolicies that compute, CPU ms of one call: the first in a new process / the median of the calls after it',
+  );
+  for (const line of missing) say(line);
+  const ms = (cost: Cost | undefined): string =>
+    cost === undefined ? '' : `${cost.first.toFixed(2).padStart(8)} / ${cost.later.toFixed(2).padEnd(7)}`;
+  for (const [name, line] of Object.entries(lines)) {
+    const { ours, 'lua5.3': puc, luajit } = line;
+    const ratio = (part: keyof Cost): string =>
+      ((ours?.[part] ?? Number.NaN) / (puc?.[part] ?? Number.NaN)).toFixed(1);
+    say(
+      `  ${COMPUTATIONS[name as keyof typeof COMPUTATIONS].padEnd(27)} ours ${ms(ours)} lua5.3 ${ms(puc)} luajit ${ms(luajit)}  ours/lua5.3 ${ratio('first').padStart(5)} / ${ratio('later')}`,
+    );
+  }
+  return lines;
+}
+
 const folder = mkdtempSync(join(tmpdir(), 'smtpf-milter-bench-'));
 try {
   const programs = compilePrograms(folder);
@@ -345,6 +366,7 @@ try {
     map: largeMap,
     authentication,
     content,
+    compute: computation,
   };
   const result: Record<string, unknown> = {
     date: new Date().toISOString(),
