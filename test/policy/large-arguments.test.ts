@@ -11,6 +11,7 @@ import type { LuaState, LuaTable } from 'fengari';
 import { LuaContext } from '../../src/lua/context/context.ts';
 import { Template } from '../../src/lua/context/template.ts';
 import { lua } from '../../src/lua/engine/engine.ts';
+import { sizeOf } from '../../src/lua/engine/engine-order.ts';
 import { defaultLimits } from '../../src/lua/engine/host.ts';
 import {
   bytesValue,
@@ -66,9 +67,9 @@ const shared = new Map<string, { readonly table: LuaTable; readonly size: number
 /** A table is made once for all contexts, and again when a function has changed it. */
 function tableOnce(name: string, L: LuaState, fill: (table: LuaTable) => void): LuaTable {
   let known = shared.get(name);
-  if (known === undefined || known.table.strong?.size !== known.size || known.table.metatable) {
+  if (known === undefined || sizeOf(known.table) !== known.size || known.table.metatable) {
     const table = fresh(L, fill);
-    known = { table, size: table.strong?.size ?? 0 };
+    known = { table, size: sizeOf(table) };
     shared.set(name, known);
   }
   return known.table;

@@ -10,6 +10,7 @@ import { LuaContext } from '../../src/lua/context/context.ts';
 import { Template } from '../../src/lua/context/template.ts';
 import { internals, lua } from '../../src/lua/engine/engine.ts';
 import { isUnchanging } from '../../src/lua/engine/host.ts';
+import { entriesOf } from '../../src/lua/engine/tables.ts';
 import { compile } from '../../src/lua/script/compilation.ts';
 import { policyLibraries } from '../../src/modules/install.ts';
 import { DESCRIBED_CALLS } from '../helpers/described-calls.ts';
@@ -40,7 +41,8 @@ function changeable(L: LuaState): Set<object> {
         const table = value as unknown as LuaTable;
         seen.add(table);
         addTable(table.metatable);
-        for (const { key, value } of (table.fill?.() ?? table.strong ?? new Map()).values()) {
+        while (table.fill !== undefined) table.fill();
+        for (const { key, value } of entriesOf(table)) {
           add(value);
           // The engine's own keys in the registry are constants.
           if (key.type !== lua.LUA_TLIGHTUSERDATA) add(key);

@@ -3,7 +3,9 @@
  */
 import type { CClosure, LClosure, LuaState, LuaTable, TableEntry, TString, TValue, Udata } from 'fengari';
 import { internals, lua } from '../engine/engine.ts';
+import { sizeOf } from '../engine/engine-order.ts';
 import { isUnchanging } from '../engine/host.ts';
+import { complete, entriesOf } from '../engine/tables.ts';
 
 const { LUA_TLCL, LUA_TCCL } = internals.tags;
 const { LUA_TTABLE, LUA_TUSERDATA, LUA_TTHREAD } = lua;
@@ -27,6 +29,9 @@ export interface Pair {
 
 /** Contents without an object among them: the same for all copies that do not write to the table. */
 interface SharedContents {
+  readonly array: TValue[];
+  readonly holes: number;
+  readonly kinds: number;
   readonly strong: Map<unknown, TableEntry>;
   readonly first: TableEntry | undefined;
   readonly last: TableEntry | undefined;
@@ -144,20 +149,20 @@ export class StateSnapshot {
   }
 
   #table(table: LuaTable): Description {
-    const strong = (table.base ? table.fill?.() : null) ?? table.strong ?? table.fill?.() ?? new Map();
+    complete(table);
     const { flags, order, asize } = table;
     const is = { kind: 'table', metatable: this.#metatable(table), flags, order, asize } as const;
-    const contents = sharedContents(table, strong);
+    const contents = sharedContents(table);
     if (contents !== null) return { ...is, pairs: [], contents, byHash: null };
-    const hashes = new Map<TableEntry, unknown>();
-    for (const [hash, entry] of strong) hashes.set(entry, hash);
-    this.#count(strong.size);
+    this.#count(sizeOf(table));
     const pairs: Pair[] = [];
-    for (let entry = table.f; entry !== undefined; entry = entry.n) {
-      // fengari does not keep an entry's Map key in the entry, and it need not be the key's value.
-      const hash = hashes.get(entry);
+    // The Map's key of an entry need not be the key's value.
+    const hashes = new Map<unknown, unknown>();
+    for (const [hash, entry] of table.strong ?? []) hashes.set(entry, hash);
+    for (const entry of entriesOf(table)) {
+      const hash = hashes.get(entry) ?? entry.key.value;
       const key = this.#slot(entry.key);
-      const sharedKey = key.object === null ? entry.key : null;
+      const sharedKey = key.object === null ? new lobject.TValue(key.type, key.shared) : null;
       const value = this.#slot(entry.value);
       const sharedValue = value.object === null ? new lobject.TValue(value.type, value.shared) : null;
       pairs.push({ hash, key, sharedKey, value, sharedValue });
@@ -189,13 +194,16 @@ function isObject({ type }: TValue): boolean {
 }
 
 /** The contents for all copies; null where each must have objects of its own, or entries that will be put in order. */
-function sharedContents(table: LuaTable, strong: Map<unknown, TableEntry>): SharedContents | null {
-  if ((table.order & 3) !== 0 || strong.size > MOST_SHARED) return null;
+function sharedContents(table: LuaTable): SharedContents | null {
+  if ((table.order & 3) !== 0 || sizeOf(table) > MOST_SHARED) return null;
+  for (const { key, value } of entriesOf(table)) if (isObject(key) || isObject(value)) return null;
   // Both Map and list must tell the order, for copyContents().
   let next = table.f;
+  const strong = table.strong ?? new Map<unknown, TableEntry>();
   for (const entry of strong.values()) {
-    if (entry !== next || isObject(entry.key) || isObject(entry.value)) return null;
+    if (entry !== next) return null;
     next = entry.n;
   }
-  return { strong, first: table.f, last: table.l };
+  const { array, holes, kinds, f: first, l: last } = table;
+  return { array, holes, kinds, strong, first, last };
 }

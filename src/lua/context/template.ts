@@ -7,8 +7,9 @@
  * that can be shared, contents of its own only when it is written to. A script uses little of the libraries, and a
  * session little of its script.
  */
-import type { CClosure, LClosure, LuaFunction, LuaState, LuaTable, TableEntry, TValue, Udata } from 'fengari';
+import type { CClosure, LClosure, LuaFunction, LuaState, LuaTable, TValue, Udata } from 'fengari';
 import { ascii, internals, lauxlib, lua } from '../engine/engine.ts';
+import { appendCopied, appendEntry } from '../engine/tables.ts';
 import { SliceQueue } from './slice-queue.ts';
 import {
   ALONE,
@@ -203,6 +204,9 @@ class Copy {
       }
     } else {
       table = new Table(this.#L, copyContents);
+      table.array = contents.array;
+      table.holes = contents.holes;
+      table.kinds = contents.kinds;
       table.strong = contents.strong;
       table.f = contents.first;
       table.l = contents.last;
@@ -219,22 +223,20 @@ class Copy {
   }
 
   /** For LuaTable.fill: contents made from a snapshot. */
-  #fill(table: LuaTable, pairs: readonly Pair[]): Map<unknown, TableEntry> {
-    const strong = new Map<unknown, TableEntry>();
+  #fill(table: LuaTable, pairs: readonly Pair[]): void {
     // Those that have been made already.
-    const some = table.base === undefined ? undefined : table.strong;
+    const some = table.base === undefined ? null : table.strong;
+    table.strong = null;
+    table.fill = undefined;
+    table.base = undefined;
     for (let i = 0; i < pairs.length; i++) {
       const pair = pairs[i];
       if (pair === undefined) continue;
       const key = pair.sharedKey ?? this.value(pair.key);
       const value = some?.get(pair.hash)?.value ?? this.value(pair.value);
       // An object as a key is found by its identity.
-      append(table, strong, pair.sharedKey !== null ? pair.hash : key.value, key, value);
+      appendCopied(table, pair.sharedKey !== null ? pair.hash : key.value, key, value);
     }
-    table.strong = strong;
-    table.fill = undefined;
-    table.base = undefined;
-    return strong;
   }
 }
 
@@ -260,30 +262,16 @@ class Rest {
 }
 
 /** For LuaTable.fill: contents of its own instead of shared ones. */
-function copyContents(this: LuaTable): Map<unknown, TableEntry> {
-  const own = new Map<unknown, TableEntry>();
+function copyContents(this: LuaTable): void {
+  const { array, strong } = this;
+  const own: TValue[] = [];
+  for (const { type, value } of array) own.push(new lobject.TValue(type, value));
+  this.array = own;
+  this.strong = null;
   this.f = undefined;
   this.l = undefined;
-  for (const [hash, { key, value }] of this.strong ?? own) {
-    append(this, own, hash, key, new lobject.TValue(value.type, value.value));
-  }
-  this.strong = own;
   this.fill = undefined;
-  return own;
-}
-
-/** As ltable.js add(): entries are in a Map, and in a list in order of insertion. */
-function append(
-  table: LuaTable,
-  entries: Map<unknown, TableEntry>,
-  hash: unknown,
-  key: TValue,
-  value: TValue,
-): void {
-  const last = table.l;
-  const entry: TableEntry = { key, value, p: last, n: undefined };
-  if (last === undefined) table.f = entry;
-  else last.n = entry;
-  table.l = entry;
-  entries.set(hash, entry);
+  for (const [hash, { key, value }] of strong ?? []) {
+    appendEntry(this, hash, key, new lobject.TValue(value.type, value.value));
+  }
 }

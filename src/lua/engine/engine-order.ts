@@ -1,22 +1,30 @@
 /**
- * Patches of fengari for tables: `pairs` and `next` visit entries in C Lua's order, and `#` finds C Lua's border in a table
- * with holes.
+ * The order of tables: `pairs` and `next` visit entries in C Lua's order, and `#` finds C Lua's border in a table with holes.
  *
- * fengari's table is a Map whose entries also form a list in order of insertion, so `{x=1, 10, 20}` began with x, and an
- * array filled from its end was visited from its end. Here a table notices when an integer key is added out of order.
- * The list is put into C Lua's order when a traversal begins after that, and only then; keys that were added in order
- * cost one comparison. Nothing is put in order while a traversal goes on: then no keys may be added.
+ * In order of insertion `{x=1, 10, 20}` began with x, and an array filled from its end was visited from its end. So a
+ * table notices when an integer key is added out of order. Its list is put into C Lua's order when a traversal begins after
+ * that, and only then; keys that were added in order cost one comparison. Nothing is put in order while a traversal goes
+ * on: then no keys may be added.
  */
-import type { Internals, LuaState, LuaTable, TableEntry } from 'fengari';
+import type { LuaState, LuaTable, TableEntry } from 'fengari';
 import { arraySizeFor, isArrayIndex, type PlainKey, traversalOrder } from './table-replay.ts';
 
-type Lstring = Internals['lstring'];
+type Work = (L: LuaState, bytes: number) => void;
+
+/** Type tags of values, as in fengari's defs.js. */
+const NIL_TAG = 0;
+const FLOAT_TAG = 3;
+const INTEGER_TAG = 19;
+
+/** Bits of LuaTable.kinds: what is or was among the keys in the Map. */
+export const OTHERS = 1; // neither number nor boolean
+export const INTEGERS = 2; // a number above 0
 
 /** The two low bits of LuaTable.order. */
 const STATE = 3;
 /** The list is as it should be. */
 const IN_ORDER = 0;
-// 1, set by add() in ltable.js: a key came out of order.
+// 1, set by add() in tables.ts: a key came out of order.
 /** A traversal was begun with the entry of key 1; the list has to be put in order when it goes on. */
 const BEGUN = 2;
 /** It would take too long: the list stays as it is until another key comes out of order. */
@@ -47,14 +55,15 @@ function setState(table: LuaTable, state: number): void {
  * It may go no further: `next(t) == nil` is how a program asks whether a table is empty, and this must not cost more
  * with every entry. So the work is put off where possible, and else done when there are many new entries.
  */
-function firstEntry(work: Lstring['luaS_work'], L: LuaState, table: LuaTable): TableEntry | undefined {
-  const { strong } = table;
+export function firstEntry(work: Work, L: LuaState, table: LuaTable): TableEntry | undefined {
   const state = table.order & STATE;
-  if (strong === null || state === GIVEN_UP) return table.f;
-  const { size } = strong;
+  if (state === GIVEN_UP) return table.f;
+  const size = sizeOf(table);
   if (size > SMALL || state === BEGUN) {
-    const one = size > ORDERED ? undefined : strong.get(1);
-    if (one !== undefined) {
+    const element = table.array[0];
+    const isElement = element !== undefined && element.type !== NIL_TAG;
+    const one = size > ORDERED || isElement ? undefined : table.strong?.get(1);
+    if (size <= ORDERED && (isElement || one !== undefined)) {
       setState(table, BEGUN);
       return one;
     }
@@ -68,26 +77,87 @@ function firstEntry(work: Lstring['luaS_work'], L: LuaState, table: LuaTable): T
 }
 
 /** Puts the list in order; so the traversal that firstEntry() began goes on. */
-function putInOrder(work: Lstring['luaS_work'], L: LuaState, table: LuaTable): void {
-  const { strong } = table;
+export function putInOrder(work: Work, L: LuaState, table: LuaTable): void {
+  const size = sizeOf(table);
   const begun = (table.order & STATE) === BEGUN;
-  if (strong === null) return;
-  work?.(L, strong.size * WORK_PER_ENTRY);
+  work(L, size * WORK_PER_ENTRY);
+  const strong = listElements(table);
   const entries = inOrder(table, strong, begun);
-  let last: TableEntry | undefined;
-  table.f = entries[0];
+  table.f = undefined;
+  table.l = undefined;
+  table.kinds = 0;
   for (const entry of entries) {
-    entry.p = last;
-    entry.n = undefined;
-    if (last !== undefined) last.n = entry;
-    last = entry;
+    const index = table.array.length + 1;
+    if (table.f === undefined && entry.key.type === INTEGER_TAG && entry.key.value === index) {
+      table.array.push(entry.value);
+      strong.delete(index);
+    } else link(table, entry);
   }
-  table.l = last;
-  table.order = (hashedOf(table) << 2) | (Math.min(strong.size, MOST_COUNTED) << 16) | IN_ORDER;
-  // The script may have removed the entry of key 1 when it was visited: what comes after it is now the first one.
-  const removed = table.dead_strong?.get(1);
-  if (removed !== undefined) removed.n = table.f;
+  if (begun && table.array.length === 0 && !strong.has(1)) {
+    // The script has removed it when it was visited: what comes after it is now the first one.
+    const removed = table.dead_strong?.get(1);
+    if (removed !== undefined) removed.n = table.f;
+    table.popped = Math.max(table.popped, 1);
+  }
+  table.order = (hashedOf(table) << 2) | (Math.min(size, MOST_COUNTED) << 16) | IN_ORDER;
 }
+
+/** Makes the elements of the array entries, at the beginning of the list. */
+function listElements(table: LuaTable): Map<unknown, TableEntry> {
+  const strong = table.strong ?? new Map<unknown, TableEntry>();
+  const { array } = table;
+  let rest = table.f;
+  table.strong = strong;
+  table.f = undefined;
+  table.l = undefined;
+  for (let i = 0; i < array.length; i++) {
+    const value = array[i];
+    if (value === undefined || value.type === NIL_TAG) continue;
+    const entry: TableEntry = { key: { type: INTEGER_TAG, value: i + 1 }, value, p: undefined, n: undefined };
+    strong.set(i + 1, entry);
+    link(table, entry);
+  }
+  while (rest !== undefined) {
+    const { n } = rest;
+    link(table, rest);
+    rest = n;
+  }
+  table.array = [];
+  table.holes = 0;
+  return strong;
+}
+
+/** Puts an entry of the Map at the end of the list. */
+export function link(table: LuaTable, entry: TableEntry): void {
+  const last = table.l;
+  const { key } = entry;
+  entry.p = last;
+  entry.n = undefined;
+  if (last === undefined) table.f = entry;
+  else last.n = entry;
+  table.l = entry;
+  if ((key.type & 15) > FLOAT_TAG) table.kinds |= OTHERS;
+  else if (typeof key.value === 'number' && key.value > 0) table.kinds |= INTEGERS;
+}
+
+export const sizeOf = (table: LuaTable): number =>
+  table.array.length - table.holes + (table.strong === null ? 0 : table.strong.size);
+
+/**
+ * Whether C Lua's array part would come to hold integer key `index`, which is beyond it and about to be added; it is then
+ * made longer.
+ */
+export function extendArray(table: LuaTable, index: number): boolean {
+  const hashed = hashedOf(table);
+  const size = sizeOf(table);
+  if (hashed > 0 && size - table.asize < roomFor(hashed)) return false;
+  const room = roomFor(index);
+  if ((size + 1) * 2 > room) table.asize = room;
+  return true;
+}
+
+/** How many places C Lua makes for so many. */
+const roomFor = (count: number): number => (count === 1 ? 1 : 2 ** (32 - Math.clz32(count - 1)));
 
 type Entries = ReadonlyMap<unknown, TableEntry>;
 
@@ -144,104 +214,3 @@ function arrayFirst(table: LuaTable, strong: Entries, entries: readonly TableEnt
   }
   return ordered;
 }
-
-/** Gives ltable.js what it calls, before it loads. */
-export function installOrder(lstring: Lstring): void {
-  const work: Lstring['luaS_work'] = (L, bytes) => lstring.luaS_work?.(L, bytes);
-  lstring.luaH_first = (L, table) => firstEntry(work, L, table);
-  lstring.luaH_order = (L, table) => putInOrder(work, L, table);
-}
-
-/** After the patches of engine.ts. */
-export const orderPatches: readonly { file: string; from: string; to: string }[] = [
-  {
-    file: 'ltable.js',
-    from: "const lstate  = require('./lstate.js');",
-    to: "const lstate  = require('./lstate.js');\nconst { luaH_first, luaH_order } = require('./lstring.js');",
-  },
-  {
-    // asize is how long C Lua's array part would be; what `order` holds is said above.
-    file: 'ltable.js',
-    from: '        this.f = void 0; /* first entry */',
-    to: '        this.asize = this.order = 0;\n        this.f = void 0; /* first entry */',
-  },
-  {
-    file: 'ltable.js',
-    from: 'const add = function(',
-    to: `const roomFor = (n) => n === 1 ? 1 : 2 ** (32 - Math.clz32(n - 1));
-
-/* Whether the array part would come to hold integer key 'hash', which is beyond it and about to be added. */
-const extend = function(t, hash) {
-    let made = t.order >> 2 & 0x3fff;
-    if (made > 0 && t.strong.size - t.asize < roomFor(made)) return false;
-    let room = roomFor(hash);
-    if ((t.strong.size + 1) * 2 > room) t.asize = room;
-    return true;
-};
-
-const add = function(`,
-  },
-  {
-    file: 'ltable.js',
-    from: '    let prev = null;\n    let entry = {',
-    to: `    let prev = t.l;
-    if ((key.type & 15) < 4) { /* number or boolean */
-        let inOrder = false;
-        if (key.type === LUA_TNUMINT) {
-            inOrder = prev === void 0 ? hash === 1 : prev.key.value === hash - 1 && prev.key.type === LUA_TNUMINT;
-            if (hash > t.asize && (inOrder ? hash === t.asize + 1 : (t.order & 3) === 0) && !extend(t, hash))
-                inOrder = false;
-        }
-        if (!inOrder) t.order = t.order & ~3 | 1;
-    }
-    let entry = {`,
-  },
-  { file: 'ltable.js', from: '        p: prev = t.l,', to: '        p: prev,' },
-  {
-    file: 'ltable.js',
-    from: 'wholeOf(table); entry = table.f;',
-    to: 'wholeOf(table); entry = (table.order & 3) === 0 ? table.f : luaH_first(L, table);',
-  },
-  {
-    file: 'ltable.js',
-    from: '        /* Look in main part of table */\n',
-    to: '        if (hash === 1 && (table.order & 3) === 2) luaH_order(L, table);\n',
-  },
-  {
-    // With holes any border will do for Lua, but programs have been written with the one that C Lua finds.
-    file: 'ltable.js',
-    from: '    let j = strongOf(t).size + 1; /* use known size of Map to kick start search */',
-    to: '    let j = t.asize;\n    if (j === 0 || !luaH_getint(t, j).ttisnil()) i = j++;',
-  },
-  {
-    file: 'lvm.js',
-    from: '                L.stack[ra].sethvalue(ltable.luaH_new(L));',
-    to: `                let h = ltable.luaH_new(L);
-                if ((i.B | i.C) !== 0) {
-                    h.asize = fb2int(i.B);
-                    h.order = Math.min(fb2int(i.C), 0x3fff) << 2;
-                }
-                L.stack[ra].sethvalue(h);`,
-  },
-  {
-    file: 'lvm.js',
-    from: 'const luaV_finishOp = ',
-    to: `/* a "floating point byte" of the parser's (luaO_fb2int) */
-const fb2int = (x) => x < 8 ? x : ((x & 7) + 8) << ((x >> 3) - 1);
-
-const luaV_finishOp = `,
-  },
-  {
-    file: 'lvm.js',
-    from: '                let last = ((c - 1) * LFIELDS_PER_FLUSH) + n;',
-    to: `                let last = ((c - 1) * LFIELDS_PER_FLUSH) + n;
-                if (last > h.asize) h.asize = last;`,
-  },
-  {
-    file: 'lapi.js',
-    from: 'let t = new lobject.TValue(LUA_TTABLE, ltable.luaH_new(L));',
-    to: `let h = ltable.luaH_new(L);
-    if (narray > 0) h.asize = narray;
-    let t = new lobject.TValue(LUA_TTABLE, h);`,
-  },
-];

@@ -3,7 +3,6 @@
  * explained where it stands. Those about the order of tables are in engine-order.ts, those that count work in
  * engine-work.ts, those that let the parser pause in engine-parser.ts.
  */
-import { orderPatches } from './engine-order.ts';
 import { parserPatches } from './engine-parser.ts';
 import { type SourcePatch, workPatches } from './engine-work.ts';
 
@@ -155,23 +154,6 @@ const luaO_pushvfstring = function`,
     ldo.luaD_throw(L, LUA_ERRRUN);`,
   },
   { file: 'lstate.js', from: 'this.errfunc = 0;', to: 'this.errfunc = this.handling = 0;' },
-  {
-    // The items of a table constructor were set from the last to the first, and pairs visits entries as they came: a
-    // loop over {"a", "b"} ran backwards.
-    file: 'lvm.js',
-    from: `                for (; n > 0; n--) {
-                    ltable.luaH_setint(h, last--, L.stack[ra + n]);
-                }`,
-    to: `                for (let item = 1; item <= n; item++)
-                    ltable.luaH_setint(h, last - n + item, L.stack[ra + item]);`,
-  },
-  {
-    // No defect, but room: a removed entry's key is replaced instead of overwritten, so that keys never change and the
-    // copies of a template state share them (template.ts). A seventh of an idle context.
-    file: 'ltable.js',
-    from: 'e.key.setdeadvalue();',
-    to: 'e.key = new lobject.TValue(lobject.LUA_TDEADKEY, null);',
-  },
   // Time: deleting an element of an array is a call out of compiled code, and fengari does it for every value that is
   // popped. An empty slot reads the same.
   ...Object.entries({
@@ -190,52 +172,16 @@ const luaO_pushvfstring = function`,
   // Time: V8 keeps a field that was once a fraction (NaN is one) as a number in a box of its own, for good, and boxes and
   // unboxes what are stack positions and counters in truth.
   { file: 'lstate.js', from: /(this\.\w+) = NaN;/g, to: '$1 = 0;', times: 9 },
-  // Time and room: a table copied from a template has no contents until it is looked into, and shares those of the
-  // template until it is written to (template.ts).
-  {
-    file: 'ltable.js',
-    from: 'class Table {',
-    to: `const strongOf = (t) => t.strong === null ? t.fill() : t.strong;
-const ownOf = (t) => t.fill === void 0 ? t.strong : t.fill();
-const wholeOf = (t) => t.base === void 0 ? strongOf(t) : t.fill();
-
-class Table {`,
-  },
-  {
-    file: 'ltable.js',
-    from: /let e = t\.strong\.get\(hash\);/g,
-    to: 'let e = ownOf(t).get(hash);',
-    times: 3,
-  },
-  { file: 'ltable.js', from: 'entry = table.strong.get(hash);', to: 'entry = wholeOf(table).get(hash);' },
-  { file: 'ltable.js', from: /\b(t|table)\.strong\./g, to: 'strongOf($1).', times: 4 },
-  { file: 'ltable.js', from: 'entry = table.f;', to: 'wholeOf(table); entry = table.f;' },
-  {
-    file: 'ltable.js',
-    from: 'return v ? v.value : lobject.luaO_nilobject;',
-    to: 'return v ? v.value : t.base === void 0 ? lobject.luaO_nilobject : t.base.value(t, hash);',
-  },
-  { file: 'ltable.js', from: 'constructor(L) {', to: 'constructor(L, fill) {' },
-  {
-    file: 'ltable.js',
-    from: 'this.strong = new Map();',
-    to: 'this.strong = fill === void 0 ? new Map() : null; this.fill = fill; this.base = void 0;',
-  },
+  // Tables are ours (tables.ts): one has no Map before it needs one.
+  { file: 'llex.js', from: 'ls.h.strong.get(', to: '(ls.h.strong ??= new Map()).get(' },
   // Time: for the addresses of light userdata, which hardly any state writes, every state had a WeakMap.
   { file: 'lstate.js', from: 'this.ids = new WeakMap();', to: 'this.ids = null;' },
   { file: 'lobject.js', from: 'L.l_G.ids.get(v)', to: '(L.l_G.ids ??= new WeakMap()).get(v)' },
-  // Time and room: every table had a second Map, for removed keys, and a new one with every key that was added.
-  { file: 'ltable.js', from: 'this.dead_strong = new Map();', to: 'this.dead_strong = void 0;' },
-  { file: 'ltable.js', from: 't.dead_strong.clear();', to: 't.dead_strong = void 0;' },
   {
-    file: 'ltable.js',
-    from: 't.dead_strong.set(hash, e);',
-    to: '(t.dead_strong ??= new Map()).set(hash, e);',
+    file: 'lapi.js',
+    from: 'let t = new lobject.TValue(LUA_TTABLE, ltable.luaH_new(L));',
+    to: `let h = ltable.luaH_new(L);
+    if (narray > 0) h.asize = narray;
+    let t = new lobject.TValue(LUA_TTABLE, h);`,
   },
-  {
-    file: 'ltable.js',
-    from: '|| table.dead_strong.get(hash);',
-    to: '|| (table.dead_strong && table.dead_strong.get(hash));',
-  },
-  ...orderPatches,
 ];

@@ -31,22 +31,6 @@ export const workPatches: readonly SourcePatch[] = [
     }`,
   })),
   {
-    file: 'lvm.js',
-    from: 'n = 0; /* no vararg arguments */',
-    to: 'n = 0; else luaS_work(L, n * 64);',
-  },
-  {
-    file: 'lvm.js',
-    from: 'if (n === 0) n = L.top - ra - 1;',
-    to: 'if (n === 0) luaS_work(L, (n = L.top - ra - 1) * 64);',
-  },
-  {
-    file: 'lvm.js',
-    from: /(if \(b !== 0\) ldo\.adjust_top\(L, ra\+b\);)/g,
-    to: '$1 else luaS_work(L, (L.top - ra) * 32);',
-    times: 2,
-  },
-  {
     file: 'ldo.js',
     from: "const { luaS_newliteral } = require('./lstring.js');",
     to: "const { luaS_newliteral, luaS_work } = require('./lstring.js');",
@@ -76,25 +60,6 @@ export const workPatches: readonly SourcePatch[] = [
     to: `"use strict";\nconst { luaS_work } = require('./lstring.js');`,
   })),
   {
-    file: 'ltable.js',
-    from: '    luaS_hashlongstr,\n    TString\n}',
-    to: '    luaS_hashlongstr,\n    luaS_work,\n    TString\n}',
-  },
-  {
-    // The digest of a long key.
-    file: 'ltable.js',
-    from: '            return luaS_hashlongstr(key.tsvalue());',
-    to: '            return luaS_hashlongstr(key.tsvalue(), L);',
-  },
-  {
-    file: 'ltable.js',
-    from: '            do {\n                entry = entry.n;',
-    to: `            let passed = 0;
-            do {
-                if ((++passed & 255) === 0) luaS_work(L, 8192);
-                entry = entry.n;`,
-  },
-  {
     file: 'ldebug.js',
     from: '        level--;\n    if (level === 0',
     to: `        if ((--level & 1023) === 1023) luaS_work(L, 32768);
@@ -122,17 +87,6 @@ export const workPatches: readonly SourcePatch[] = [
     to: `    let passed = 0;
     while (lua_next(L, -2)) {
         if ((++passed & 255) === 0) luaS_work(L, 65536);`,
-  },
-  {
-    // `#t` of a table that has entries where the search for a border looks, on purpose, was a walk over all of it. More
-    // than half of the places tried here are empty.
-    file: 'ltable.js',
-    from: `            i = 1;
-            while (!luaH_getint(t, i).ttisnil()) i++;
-            return i - 1;`,
-    to: `            i = 0;
-            do j = 1 + Math.floor(Math.random() * 2 * (strongOf(t).size + 1)); while (!luaH_getint(t, j).ttisnil());
-            break;`,
   },
   // The parser's work that does not grow with the text alone: lists of jumps, gotos and labels that are walked again
   // for each new one.

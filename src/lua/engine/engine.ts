@@ -16,10 +16,11 @@ import { setFlagsFromString } from 'node:v8';
 import type fengari from 'fengari';
 import type { Internals, LuaState, LuaString } from 'fengari';
 import './engine-numbers.ts'; // Before anything of fengari loads.
-import { installOrder } from './engine-order.ts';
 import { sourcePatches } from './engine-patches.ts';
 import type { SourcePatch } from './engine-work.ts';
 import type { Host } from './host.ts';
+import { type InterpreterModules, makeInterpreter } from './interpreter.ts';
+import { makeTables } from './tables.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -63,7 +64,7 @@ function keyOf(bytes: LuaString): string {
 }
 lstring.luaS_hash = keyOf;
 lstring.luaS_hashlongstr = (ts, L) => {
-  if (ts.hash === null && L && ts.realstring.length >= LONG_KEY) lstring.luaS_work?.(L, ts.realstring.length);
+  if (ts.hash === null && L && ts.realstring.length >= LONG_KEY) lstring.luaS_work(L, ts.realstring.length);
   ts.hash ??= keyOf(ts.realstring);
   return ts.hash;
 };
@@ -121,8 +122,6 @@ lstring.luaS_order = (a, b) => {
   return Buffer.compare(a.realstring, b.realstring);
 };
 
-installOrder(lstring);
-
 function loadPatched(): typeof fengari {
   const prototype = Module.prototype as unknown as {
     _compile(content: string, filename: string, ...rest: unknown[]): unknown;
@@ -154,6 +153,38 @@ function loadPatched(): typeof fengari {
 
 const engine = loadPatched();
 
+const lobject: Internals['lobject'] = require('fengari/src/lobject.js');
+const ldebug: InterpreterModules['ldebug'] & {
+  luaG_errormsg(L: LuaState): never;
+} = require('fengari/src/ldebug.js');
+const lstate: Internals['lstate'] = require('fengari/src/lstate.js');
+const lvm: InterpreterModules['lvm'] & { luaV_execute(L: LuaState): void } = require('fengari/src/lvm.js');
+const ltable: Internals['ltable'] = require('fengari/src/ltable.js');
+const lfunc: Internals['lfunc'] = require('fengari/src/lfunc.js');
+const ldo: Internals['ldo'] = require('fengari/src/ldo.js');
+
+/** The whole of ltable.js, and the loop that executes Lua code. */
+const tables = makeTables({
+  TValue: lobject.TValue,
+  nil: lobject.luaO_nilobject,
+  hashOf: lstring.luaS_hashlongstr,
+  work: lstring.luaS_work,
+  raise: (L, message) => ldebug.luaG_runerror(L, ascii(message)),
+  raiseBare: (L, message) => {
+    lua.lua_checkstack(L, 1);
+    lua.lua_pushliteral(L, message);
+    return ldebug.luaG_errormsg(L);
+  },
+  isObject: (L, value) =>
+    (value instanceof lstate.lua_State && (value as LuaState).l_G === L.l_G) ||
+    value instanceof tables.Table ||
+    value instanceof lobject.Udata ||
+    value instanceof lobject.LClosure ||
+    value instanceof lobject.CClosure,
+});
+Object.assign(ltable, tables);
+lvm.luaV_execute = makeInterpreter({ lvm, ldo, lobject, lstate, lfunc, ldebug, lstring, tables });
+
 export const lua = engine.lua;
 export const lauxlib = engine.lauxlib;
 export const lualib = engine.lualib;
@@ -161,12 +192,12 @@ export const lualib = engine.lualib;
 /** For parsing.ts, template.ts, script.ts, values.ts and context.ts only. */
 export const internals: Internals = {
   lstring,
-  lobject: require('fengari/src/lobject.js'),
-  ltable: require('fengari/src/ltable.js'),
-  lstate: require('fengari/src/lstate.js'),
+  lobject,
+  ltable,
+  lstate,
   lopcodes: require('fengari/src/lopcodes.js'),
-  ldo: require('fengari/src/ldo.js'),
-  lfunc: require('fengari/src/lfunc.js'),
+  ldo,
+  lfunc,
   lparser: require('fengari/src/lparser.js'),
   lzio: require('fengari/src/lzio.js'),
   tags: require('fengari/src/defs.js').constant_types,

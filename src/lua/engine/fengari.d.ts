@@ -26,6 +26,7 @@ declare module 'fengari' {
   export interface GlobalState {
     /** Not 0 once an object of this state was told by its address. */
     readonly addressSpace: number;
+    id_counter: number;
     l_registry: { type: number; value: LuaTable };
     mt: (LuaTable | null | undefined)[];
     mainthread: LuaState;
@@ -36,23 +37,38 @@ declare module 'fengari' {
     host?: unknown;
   }
 
+  /** Of a table (ours, see tables.ts). */
   export interface LuaTable {
-    /** null until fill() is called, which makes it (ours, see engine.ts). */
+    /** The elements from 1 on; one without a value is a value nil. Never written to before fill() has been called. */
+    array: TValue[];
+    /** How many of them have no value; the last one has. */
+    holes: number;
+    /** The highest index of an element that was removed from the end, since a key was added. */
+    popped: number;
+    /** What is or was among the keys in `strong`, see engine-order.ts. */
+    kinds: number;
+    /** All other keys. null where there are none, and where fill() is to make them. */
     strong: Map<unknown, TableEntry> | null;
     /** Makes the contents, or a copy of contents that are shared; undefined once they are the table's own. */
-    fill: ((this: LuaTable) => Map<unknown, TableEntry>) | undefined;
+    fill: ((this: LuaTable) => void) | undefined;
     /** What `strong` lacks before fill() has been called; undefined when that is nothing. */
-    base: { value(table: LuaTable, hash: unknown): TValue } | undefined;
-    /** Removed keys, for a traversal under way; undefined when there are none (ours, see engine.ts). */
+    base: LuaTableBase | undefined;
+    /** Removed keys, for a traversal under way; undefined when there are none. */
     dead_strong: Map<unknown, TableEntry> | undefined;
+    dead_weak: WeakMap<object, TableEntry> | undefined;
+    /** The first and the last entry of the list in which those of `strong` are. */
     f: TableEntry | undefined;
     l: TableEntry | undefined;
     metatable: LuaTable | null;
     flags: number;
-    /** How long C Lua's array part would be (ours, see engine-order.ts). */
+    /** How long C Lua's array part would be (see engine-order.ts). */
     asize: number;
-    /** Whether the entries are in C Lua's order, and what the table was made for (ours, see engine-order.ts). */
+    /** Whether the entries are in C Lua's order, and what the table was made for (see engine-order.ts). */
     order: number;
+  }
+
+  export interface LuaTableBase {
+    value(table: LuaTable, hash: unknown): TValue;
   }
 
   export interface TableEntry {
@@ -67,13 +83,24 @@ declare module 'fengari' {
     value: unknown;
   }
 
+  /** A call: kept for the next one at the same depth when it is over (ours, see interpreter.ts). */
   export interface CallInfo {
     callstatus: number;
     func: TValue;
+    /** Where the function lies on the stack, and the end of what it may use there. */
+    funcOff: number;
+    top: number;
+    nresults: number;
     previous: CallInfo | null;
-    /** Of a Lua function: its instructions, and the index of the next one. */
+    next: CallInfo | null;
+    /** Of a Lua function: its first register, its instructions, and the index of the next one. */
+    l_base: number;
     l_code: readonly unknown[] | null;
     l_savedpc: number;
+    /** Of any other: where it goes on after a wait. */
+    c_k: Continuation | null;
+    c_old_errfunc: number | null;
+    c_ctx: unknown;
   }
 
   /** A string object: shared freely between states, never changed but for its cached table key. */
@@ -87,6 +114,9 @@ declare module 'fengari' {
     A: number;
     B: number;
     C: number;
+    Ax: number;
+    Bx: number;
+    sBx: number;
   }
 
   /** A compiled function. Nothing in it is written after compiling (see engine.ts for `cache`). */
@@ -104,6 +134,7 @@ declare module 'fengari' {
     upvalues: readonly { readonly instack: boolean; readonly idx: number }[];
     numparams: number;
     is_vararg: boolean;
+    maxstacksize: number;
     source: TString | null;
   }
 
@@ -138,6 +169,9 @@ declare module 'fengari' {
       LClosure: new (L: LuaState, n: number) => LClosure;
       CClosure: new (L: LuaState, f: LuaFunction, n: number) => CClosure;
       Udata: new (L: LuaState, size: number) => Udata;
+      luaO_nilobject: TValue;
+      luaO_arith(L: LuaState, op: number, a: TValue, b: TValue, to: TValue): void;
+      luaO_tostring(L: LuaState, value: TValue): void;
       /** Returns the bytes that were read and one more; 0 when `text` is no number. */
       luaO_str2num(text: LuaString, value: TValue): number;
     };
@@ -156,7 +190,11 @@ declare module 'fengari' {
       luaH_setint(table: LuaTable, key: number, value: TValue): void;
       luaH_getn(table: LuaTable): number;
     };
-    lstate: { lua_newstate(): LuaState; luaE_extendCI(L: LuaState): CallInfo };
+    lstate: {
+      lua_State: new (global: GlobalState) => LuaState;
+      lua_newstate(): LuaState;
+      luaE_extendCI(L: LuaState): CallInfo;
+    };
     lopcodes: {
       /** By name, as OP_MOVE. */
       OpCodesI: Readonly<
@@ -174,6 +212,11 @@ declare module 'fengari' {
       getOpMode(opcode: number): number;
     };
     ldo: {
+      luaD_precall(L: LuaState, at: number, results: number): boolean;
+      luaD_poscall(L: LuaState, ci: CallInfo, first: number, results: number): boolean;
+      luaD_call(L: LuaState, at: number, results: number): void;
+      luaD_checkstack(L: LuaState, slots: number): void;
+      adjust_top(L: LuaState, top: number): void;
       luaD_throw(L: LuaState, status: number): never;
       /** Returns the status; after an error the message lies at `bottom`, the top of the stack. */
       luaD_pcall(
@@ -200,7 +243,7 @@ declare module 'fengari' {
       MBuffer: new () => object;
       ZIO: new (L: LuaState, reader: () => LuaString | null, data: { readonly due: boolean }) => ParserStream;
     };
-    lfunc: { Proto: { prototype: object } };
+    lfunc: { Proto: { prototype: object }; luaF_close(L: LuaState, level: number): void };
     lstring: {
       TString: new (L: LuaState | null, bytes: LuaString) => TString;
       luaS_hash(bytes: LuaString): string;
@@ -209,16 +252,12 @@ declare module 'fengari' {
       luaS_new(L: LuaState, bytes: LuaString): TString;
       luaS_newliteral(L: LuaState, text: string): TString;
       /** Ours: room for a string about to be made, see engine.ts. */
-      luaS_space?(L: LuaState, length: number): Uint8Array;
+      luaS_space(L: LuaState, length: number): Uint8Array;
       /** Ours: makes known work on so many bytes, see engine.ts. */
-      luaS_work?(L: LuaState, bytes: number): void;
+      luaS_work(L: LuaState, bytes: number): void;
       luaS_eqlngstr(a: TString, b: TString): boolean;
       /** Ours: below, equal to or above 0 as `a` comes before, with or behind `b`. */
-      luaS_order?(a: TString, b: TString): number;
-      /** Ours: the first entry of a table that is not in order, see engine-order.ts. */
-      luaH_first?(L: LuaState, table: LuaTable): TableEntry | undefined;
-      /** Ours: puts a table's entries in order, see engine-order.ts. */
-      luaH_order?(L: LuaState, table: LuaTable): void;
+      luaS_order(a: TString, b: TString): number;
     };
     /** Type tags with their variants. */
     tags: {
@@ -235,6 +274,7 @@ declare module 'fengari' {
     l_G: GlobalState;
     stack: (TValue | undefined)[];
     top: number;
+    stack_last: number;
     ci: CallInfo;
     base_ci: CallInfo;
     nCcalls: number;

@@ -94,9 +94,7 @@ export function newTable(L: LuaState): LuaTable {
 export function lateTable(L: LuaState, fill: (table: LuaTable) => void): LuaTable {
   return new Table(L, function begin(this: LuaTable) {
     this.fill = undefined;
-    this.strong = new Map();
     fill(this);
-    return this.strong;
   });
 }
 

@@ -2,7 +2,7 @@
  * Fields of a table that are put there when a script looks into it for the first time since they were set: most scripts
  * never look at most of what they are told.
  */
-import type { LuaState, LuaTable, TableEntry, TValue } from 'fengari';
+import type { LuaState, LuaTable, TValue } from 'fengari';
 import { NIL, numberValue, setField, textValue } from '../../lua/engine/values.ts';
 
 /** What may be put into a field: text is latin1, undefined is nil. A function is called when the field is looked at. */
@@ -57,13 +57,12 @@ export class LateFields {
     this.#hidden = false;
   }
 
-  #put(): Map<unknown, TableEntry> {
+  #put(): void {
     this.#seen = true;
     this.#show();
     const table = this.#table;
     for (const [name, value] of this.#late) setField(this.#L, table, name, this.#valueOf(value));
     this.#late.clear();
-    return table.strong ?? table.fill?.() ?? new Map();
   }
 
   #valueOf(value: FieldValue | TValue): TValue {
