@@ -20,6 +20,7 @@ import { PassiveSocket } from '../net/passive-socket.ts';
 import type { Options } from '../options/option-table.ts';
 import type { ScriptReport } from '../policy/policy-source.ts';
 import { isSessionFile } from '../recording/session-file.ts';
+import { ShadowState } from '../shadow/shadow-state.ts';
 import {
   preparePrivateDirectory,
   prepareSpoolDirectory,
@@ -49,7 +50,7 @@ import {
 import type { ReadSecret } from '../system/secret-file.ts';
 import { ServiceManager } from '../system/service-manager.ts';
 import { EXIT, exitCodeOf, OperatorError } from '../text/operator-error.ts';
-import { visibleText } from '../text/visible.ts';
+import { latin1Of, visibleText } from '../text/visible.ts';
 import { announce, irremovableSockets, logReload, logStart, stateOf } from './announcement.ts';
 import { readSecretFiles, requireJournalOutOfReach, unreadableScript } from './rights.ts';
 import { type Signals, watchSignals } from './signals.ts';
@@ -270,6 +271,7 @@ async function serveAlone(program: Program & { readonly listeners: readonly List
     instance,
     complain,
     announce: (notice) => script.noticed(notice),
+    announceShadow: (version) => shadow?.found(version),
     journal: journal && ((decision) => journal.add(decision)),
     tellEvent: 'path' in options.events ? tellEvent : undefined,
     metrics: batch,
@@ -282,6 +284,7 @@ async function serveAlone(program: Program & { readonly listeners: readonly List
     return totals.families();
   };
   const script = new ScriptState(options.script, options.onError, log);
+  const shadow = options.shadow === undefined ? undefined : new ShadowState(latin1Of(options.shadow), log);
   const examine = async (): Promise<ScriptReport> => {
     const found = await policies.examine();
     script.examined(found);
@@ -304,6 +307,7 @@ async function serveAlone(program: Program & { readonly listeners: readonly List
       listening,
       deadlines: deadlinesOf(options),
       script,
+      shadow,
       events,
       families,
     }),

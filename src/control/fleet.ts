@@ -16,5 +16,7 @@ export interface Fleet {
   sessions(): Promise<OpenSessions>;
   /** As the processes have told it last, without asking them. */
   snapshot(): Snapshot;
+  /** What a candidate would have done otherwise; undefined without one. @param isReset begins to count anew */
+  shadow(isReset: boolean): object | undefined;
   trace(filter: TraceFilter, deliver: (record: TraceRecord) => void): Trace;
 }

@@ -51,6 +51,22 @@ export interface CallbackStatus {
   readonly lastFailure?: LastFailure;
 }
 
+/** Of `--shadow`. */
+export interface ShadowStatus {
+  readonly path: string;
+  /** Of the version to which sessions are played; undefined when none can run. */
+  readonly hash: string | undefined;
+  /** Why none can. */
+  readonly problem?: string;
+  /** ISO 8601: since when is counted. */
+  readonly since: string;
+  /** Sessions: compared, and of these with a difference, and with a callback that failed. */
+  readonly compared: number;
+  readonly different: number;
+  readonly failed: number;
+  readonly notCompared: number;
+}
+
 export interface Status {
   readonly version: string;
   readonly pid: number;
@@ -87,6 +103,8 @@ export interface Status {
   readonly geo: readonly GeoSummary[];
   /** What policies remember; null while no worker tells. */
   readonly store: StoreSummary | null;
+  /** Absent without `--shadow`. */
+  readonly shadow?: ShadowStatus;
 }
 
 export interface StoreSummary {
@@ -141,6 +159,7 @@ export interface StatusParts {
   /** Of this process. */
   readonly logDrops: number;
   readonly eventDrops: number;
+  readonly shadow: ShadowStatus | undefined;
 }
 
 /** Of all processes, those that have ended too. */
@@ -198,6 +217,7 @@ export function statusOf(parts: StatusParts): Status {
     maps: mapsOf(processes.flatMap(({ status }) => status.maps)),
     geo: geoOf(processes.flatMap(({ status }) => status.geo)),
     store: storeOf(processes.map(({ status }) => status.store)),
+    ...(parts.shadow && { shadow: parts.shadow }),
   };
 }
 
@@ -278,6 +298,7 @@ export function statusText(status: Status): string {
     `smtpf-milter ${status.version}, process ${status.pid}, up ${duration(status.uptimeSeconds)}`,
     `listening   ${status.listening.join(' ')}`,
     ...scriptLines(script),
+    ...(status.shadow === undefined ? [] : shadowLines(status.shadow)),
     `sessions    ${sessions.open} open, ${sessions.total} in all, ${sessions.refused} refused`,
     `messages    ${VERDICT_NAMES.map((name) => `${messages[name]} ${name}`).join(', ')}`,
     ratesLine(status.rates),
@@ -340,6 +361,24 @@ function scriptLines({ path, hash, since, callbacks, problem, onError }: ScriptS
     `script      ${path} (${hash}) since ${since}`,
     `defines     ${callbacks.join(' ') || `none: ${NO_CALLBACKS}`}`,
     ...(reason === undefined ? [] : [`            as edited it does not serve: ${reason}`]),
+  ];
+}
+
+function shadowLines({
+  path,
+  hash,
+  problem,
+  since,
+  compared,
+  different,
+  failed,
+  notCompared,
+}: ShadowStatus): string[] {
+  const version = problem === undefined ? (hash ?? 'not looked at yet') : 'does not run';
+  const counts = `${compared} sessions compared, ${different} different, ${failed} failed, ${notCompared} not compared`;
+  return [
+    `shadow      ${path} (${version}), ${counts}, since ${since}`,
+    ...(problem === undefined ? [] : [`            ${problem}`]),
   ];
 }
 

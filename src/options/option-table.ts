@@ -265,6 +265,13 @@ export const OPTION_TABLE = {
     oneOf(['exit', 'serve']),
     'What a start does when the script cannot be read or cannot run: exit (one line, exit code 78), or serve (mail gets --on-error until the script can)',
   ),
+  shadow: optional(
+    'Policy:',
+    'shadow',
+    undefined,
+    absolutePath,
+    'A candidate: a script to which each session is played once it is over; nothing of it is applied, and what it would have done otherwise is counted, logged and listed (command shadow)',
+  ),
   actions,
   packagePath: optional(
     'Policy:',

@@ -120,6 +120,7 @@ export class LuaPolicies implements PolicyFactory {
       random: () => surroundings.random?.() ?? Math.random(),
       env: (name) => surroundings.env(name),
       locate: (path) => surroundings.locate(path),
+      discards: surroundings.discards ?? false,
       loaded: (source, path) => {
         loadPackages(source.names());
         this.#filesUses = bothUses(this.#filesUses, messageUsesOf(source.names(), source.namesInFunctions()));

@@ -1,62 +1,67 @@
 /**
- * `--record`: a tape for each connection that is recorded, and what lets the parts of the program that serve it write on it.
+ * Sessions on tape, for `--record` and `--shadow`: a tape for each connection that somebody wants, and what lets the parts
+ * of the program that serve it write on it.
  *
  * Services, clock and watchers are those of the process: which session asks them follows from the asynchronous context in
- * which the connection has its policy work. Without `--record` none of this exists.
+ * which the connection has its policy work. Where nobody wants a session none of this exists.
  */
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 import type { Answer } from '../asking/answer.ts';
 import { type Surroundings, SYSTEM } from '../lua/engine/surroundings.ts';
-import type { Interests, Policy, PolicyEvent, Verdict } from '../milter/policy.ts';
+import type { Policy, PolicyEvent } from '../milter/policy.ts';
 import type { Modification, Reply } from '../milter/reply.ts';
-import type { Redaction } from '../options/option-table.ts';
 import type { Failure } from '../policy/failure.ts';
 import type { Call, SessionObserver, SessionWatcher } from '../policy/policy-settings.ts';
 import { isAsked } from '../services/asked.ts';
 import type { ServiceName, Services } from '../services/services.ts';
-import type { Entry } from './recorded-session.ts';
-import { redacted } from './redaction.ts';
-import { blockOf } from './session-file.ts';
-import { SessionStore, type SessionStoreSettings } from './session-store.ts';
-import { Tape, type TapeKeeper } from './tape.ts';
+import type { TapedSession } from './recorded-session.ts';
+import { Tape } from './tape.ts';
 
-export interface RecorderSettings extends SessionStoreSettings {
-  /** Share of the connections that are recorded, from 0 to 1. */
-  readonly sample: number;
-  readonly redact: readonly Redaction[];
+/** Who wants sessions. */
+export interface TapeTaker {
+  /** Whether the sessions of a connection that begins are wanted. */
+  wants(): boolean;
+  take(session: TapedSession): void;
 }
 
 /** Sessions that go on may keep so much in memory together. */
 const MAX_HELD_BYTES = 64 << 20;
 /** Of one session. */
-const MAX_SESSION_BYTES = 16 << 20;
-/** Ended sessions that wait to be packed; more are lost. */
-const MAX_PACKING_BYTES = 32 << 20;
+export const MAX_SESSION_BYTES = 16 << 20;
 
-export class Recorder implements TapeKeeper {
-  readonly #settings: RecorderSettings;
-  readonly #store: SessionStore;
-  readonly #current = new AsyncLocalStorage<Tape>();
-  readonly sessionBytes: number;
+/** For work that goes on in a turn that another session may have asked for. */
+export function boundToSession<Work extends () => void>(work: Work): Work {
+  return AsyncResource.bind(work) as Work;
+}
+
+export class Tapes {
+  readonly #takers: readonly TapeTaker[];
+  readonly #current = new AsyncLocalStorage<Tape | undefined>();
   #heldBytes = 0;
-  #packing = new Set<Promise<void>>();
-  #packingBytes = 0;
 
-  constructor(settings: RecorderSettings) {
-    this.#settings = settings;
-    this.#store = new SessionStore(settings);
-    this.sessionBytes = Math.min(MAX_SESSION_BYTES, this.#store.fileBytes - 1024);
+  constructor(takers: readonly TapeTaker[]) {
+    this.#takers = takers;
   }
 
-  /** For a connection that begins; undefined where it is not among those that are recorded. */
+  /** For a connection that begins; undefined where nobody wants it. */
   begin(): ConnectionTape | undefined {
-    const { sample } = this.#settings;
-    if (sample < 1 && Math.random() >= sample) return undefined;
-    return this.#store.takes ? new ConnectionTape(new Tape(this), this.#current) : undefined;
+    const takers = this.#takers.filter((taker) => taker.wants());
+    if (takers.length === 0) return undefined;
+    const tape = new Tape({
+      sessionBytes: MAX_SESSION_BYTES,
+      reserve: (bytes) => this.#reserve(bytes),
+      release: (bytes) => {
+        this.#heldBytes -= bytes;
+      },
+      ended: (session) => {
+        // What they do with it is no work of the session.
+        this.#current.run(undefined, () => {
+          for (const taker of takers) taker.take(session);
+        });
+      },
+    });
+    return new ConnectionTape(tape, this.#current);
   }
-
-  /** For work that goes on in a turn that another session may have asked for. */
-  readonly bind = <Work extends () => void>(work: Work): Work => AsyncResource.bind(work) as Work;
 
   readonly surroundings: Surroundings = {
     ...SYSTEM,
@@ -79,7 +84,7 @@ export class Recorder implements TapeKeeper {
     return { ...Object.fromEntries(heard), clock };
   }
 
-  /** The same observer, whose sessions are recorded too. */
+  /** The same observer, whose sessions are on tape too. */
   observe(observer: SessionObserver): SessionObserver {
     return {
       watch: (session) => {
@@ -92,45 +97,10 @@ export class Recorder implements TapeKeeper {
     };
   }
 
-  /** Writes what has ended. Never rejects. */
-  async close(): Promise<void> {
-    await Promise.all(this.#packing);
-    await this.#store.close();
-  }
-
-  reserve(bytes: number): boolean {
+  #reserve(bytes: number): boolean {
     if (this.#heldBytes + bytes > MAX_HELD_BYTES) return false;
     this.#heldBytes += bytes;
     return true;
-  }
-
-  release(bytes: number): void {
-    this.#heldBytes -= bytes;
-  }
-
-  ended(id: string, began: number, script: string | undefined, entries: readonly Entry[] | undefined): void {
-    if (entries === undefined || !this.#store.takes) return;
-    const bytes = entries.reduce((sum, entry) => sum + (entry[0] === 'command' ? entry[1].length : 64), 0);
-    if (this.#packingBytes + bytes > MAX_PACKING_BYTES) return;
-    this.#packingBytes += bytes;
-    const packed = this.#current
-      .exit(() => this.#pack(id, began, script, entries))
-      .finally(() => {
-        this.#packingBytes -= bytes;
-        this.#packing.delete(packed);
-      });
-    this.#packing.add(packed);
-  }
-
-  async #pack(
-    id: string,
-    began: number,
-    script: string | undefined,
-    entries: readonly Entry[],
-  ): Promise<void> {
-    const { redact } = this.#settings;
-    const kept = await redacted(entries, redact);
-    this.#store.add(await blockOf({ id, began, script, redacted: redact, entries: kept }));
   }
 
   #time(milliseconds: number): number {
@@ -165,9 +135,9 @@ export class Recorder implements TapeKeeper {
 /** What a connection writes on. */
 export class ConnectionTape {
   readonly #tape: Tape;
-  readonly #current: AsyncLocalStorage<Tape>;
+  readonly #current: AsyncLocalStorage<Tape | undefined>;
 
-  constructor(tape: Tape, current: AsyncLocalStorage<Tape>) {
+  constructor(tape: Tape, current: AsyncLocalStorage<Tape | undefined>) {
     this.#tape = tape;
     this.#current = current;
   }
@@ -204,29 +174,8 @@ class TapedWatcher implements SessionWatcher {
     this.#tape = tape;
   }
 
-  get interests(): Interests {
-    return this.#watcher.interests;
-  }
-
   of(policy: Policy): Policy {
-    this.#watcher.of(policy);
-    return this;
-  }
-
-  handle(event: PolicyEvent): Verdict | Promise<Verdict> {
-    return this.#watcher.handle(event);
-  }
-
-  replied(reply: Reply): void {
-    this.#watcher.replied?.(reply);
-  }
-
-  cancel(): void {
-    this.#watcher.cancel();
-  }
-
-  dispose(): void {
-    this.#watcher.dispose();
+    return this.#watcher.of(policy);
   }
 
   began(hash: string): void {
@@ -235,7 +184,7 @@ class TapedWatcher implements SessionWatcher {
   }
 
   called(call: Call, event: PolicyEvent): void {
-    this.#tape.called(call.name, call.where());
+    this.#tape.called(call.name, call.where(), call.failure !== undefined);
     this.#watcher.called(call, event);
   }
 

@@ -6,14 +6,19 @@ import { RateWindow } from '../control/rates.ts';
 import { type Deadlines, type StatusParts, statusOf } from '../control/status.ts';
 import type { EventWriter } from '../events/event-writer.ts';
 import type { Family } from '../metrics/family.ts';
+import type { ShadowState } from '../shadow/shadow-state.ts';
 import type { ScriptState } from './script-state.ts';
 import type { Service } from './service.ts';
+
+/** So often it is looked whether the shadow has found something. */
+const TELL_MS = 1000;
 
 interface Facts {
   readonly version: string;
   readonly listening: readonly string[];
   readonly deadlines: Deadlines;
   readonly script: ScriptState;
+  readonly shadow: ShadowState | undefined;
   readonly events: EventWriter | undefined;
   /** The policy's own figures. */
   readonly families: () => readonly Family[];
@@ -21,7 +26,7 @@ interface Facts {
 
 export function fleetOfOne(
   service: Service,
-  { version, listening, deadlines, script, events, families }: Facts,
+  { version, listening, deadlines, script, shadow, events, families }: Facts,
 ): Fleet {
   const startedAt = Date.now();
   const rates = new RateWindow(() => service.stats.counts);
@@ -37,9 +42,18 @@ export function fleetOfOne(
     rates,
     logDrops: 0,
     eventDrops: events?.dropped ?? 0,
+    shadow: shadowNow()?.status,
   });
+  /** With what has been compared up to now. */
+  const shadowNow = (): ShadowState | undefined => {
+    const told = service.shadowTold();
+    if (told !== undefined) shadow?.told(told);
+    return shadow;
+  };
+  if (shadow !== undefined) setInterval(shadowNow, TELL_MS).unref();
   return {
     status: async () => statusOf(parts()),
+    shadow: (isReset) => shadowNow()?.report(isReset),
     sessions: async () => openSessionsOf([[0, service.stats.openNow()]]),
     snapshot: () => ({
       ...parts(),

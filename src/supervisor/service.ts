@@ -19,7 +19,11 @@ import { messageLimitsOf } from '../options/options.ts';
 import type { ScriptNotice } from '../policy/lua-policies.ts';
 import { openPolicySource, type PolicySource, servicesOf } from '../policy/policy-source.ts';
 import { Recorder } from '../recording/recorder.ts';
+import { boundToSession, Tapes } from '../recording/tapes.ts';
 import { counted } from '../services/counted.ts';
+import type { Services } from '../services/services.ts';
+import type { CandidateVersion } from '../shadow/candidate.ts';
+import { Shadow, type Told } from '../shadow/shadow.ts';
 import { Spool } from '../spool/message-file.ts';
 import { Logger } from '../syslog/log.ts';
 import type { LogSink } from '../syslog/log-sink.ts';
@@ -62,6 +66,8 @@ export interface ServiceSettings {
   readonly lastGood?: GoodVersion | undefined;
   /** Takes every decision. */
   readonly journal?: ((decision: Decision) => void) | undefined;
+  /** Takes what is to be said of a new version of the candidate of `--shadow`. */
+  readonly announceShadow: (version: CandidateVersion) => void;
   readonly admission?: Admission | undefined;
   /** Takes the policy's own figures. */
   readonly metrics?: Metrics | undefined;
@@ -79,6 +85,8 @@ export class Service {
   readonly #startedAt = Date.now();
   readonly #stopping = new AbortController();
   readonly #recorder: Recorder | undefined;
+  readonly #shadow: Shadow | undefined;
+  readonly #tapes: Tapes | undefined;
   readonly #slices: SliceQueue;
   readonly #memory: MemoryWatch;
   readonly #loop: EventLoopDelay | undefined;
@@ -108,9 +116,14 @@ export class Service {
       listening: () => this.#listening,
     });
     const { silent: _, ...services } = this.#services;
-    const recorder = recorderOf(settings, this.log);
-    this.#recorder = recorder;
-    this.#slices = new SliceQueue(recorder?.bind);
+    this.#recorder = recorderOf(settings, this.log);
+    const { shadow, record } = options;
+    const wanted = shadow !== undefined || record !== undefined;
+    this.#slices = new SliceQueue(wanted ? boundToSession : undefined);
+    this.#shadow = shadow === undefined ? undefined : this.#openShadow(shadow, services);
+    const takers = [this.#recorder, this.#shadow].filter((taker) => taker !== undefined);
+    const tapes = wanted ? new Tapes(takers) : undefined;
+    this.#tapes = tapes;
     const ports = options.metrics
       ? counted(services, (service, outcome, milliseconds) =>
           this.stats.asked(service, outcome, milliseconds),
@@ -119,10 +132,10 @@ export class Service {
     this.policies = openPolicySource({
       options,
       log: this.log,
-      services: recorder?.listen(ports) ?? ports,
+      services: tapes?.listen(ports) ?? ports,
       spool,
-      sessions: recorder?.observe(this.stats) ?? this.stats,
-      ...(recorder && { surroundings: recorder.surroundings }),
+      sessions: tapes?.observe(this.stats) ?? this.stats,
+      ...(tapes && { surroundings: tapes.surroundings }),
       ownFiles: ownFiles(options),
       slices: this.#slices,
       ...(announce && { announce }),
@@ -141,7 +154,7 @@ export class Service {
   serve(listeners: readonly Listener[]): void {
     const { options, admission } = this.#settings;
     const crowd = new Crowd(() => this.connections);
-    const settings = { ...this.#connectionSettings(this.policies, this.log), tapes: this.#recorder, crowd };
+    const settings = { ...this.#connectionSettings(this.policies, this.log), tapes: this.#tapes, crowd };
     this.#listening = listeners.flatMap(({ address }) => (address.kind === 'unix' ? [] : [address]));
     this.#server = new Server(listeners, {
       maxConnections: options.maxConnections,
@@ -153,6 +166,28 @@ export class Service {
       warn: (message) => this.log.warning(message),
     });
     if (options.warmUpSessions > 0) this.#warmingUp = this.#warmUp();
+    void this.#shadow?.examine();
+  }
+
+  #openShadow(script: string, services: Services): Shadow {
+    const { options, spool, announceShadow } = this.#settings;
+    return new Shadow({
+      options,
+      script,
+      spool,
+      services,
+      sink: this.sink,
+      slices: this.#slices,
+      ownFiles: ownFiles(options),
+      announce: announceShadow,
+      isShort: () => this.#memory.isShort,
+      warn: (text) => this.log.error(text),
+    });
+  }
+
+  /** What the shadow has compared since the last time. */
+  shadowTold(): Told | undefined {
+    return this.#shadow?.told();
   }
 
   #connectionSettings(policies: PolicyFactory, log: Logger): ConnectionSettings {
@@ -196,6 +231,7 @@ export class Service {
     this.#stopping.abort();
     this.#memory.stop();
     this.#loop?.stop();
+    this.#shadow?.close();
     await this.#server?.acceptQueued();
     const stopped = this.#server?.shutdown(graceMs, hurry);
     announce(this.connections);

@@ -60,6 +60,9 @@ async function begin(start: WorkerStart): Promise<void> {
     announce: (notice) => {
       post({ kind: 'notice', notice });
     },
+    announceShadow: ({ key, hash, problem, callbacks }) => {
+      post({ kind: 'shadowFound', version: { key, hash, problem, callbacks } });
+    },
     metrics,
     tellEvent: 'path' in options.events ? (line) => post({ kind: 'told', line }) : undefined,
     journal:
@@ -139,6 +142,8 @@ async function begin(start: WorkerStart): Promise<void> {
     if (isBehind()) return;
     const deltas = metrics?.take() ?? [];
     if (deltas.length > 0) post({ kind: 'measured', deltas });
+    const told = service.shadowTold();
+    if (told !== undefined) post({ kind: 'shadowed', told });
   };
   setInterval(() => {
     measured();

@@ -311,6 +311,10 @@ export class LuaContext implements Host {
     return this.#surroundings.locate(path);
   }
 
+  get discards(): boolean {
+    return this.#surroundings.discards ?? false;
+  }
+
   loaded(source: Names, path: string): void {
     const began = performance.now();
     this.#surroundings.loaded?.(source, path);

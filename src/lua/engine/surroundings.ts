@@ -15,6 +15,8 @@ export interface Surroundings {
   env(name: string): string | undefined;
   /** Where a file is that the script names, as bytes. */
   locate(path: Buffer): Buffer;
+  /** Whether what the script writes to files is lost, and none is made, removed or renamed; false without it. */
+  readonly discards?: boolean;
   /**
    * Is told of each Lua file that a script loads.
    * @param source what was compiled from it

@@ -1,0 +1,59 @@
+/** `--record`: sessions on tape become files. */
+import type { Redaction } from '../options/option-table.ts';
+import type { RecordedSession, TapedSession } from './recorded-session.ts';
+import { redacted } from './redaction.ts';
+import { blockOf } from './session-file.ts';
+import { SessionStore, type SessionStoreSettings } from './session-store.ts';
+import type { TapeTaker } from './tapes.ts';
+
+export interface RecorderSettings extends SessionStoreSettings {
+  /** Share of the connections that are recorded, from 0 to 1. */
+  readonly sample: number;
+  readonly redact: readonly Redaction[];
+}
+
+/** Ended sessions that wait to be packed; more are lost. */
+const MAX_PACKING_BYTES = 32 << 20;
+/** More than what stands around a session in its file. */
+const FILE_HEAD_BYTES = 1024;
+
+export class Recorder implements TapeTaker {
+  readonly #settings: RecorderSettings;
+  readonly #store: SessionStore;
+  #packing = new Set<Promise<void>>();
+  #packingBytes = 0;
+
+  constructor(settings: RecorderSettings) {
+    this.#settings = settings;
+    this.#store = new SessionStore(settings);
+  }
+
+  wants(): boolean {
+    const { sample } = this.#settings;
+    return (sample >= 1 || Math.random() < sample) && this.#store.takes;
+  }
+
+  take({ id, began, script, entries }: TapedSession): void {
+    if (entries === undefined || !this.#store.takes) return;
+    const bytes = entries.reduce((sum, entry) => sum + (entry[0] === 'command' ? entry[1].length : 64), 0);
+    if (bytes > this.#store.fileBytes - FILE_HEAD_BYTES || this.#packingBytes + bytes > MAX_PACKING_BYTES)
+      return;
+    this.#packingBytes += bytes;
+    const packed = this.#pack({ id, began, script, redacted: this.#settings.redact, entries }).finally(() => {
+      this.#packingBytes -= bytes;
+      this.#packing.delete(packed);
+    });
+    this.#packing.add(packed);
+  }
+
+  /** Writes what has ended. Never rejects. */
+  async close(): Promise<void> {
+    await Promise.all(this.#packing);
+    await this.#store.close();
+  }
+
+  async #pack(session: RecordedSession): Promise<void> {
+    const entries = await redacted(session.entries, session.redacted);
+    this.#store.add(await blockOf({ ...session, entries }));
+  }
+}
