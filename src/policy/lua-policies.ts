@@ -120,12 +120,12 @@ export class LuaPolicies implements PolicyFactory {
       random: () => surroundings.random?.() ?? Math.random(),
       env: (name) => surroundings.env(name),
       locate: (path) => surroundings.locate(path),
-      discards: surroundings.discards ?? false,
-      loaded: (source, path) => {
+      held: (path) => surroundings.held?.(path),
+      loaded: (source, path, file) => {
         loadPackages(source.names());
         this.#filesUses = bothUses(this.#filesUses, messageUsesOf(source.names(), source.namesInFunctions()));
         this.#uses = bothUses(this.#scriptUses, this.#filesUses);
-        surroundings.loaded?.(source, path);
+        surroundings.loaded?.(source, path, file);
       },
     };
     this.#template = withPackagePath(settings.template, settings.packagePath);
@@ -241,6 +241,11 @@ export class LuaPolicies implements PolicyFactory {
   /** Runs the script as it is now as a session would, and says what came of it. */
   examine(): Promise<Validation> {
     return this.#versions.examine();
+  }
+
+  /** Takes the script as it is now, as a session would, and waits until it has been tried. */
+  take(): Promise<void> {
+    return this.#versions.take();
   }
 
   /** Another process has found that a version can run. */

@@ -86,3 +86,29 @@ test('what is prepared for a file that is loaded is not the work of the script',
   const busy = `(function() local n = dofile(${file}) while true do n = n + 1 end end)()`;
   assert.match(await evaluated(busy, { loaded }, 300), /more than 300 ms of CPU time used/);
 });
+
+test('held files count in the place of those that are there, and null for none', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'held-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  writeFileSync(join(folder, 'there.lua'), 'return "of the disk"');
+  writeFileSync(join(folder, 'gone.lua'), 'return "of the disk"');
+  writeFileSync(join(folder, 'free.lua'), 'return "of the disk"');
+  let text = 'return "held"';
+  const held = (path: string) => {
+    if (path === `${folder}/gone.lua`) return null;
+    const isHeld = path === `${folder}/there.lua` || path === `${folder}/nowhere.lua`;
+    return isHeld ? { version: '1', bytes: Buffer.from(text) } : undefined;
+  };
+  const required = (name: string) =>
+    evaluated(`(function() package.path = "${folder}/?.lua" return require "${name}" end)()`, { held });
+  assert.equal(await required('there'), 'held');
+  assert.equal(await required('nowhere'), 'held');
+  assert.equal(await required('free'), 'of the disk');
+  assert.match(await required('gone'), /module 'gone' not found/);
+  assert.equal(
+    await evaluated(`tostring(select(2, loadfile "${folder}/gone.lua"))`, { held }),
+    `cannot open ${folder}/gone.lua: No such file or directory`,
+  );
+  text = 'return "of the next release"';
+  assert.equal(await evaluated(`dofile "${folder}/there.lua"`, { held }), 'of the next release');
+});

@@ -22,7 +22,7 @@ import {
   type Limits,
   type Suspension,
 } from '../engine/host.ts';
-import { type Names, type Surroundings, SYSTEM } from '../engine/surroundings.ts';
+import { type LuaFile, type Names, type Surroundings, SYSTEM } from '../engine/surroundings.ts';
 import { describeError, type Problem, positionOf, problemAt, tracebackOf } from './diagnosis.ts';
 import { collectInSteps } from './garbage.ts';
 import { type CallWatcher, type LineWatcher, setHooks } from './line-hook.ts';
@@ -311,13 +311,13 @@ export class LuaContext implements Host {
     return this.#surroundings.locate(path);
   }
 
-  get discards(): boolean {
-    return this.#surroundings.discards ?? false;
+  held(path: string): LuaFile | null | undefined {
+    return this.#surroundings.held?.(path);
   }
 
-  loaded(source: Names, path: string): void {
+  loaded(source: Names, path: string, file: LuaFile): void {
     const began = performance.now();
-    this.#surroundings.loaded?.(source, path);
+    this.#surroundings.loaded?.(source, path, file);
     this.#meter.spend(began - performance.now()); // What is prepared for all sessions is not this callback's work.
   }
 

@@ -6,6 +6,12 @@ export interface Names {
   namesInFunctions(): ReadonlySet<string>;
 }
 
+/** A Lua file as it was read; `version` is another text after each edit. */
+export interface LuaFile {
+  readonly version: string;
+  readonly bytes: Buffer;
+}
+
 export interface Surroundings {
   /** Milliseconds since the epoch. */
   now(): number;
@@ -15,14 +21,18 @@ export interface Surroundings {
   env(name: string): string | undefined;
   /** Where a file is that the script names, as bytes. */
   locate(path: Buffer): Buffer;
-  /** Whether what the script writes to files is lost, and none is made, removed or renamed; false without it. */
-  readonly discards?: boolean;
+  /**
+   * A Lua file that a script looks for, where another counts than the one that is there; null: none counts.
+   * @param path as the script names it, latin1
+   * @returns undefined where the one that is there counts
+   */
+  held?(path: string): LuaFile | null | undefined;
   /**
    * Is told of each Lua file that a script loads.
    * @param source what was compiled from it
    * @param path as the script names it, latin1
    */
-  loaded?(source: Names, path: string): void;
+  loaded?(source: Names, path: string, file: LuaFile): void;
 }
 
 export const SYSTEM: Surroundings = {

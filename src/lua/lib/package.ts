@@ -47,8 +47,9 @@ function searchPath(
     const file = length > LONGEST_FILE_NAME ? template : template.replaceAll('?', () => stem);
     if (length <= LONGEST_FILE_NAME) {
       const path = cString(Buffer.from(file, 'latin1'));
-      noteFile(L, path);
-      if (isReadable(hostOf(L).locate(path))) return { file };
+      const held = hostOf(L).held(file);
+      if (held === undefined) noteFile(L, path);
+      if (held === undefined ? isReadable(hostOf(L).locate(path)) : held !== null) return { file };
     }
     tried += `\n\tno file '${file}'`;
   }

@@ -6,7 +6,7 @@
  * one is ended meanwhile the next goes on: so a long file is compiled at last however small the CPU budget is.
  */
 import type { LuaState, LuaString } from 'fengari';
-import { failureText } from '../context/errno.ts';
+import { ENOENT, errorText, failureText } from '../context/errno.ts';
 import { latin1Of, lua } from '../engine/engine.ts';
 import { hostOf } from '../engine/host.ts';
 import { Compilation } from '../script/compilation.ts';
@@ -40,14 +40,16 @@ export function* pushFile(L: LuaState, name: LuaString): Generator<'pause', stri
   const shown = latin1Of(path);
   const place = host.locate(path);
   const key = place === path ? shown : `${shown}\0${place.toString('latin1')}`;
+  const held = host.held(shown);
+  if (held === null) return `cannot open ${shown}: ${errorText(ENOENT)}`;
   try {
-    requireReadable(host, Buffer.from(place));
+    if (held === undefined) requireReadable(host, Buffer.from(place));
   } catch (error) {
     return `cannot open ${shown}: ${failureText(error)}`;
   }
   const known = files.get(key) ?? { file: new EditedFile(Buffer.from(place), MAX_BYTES) };
   files.delete(key);
-  const content = known.file.content();
+  const content: Content = held ?? known.file.content();
   if (content.problem) return `cannot ${content.problem.failed} ${shown}: ${content.problem.reason}`;
   files.set(key, known);
   for (const oldest of files.keys()) {
@@ -69,7 +71,7 @@ export function* pushFile(L: LuaState, name: LuaString): Generator<'pause', stri
       host.charge(L, Compilation.STEP_BYTES * STEPS_PER_BYTE);
       yield 'pause';
     } else if (result.script) {
-      host.loaded(result.script, shown);
+      host.loaded(result.script, shown, content);
       result.script.push(L);
       return null;
     } else {

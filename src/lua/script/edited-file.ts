@@ -1,7 +1,7 @@
 /** A file that may be edited at any time: read again when it was. */
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { EISDIR, EMFILE, ENFILE, ENOMEM, errnoOf, errorText } from '../context/errno.ts';
-import { isSame, isYoung } from './file-stamp.ts';
+import { isSame, isYoung, versionOf } from './file-stamp.ts';
 
 /** What was found; `version` is another text after each edit. */
 export type Content =
@@ -68,7 +68,7 @@ export class EditedFile {
         stats = after;
       }
       if (bytes === null) return this.#unreadable(tooLong(this.#maxBytes));
-      const version = `${stats.dev}-${stats.ino}-${stats.size}-${stats.mtimeNs}-${stats.ctimeNs}`;
+      const version = versionOf(stats);
       this.#stats = stats;
       this.#young = isTorn || isYoung(stats);
       const before = this.#content;

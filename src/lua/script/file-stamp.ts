@@ -20,6 +20,17 @@ export function stampOf(path: Buffer): BigIntStats | undefined {
   }
 }
 
+/** The stamp of what is at a path as text; '' where nothing is there that can be looked at. */
+export function versionAt(path: Buffer): string {
+  const stats = stampOf(path);
+  return stats === undefined ? '' : versionOf(stats);
+}
+
+/** The stamp as text. */
+export function versionOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
+  return `${dev}-${ino}-${size}-${mtimeNs}-${ctimeNs}`;
+}
+
 export function isSame(a: BigIntStats, b: BigIntStats): boolean {
   return (
     a.mtimeNs === b.mtimeNs &&

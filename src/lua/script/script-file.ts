@@ -6,7 +6,7 @@ import { Compilation } from './compilation.ts';
 import { type Content, EditedFile } from './edited-file.ts';
 
 /** Longest policy script, in bytes. */
-const MAX_BYTES = 16 * 1024 * 1024;
+export const MAX_SCRIPT_BYTES = 16 * 1024 * 1024;
 
 /** So long what was seen of the file holds, in milliseconds: with thousands of sessions a second a look is a tenth of one. */
 export const SEEN_MS = 1;
@@ -27,7 +27,7 @@ export type CurrentScript =
 /** A script file that may be edited at any time. */
 export class ScriptFile {
   readonly path: string;
-  readonly #file: EditedFile;
+  readonly #file: Pick<EditedFile, 'content'>;
   #content: Content | undefined;
   /** Of the content; undefined when there is no text. */
   #compilation: Compilation | undefined;
@@ -36,9 +36,10 @@ export class ScriptFile {
   #awaited: Promise<CurrentScript> | undefined;
   #seenAt = Number.NEGATIVE_INFINITY;
 
-  constructor(path: string) {
+  /** @param file what is read; the file at the path without it */
+  constructor(path: string, file: Pick<EditedFile, 'content'> = new EditedFile(path, MAX_SCRIPT_BYTES)) {
     this.path = path;
-    this.#file = new EditedFile(path, MAX_BYTES);
+    this.#file = file;
   }
 
   /** Of the file as it was last found: another text for each edit. */

@@ -137,6 +137,13 @@ export class ScriptVersions {
     return validation;
   }
 
+  /** Takes the file as it is now, as a session would, and waits until it has been tried. */
+  async take(): Promise<void> {
+    const current = await this.#file.latest();
+    if (this.#pending?.current === current) await this.#pending.choice;
+    else if (this.#validation?.current !== current) await this.#validateCurrent(current);
+  }
+
   /** Another process has tried a version: it can run. */
   trust(version: GoodVersion): void {
     this.#trusted = version;
