@@ -15,10 +15,11 @@ import { onSupportedNode } from '../src/system/node-version.js';
 
 const PLACES = [
   'asking',
+  'control',
   'dns',
   'http',
   'lua',
-  'message/charset.test.ts',
+  'milter',
   'modules/dns',
   'modules/http',
   'modules/job.test.ts',
@@ -34,8 +35,7 @@ const PLACES = [
   'services',
   'spool',
   'store',
-  'supervisor/group-signal.test.ts',
-  'supervisor/workers.test.ts',
+  'supervisor',
   'syslog',
   'system',
   'warm-up',

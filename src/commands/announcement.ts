@@ -47,7 +47,7 @@ export function announce({ version, addresses, report, onError, warnings }: Anno
       '',
     );
   }
-  if (report.problem === undefined) lines.push(describeScript(report));
+  if (report.problem === undefined || report.isUnproven) lines.push(stateOf(report, onError));
   else lines.push(`script does not run: ${report.problem}`, consequenceOf(onError));
   if (onError === 'continue') lines.push(FAILS_OPEN);
   lines.push(...[...warnings, ...warningLines(report)].map((warning) => `warning: ${warning}`));
@@ -133,7 +133,7 @@ function logScript(log: Logger, report: ScriptReport, onError: OnError, why = ''
   const { problem, serving, callbacks } = report;
   if (problem === undefined) log[callbacks.length > 0 ? 'notice' : 'error'](why + describeScript(report));
   else if (serving === undefined) log.error(why + scriptDoesNotRun(onError, problem));
-  else log.warning(`${why}${problem}; the last good version (${serving}) serves`);
+  else log[report.isRefused ? 'error' : 'warning'](why + stateOf(report, onError));
 }
 
 /** One line for systemd. */
@@ -141,6 +141,8 @@ export function stateOf(report: ScriptReport | undefined, onError: OnError): str
   if (report === undefined) return 'no worker process answers';
   const { problem, serving } = report;
   if (problem === undefined) return describeScript(report);
+  if (report.isUnproven)
+    return `${describeScript(report)}; refused (--on-reload), it serves as there is none before it: ${problem}`;
   return serving === undefined
     ? scriptDoesNotRun(onError, problem)
     : `${problem}; the last good version (${serving}) serves`;

@@ -76,7 +76,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
     notes: [
       'smtpf-milter COMMAND --help shows the options of one command.',
       'Every option can also be set by an environment variable, as SMTPF_MILTER_LISTEN for --listen (there several addresses stand with blanks between), or in the JSON file of --config, as "listen": [...]. The command line counts before the environment, that before the file.',
-      'SIGHUP compiles the script anew for connections to come. SIGTERM ends the program.',
+      'SIGHUP, or smtpf-milter reload, compiles the script anew for connections to come. SIGTERM ends the program.',
     ],
     run: async (options, _args, version) => {
       const { openFilesLimit, requireDescriptors } = await import('../system/descriptors.ts');
@@ -361,6 +361,30 @@ export const COMMANDS: readonly CommandDefinition[] = [
     },
   },
   {
+    usage: 'reload',
+    name: 'reload',
+    summary: 'Have a running server take the edited policy now, and say what came of it',
+    options: Object.keys(OF_SERVER),
+    server: OF_SERVER,
+    own: JSON_OUTPUT,
+    positionals: {},
+    examples: [
+      ['$0 reload', 'Exit code 0: it is live, 1: it is refused, 75: no server answers'],
+      [
+        '$0 check smtpf.lua && mv smtpf.lua /etc/mail && $0 reload',
+        'A new version, from its editor to the mail',
+      ],
+      ['$0 reload --json --control /run/smtpf-milter/control', 'For a program'],
+    ],
+    notes: [
+      'It waits until all processes of the server have the new version. With --on-reload of the server that is after its checks and tests. Sessions in progress keep the version that they began with.',
+    ],
+    run: async (options, { json }) => {
+      const { reload } = await import('./reload.ts');
+      return reload(options, { json: json === true });
+    },
+  },
+  {
     usage: 'doctor',
     name: 'doctor',
     summary: 'Look for what is wrong with the server, its files and the MTA beside it, and say what mends it',
@@ -476,27 +500,6 @@ export const COMMANDS: readonly CommandDefinition[] = [
       );
       const texts = Object.fromEntries(given.map(([name, value]) => [name, String(value)]));
       return why(options, texts, { json: json === true });
-    },
-  },
-  {
-    usage: 'shadow <action>',
-    name: 'shadow',
-    summary: 'List what the candidate of --shadow would have done otherwise: report',
-    options: Object.keys(OF_SERVER),
-    server: OF_SERVER,
-    own: { reset: ownSwitch('Output', 'Count anew from here on'), ...JSON_OUTPUT },
-    positionals: { action: { help: 'report' } },
-    unnamed: 'what to do must be named: smtpf-milter shadow report',
-    examples: [
-      [
-        '$0 shadow report',
-        'Of a server started with --shadow. Exit code 0: nothing would be different, 1: something, 3: the candidate does not run',
-      ],
-      ['$0 shadow report --json --reset', 'For a program'],
-    ],
-    run: async (options, { action, json, reset }) => {
-      const { shadow } = await import('./shadow.ts');
-      return shadow(options, { action: String(action), json: json === true, reset: reset === true });
     },
   },
   {

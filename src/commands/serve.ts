@@ -20,7 +20,6 @@ import { PassiveSocket } from '../net/passive-socket.ts';
 import type { Options } from '../options/option-table.ts';
 import type { ScriptReport } from '../policy/policy-source.ts';
 import { isSessionFile } from '../recording/session-file.ts';
-import { ShadowState } from '../shadow/shadow-state.ts';
 import {
   preparePrivateDirectory,
   prepareSpoolDirectory,
@@ -33,6 +32,7 @@ import { launchHere } from '../supervisor/launch.ts';
 import { LauncherProcess } from '../supervisor/launcher-process.ts';
 import { killOrphans } from '../supervisor/orphans.ts';
 import { endOnOurBugs } from '../supervisor/our-bugs.ts';
+import { ReleaseGate } from '../supervisor/release-gate.ts';
 import { badStart, ScriptState } from '../supervisor/script-state.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
 import { Logger } from '../syslog/log.ts';
@@ -50,7 +50,7 @@ import {
 import type { ReadSecret } from '../system/secret-file.ts';
 import { ServiceManager } from '../system/service-manager.ts';
 import { EXIT, exitCodeOf, OperatorError } from '../text/operator-error.ts';
-import { latin1Of, visibleText } from '../text/visible.ts';
+import { visibleText } from '../text/visible.ts';
 import { announce, irremovableSockets, logReload, logStart, stateOf } from './announcement.ts';
 import { readSecretFiles, requireJournalOutOfReach, unreadableScript } from './rights.ts';
 import { type Signals, watchSignals } from './signals.ts';
@@ -143,7 +143,13 @@ export async function serve(options: Options, version: string): Promise<number> 
     journal = await openJournal(options, complain);
     const syslog = targetOnThisMachine(options.syslog, complain);
     const program = {
-      options: { ...options, store, syslog, control: control.path ?? '' },
+      options: {
+        ...options,
+        store,
+        syslog,
+        control: control.path ?? '',
+        onBadScript: options.onReload.length > 0 ? 'last-good' : options.onBadScript,
+      } satisfies Options,
       version,
       spool,
       secrets,
@@ -270,8 +276,10 @@ async function serveAlone(program: Program & { readonly listeners: readonly List
     sweeps: true,
     instance,
     complain,
-    announce: (notice) => script.noticed(notice),
-    announceShadow: (version) => shadow?.found(version),
+    announce: (notice) => {
+      // What is released is known.
+      if (!notice.first || gate === undefined) script.noticed(notice);
+    },
     journal: journal && ((decision) => journal.add(decision)),
     tellEvent: 'path' in options.events ? tellEvent : undefined,
     metrics: batch,
@@ -284,7 +292,13 @@ async function serveAlone(program: Program & { readonly listeners: readonly List
     return totals.families();
   };
   const script = new ScriptState(options.script, options.onError, log);
-  const shadow = options.shadow === undefined ? undefined : new ShadowState(latin1Of(options.shadow), log);
+  const gate =
+    options.onReload.length === 0
+      ? undefined
+      : new ReleaseGate({
+          ...{ options, spool, secrets, launch: launchHere([]), log, script, complain },
+          release: (release) => service.take(release),
+        });
   const examine = async (): Promise<ScriptReport> => {
     const found = await policies.examine();
     script.examined(found);
@@ -294,9 +308,12 @@ async function serveAlone(program: Program & { readonly listeners: readonly List
     closeSockets();
     return sink.close();
   });
-  const report = await examine();
+  const begun = await gate?.begin(signals.stop);
+  const report = begun?.report ?? (await examine());
   const refused = badStart(report, options);
   if (refused !== undefined) throw refused;
+  if (gate?.release) await service.take(gate.release);
+  gate?.watch();
   service.serve(listeners);
   const addresses = listeners.map(({ address }) => address);
   const listening = addresses.map(formatListenAddress);
@@ -307,16 +324,20 @@ async function serveAlone(program: Program & { readonly listeners: readonly List
       listening,
       deadlines: deadlinesOf(options),
       script,
-      shadow,
       events,
       families,
+      gate,
+      examine,
     }),
     log,
     events,
     addresses,
     report,
-    examine,
-    stop: (announceStop) => service.stop(options.graceMs, signals.hurry, announceStop),
+    examine: async () => (gate ? (await gate.request()).report : examine()),
+    stop: (announceStop) => {
+      gate?.stop();
+      return service.stop(options.graceMs, signals.hurry, announceStop);
+    },
   });
   await sink.close();
   return code;
@@ -350,7 +371,7 @@ async function serveByWorkers(
     events,
     metrics: options.metrics && new MetricTotals((message) => log.warning(message)),
   });
-  const report = await supervisor.start();
+  const report = await supervisor.start(signals.stop);
   const code = await serveUntilStopped({
     ...program,
     fleet: supervisor,

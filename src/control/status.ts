@@ -27,6 +27,8 @@ export interface ScriptStatus {
   readonly callbacks: readonly string[];
   /** What keeps the file's present version from being served. */
   readonly problem?: string;
+  /** That version serves all the same: it was refused (`--on-reload`) when there was none before it. */
+  readonly unproven?: true;
   /** `--on-error`: what becomes of mail where a callback fails, or no version can run. */
   readonly onError: OnError;
 }
@@ -49,22 +51,6 @@ export interface CallbackStatus {
   /** Calls that failed. */
   readonly failures: number;
   readonly lastFailure?: LastFailure;
-}
-
-/** Of `--shadow`. */
-export interface ShadowStatus {
-  readonly path: string;
-  /** Of the version to which sessions are played; undefined when none can run. */
-  readonly hash: string | undefined;
-  /** Why none can. */
-  readonly problem?: string;
-  /** ISO 8601: since when is counted. */
-  readonly since: string;
-  /** Sessions: compared, and of these with a difference, and with a callback that failed. */
-  readonly compared: number;
-  readonly different: number;
-  readonly failed: number;
-  readonly notCompared: number;
 }
 
 export interface Status {
@@ -103,8 +89,6 @@ export interface Status {
   readonly geo: readonly GeoSummary[];
   /** What policies remember; null while no worker tells. */
   readonly store: StoreSummary | null;
-  /** Absent without `--shadow`. */
-  readonly shadow?: ShadowStatus;
 }
 
 export interface StoreSummary {
@@ -159,7 +143,6 @@ export interface StatusParts {
   /** Of this process. */
   readonly logDrops: number;
   readonly eventDrops: number;
-  readonly shadow: ShadowStatus | undefined;
 }
 
 /** Of all processes, those that have ended too. */
@@ -217,7 +200,6 @@ export function statusOf(parts: StatusParts): Status {
     maps: mapsOf(processes.flatMap(({ status }) => status.maps)),
     geo: geoOf(processes.flatMap(({ status }) => status.geo)),
     store: storeOf(processes.map(({ status }) => status.store)),
-    ...(parts.shadow && { shadow: parts.shadow }),
   };
 }
 
@@ -298,7 +280,6 @@ export function statusText(status: Status): string {
     `smtpf-milter ${status.version}, process ${status.pid}, up ${duration(status.uptimeSeconds)}`,
     `listening   ${status.listening.join(' ')}`,
     ...scriptLines(script),
-    ...(status.shadow === undefined ? [] : shadowLines(status.shadow)),
     `sessions    ${sessions.open} open, ${sessions.total} in all, ${sessions.refused} refused`,
     `messages    ${VERDICT_NAMES.map((name) => `${messages[name]} ${name}`).join(', ')}`,
     ratesLine(status.rates),
@@ -349,7 +330,7 @@ export function isFiltering({ hash, callbacks }: ScriptStatus): boolean {
   return hash !== undefined && callbacks.length > 0;
 }
 
-function scriptLines({ path, hash, since, callbacks, problem, onError }: ScriptStatus): string[] {
+function scriptLines({ path, hash, since, callbacks, problem, unproven, onError }: ScriptStatus): string[] {
   const reason = problem?.replace(/\s*\n\s*/g, ' / ');
   if (hash === undefined) {
     return [
@@ -360,25 +341,13 @@ function scriptLines({ path, hash, since, callbacks, problem, onError }: ScriptS
   return [
     `script      ${path} (${hash}) since ${since}`,
     `defines     ${callbacks.join(' ') || `none: ${NO_CALLBACKS}`}`,
-    ...(reason === undefined ? [] : [`            as edited it does not serve: ${reason}`]),
-  ];
-}
-
-function shadowLines({
-  path,
-  hash,
-  problem,
-  since,
-  compared,
-  different,
-  failed,
-  notCompared,
-}: ShadowStatus): string[] {
-  const version = problem === undefined ? (hash ?? 'not looked at yet') : 'does not run';
-  const counts = `${compared} sessions compared, ${different} different, ${failed} failed, ${notCompared} not compared`;
-  return [
-    `shadow      ${path} (${version}), ${counts}, since ${since}`,
-    ...(problem === undefined ? [] : [`            ${problem}`]),
+    ...(reason === undefined
+      ? []
+      : [
+          unproven
+            ? `            it was refused, and serves as there is none before it: ${reason}`
+            : `            as edited it does not serve: ${reason}`,
+        ]),
   ];
 }
 

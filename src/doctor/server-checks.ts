@@ -58,7 +58,7 @@ export async function checkServer(scene: Scene, silence: string | undefined): Pr
       id: 'policy-outdated',
       severity: 'warning',
       where: script.path,
-      problem: `an older version of the policy is served, as the file cannot run: ${oneLine(script.problem)}`,
+      problem: `${script.unproven ? 'the policy was refused (--on-reload), and is served as there was none before it' : 'an older version of the policy is served, as the file is not taken'}: ${oneLine(script.problem)}`,
       mend: [tell],
     });
   else findings.right(script.path, `served as ${script.hash}, callbacks: ${script.callbacks.join(' ')}`);

@@ -240,8 +240,7 @@ class QuotedPrintable implements Decoder {
         continue;
       }
       if (isEquals) this.#defects.add('junk in quoted-printable');
-      // A few bytes at a time, mostly one.
-      for (let at = from; at < position; at++) out[size++] = bytes[at] as number;
+      size += bytes.copy(out, size, from, position);
     }
     if (size > 0) this.#sink(out.subarray(0, size));
   }

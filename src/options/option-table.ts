@@ -219,6 +219,20 @@ const recordRedact: OptionDefinition<readonly Redaction[]> = {
   read: (texts) => someOf(REDACTIONS)(texts.join(',')),
 };
 
+/** What an edited policy must stand before it goes live. */
+const TRIALS = ['check', 'test'] as const;
+export type Trial = (typeof TRIALS)[number];
+
+const onReload: OptionDefinition<readonly Trial[]> = {
+  name: 'on-reload',
+  group: 'Policy:',
+  help: 'What an edited policy must stand before it goes live, as the version before it serves on: check (no errors of smtpf-milter check), test (its own tests pass), or check,test',
+  kind: 'list',
+  shown: 'none',
+  fallback: [],
+  read: (texts) => someOf(TRIALS)(texts.join(',')),
+};
+
 /** Keyed by the field of Options that holds the value. */
 export const OPTION_TABLE = {
   listen,
@@ -265,12 +279,13 @@ export const OPTION_TABLE = {
     oneOf(['exit', 'serve']),
     'What a start does when the script cannot be read or cannot run: exit (one line, exit code 78), or serve (mail gets --on-error until the script can)',
   ),
-  shadow: optional(
+  onReload,
+  onReloadTimeoutMs: value(
     'Policy:',
-    'shadow',
-    undefined,
-    absolutePath,
-    'A candidate: a script to which each session is played once it is over; nothing of it is applied, and what it would have done otherwise is counted, logged and listed (command shadow)',
+    'on-reload-timeout',
+    '60',
+    seconds(1, 3600),
+    'Seconds that checks and tests of --on-reload may take together; then they are ended, and the edited policy is refused',
   ),
   actions,
   packagePath: optional(
@@ -552,7 +567,7 @@ export const OPTION_TABLE = {
     'control',
     'with --spool that path with .control behind it; else control in $RUNTIME_DIRECTORY, /run/smtpf-milter or $XDG_RUNTIME_DIR/smtpf-milter; else /tmp/smtpf-milter-UID.control',
     pathOrNone,
-    'Unix socket for the commands status, trace, top and why, with mode 0600; none: without',
+    'Unix socket for the commands status, reload, trace, top and why, with mode 0600; none: without',
   ),
   journal: optional(
     'Program:',

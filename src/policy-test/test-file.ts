@@ -1,5 +1,5 @@
 /** Runs one test file: its main chunk, then its cases in order, each in a world of its own. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { LuaState } from 'fengari';
 import { LuaContext, type Outcome } from '../lua/context/context.ts';
@@ -55,6 +55,8 @@ export interface RunSettings {
   readonly filter?: string | undefined;
   /** Whether the first case of a file that fails is its last. */
   readonly bail?: boolean;
+  /** Real paths of the policies whose tests are run; of a file that tests another there are no cases. */
+  readonly policies?: ReadonlySet<string>;
 }
 
 /** CPU time of a case without what its sessions take, and time in all. */
@@ -101,7 +103,9 @@ export async function runTestFile(path: string, settings: RunSettings): Promise<
   const file = new RunningFile(script, harness, settings.options);
   try {
     const wanted = new RegExp(settings.filter ?? '', 'iu');
-    const broken = (await file.load()) ?? harness.script().failure?.message;
+    const unloaded = await file.load();
+    if (settings.policies?.has(realPathOf(harness.policy)) === false) return report(undefined);
+    const broken = unloaded ?? harness.script().failure?.message;
     if (broken !== undefined) return report(broken);
     const policy = harness.script().script;
     if (policy) coverage?.include(policy.proto);
@@ -119,6 +123,15 @@ export async function runTestFile(path: string, settings: RunSettings): Promise<
   } finally {
     file.close();
     harness.world.end();
+  }
+}
+
+/** Where a file really is, whether or not it is there. */
+export function realPathOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return resolve(path);
   }
 }
 

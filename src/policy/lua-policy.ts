@@ -247,8 +247,7 @@ export class LuaPolicy implements Policy {
     // Nobody will look into a file of which the script does not take the name, unless a function reads it.
     const uses = this.#settings.uses();
     const isRead = this.#table.seesArgument('dot') || uses.readsMessage;
-    const isKept = transaction.hasBody && isRead;
-    transaction.addHead(head, isKept ? this.#settings.createMessageFile(uses.readsMessage) : undefined);
+    transaction.addHead(head, transaction.hasBody && isRead ? this.#settings.createMessageFile() : undefined);
     if (transaction.hasBody) {
       for (const { begin } of uses.listening) transaction.listen(begin(this.#context, lines));
     }

@@ -29,8 +29,7 @@ export interface MessageStore {
 export interface PolicySettings {
   readonly onError: OnError;
   readonly log: PolicyLog;
-  /** @param isRead a function of a module may read it; else the script alone, by its path */
-  readonly createMessageFile: (isRead: boolean) => MessageStore;
+  readonly createMessageFile: () => MessageStore;
   /** Time until a callback must have ended, in milliseconds; at end of message, where the MTA can be told to wait. */
   readonly deadlineMs: number;
   readonly endOfMessageDeadlineMs: number;
@@ -86,8 +85,8 @@ export interface CallbackWatcher {
   failed(failure: Failure): void;
 }
 
-/** Watches the callbacks of one session. */
-export interface SessionWatcher extends CallbackWatcher {
+/** Watches the callbacks of one session, and stands in the place of its policy. */
+export interface SessionWatcher extends CallbackWatcher, Policy {
   /** @returns the policy to use in the place of the one given */
   of(policy: Policy): Policy;
 }

@@ -18,7 +18,6 @@ import type { Options } from '../options/option-table.ts';
 import { packagePathOf } from '../options/options.ts';
 import { type OpenServices, openServices, type ServiceSettings } from '../services/open-services.ts';
 import type { Services } from '../services/services.ts';
-import type { LateFiles } from '../spool/late-files.ts';
 import { Spool } from '../spool/message-file.ts';
 import { prepareSpoolDirectory } from '../spool/spool-directory.ts';
 import { SpoolTrouble } from '../spool/spool-trouble.ts';
@@ -48,6 +47,12 @@ export interface ScriptReport {
   readonly good: GoodVersion | undefined;
   /** The same for the same version and result in every process. */
   readonly key: string;
+  /** Callbacks that the version before it had, and that it does not have. */
+  readonly lost?: readonly string[];
+  /** It was refused on its trial (--on-reload), whether or not it can run. */
+  readonly isRefused?: boolean;
+  /** And serves all the same, as there was none before it. */
+  readonly isUnproven?: boolean;
 }
 
 /** `file: message` of each warning. */
@@ -58,6 +63,8 @@ export function warningLines({ path, warnings }: Pick<ScriptReport, 'path' | 'wa
 export interface PolicySource extends PolicyFactory {
   /** Reads the script anew and runs its main chunk in a context of its own, as a connection would. */
   examine(): Promise<ScriptReport>;
+  /** Takes the script as it is now, as a session would, and waits until it has been tried. */
+  take(): Promise<void>;
   /** Another process has found that a version can run. */
   trust(version: GoodVersion): void;
 }
@@ -83,8 +90,6 @@ export interface PolicySourceSettings {
   readonly announce?: (notice: ScriptNotice) => void;
   /** The last version that could run, for --on-bad-script last-good. */
   readonly lastGood?: GoodVersion | undefined;
-  /** Where message files are made when the script looks for them, by `surroundings`; without it they are made at once. */
-  readonly lateFiles?: LateFiles;
   /** The script at `options.script` where several sources share it, compiled once. */
   readonly file?: ScriptFile;
 }
@@ -138,7 +143,7 @@ function inLatin1(path: string): string {
 }
 
 export function openPolicySource(settings: PolicySourceSettings): PolicySource {
-  const { options, log, services, spool, sessions, lateFiles } = settings;
+  const { options, log, services, spool, sessions } = settings;
   const file = settings.file ?? new ScriptFile(options.script);
   const scriptLog = new ScriptLog(services.log, services.stderr);
   const user = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, groups: [] };
@@ -176,10 +181,7 @@ export function openPolicySource(settings: PolicySourceSettings): PolicySource {
     onError: options.onError,
     log,
     print: (L, line) => scriptLog.print(L, line),
-    createMessageFile: (isRead) => {
-      const made = messages.create();
-      return lateFiles === undefined || isRead ? made : lateFiles.late(made);
-    },
+    createMessageFile: () => messages.create(),
     deadlineMs: options.deadlineMs,
     endOfMessageDeadlineMs: options.endOfMessageDeadlineMs,
     observer: settings.observer,
@@ -196,11 +198,12 @@ export function openPolicySource(settings: PolicySourceSettings): PolicySource {
       const opened = policies.open(session, watch);
       return opened instanceof Promise ? opened.then((policy) => watch.of(policy)) : watch.of(opened);
     },
+    take: () => policies.take(),
     trust: (version) => policies.trust(version),
     examine: async () => {
       const validation = await policies.examine();
       const { current, result, choice, key } = validation;
-      const { callbacks, problem, warnings, defined } = result;
+      const { callbacks, problem, warnings, defined, lost } = result;
       const serving = choice.passed ? choice.script.hash : undefined;
       return {
         path: latin1Of(options.script),
@@ -212,6 +215,7 @@ export function openPolicySource(settings: PolicySourceSettings): PolicySource {
         serving,
         good: policies.goodVersionOf(validation),
         key,
+        ...(lost && { lost }),
       };
     },
   };

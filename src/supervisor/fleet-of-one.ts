@@ -6,27 +6,30 @@ import { RateWindow } from '../control/rates.ts';
 import { type Deadlines, type StatusParts, statusOf } from '../control/status.ts';
 import type { EventWriter } from '../events/event-writer.ts';
 import type { Family } from '../metrics/family.ts';
-import type { ShadowState } from '../shadow/shadow-state.ts';
+import type { ScriptReport } from '../policy/policy-source.ts';
+import type { ReleaseGate } from './release-gate.ts';
+import { reloadNow } from './reload-now.ts';
 import type { ScriptState } from './script-state.ts';
 import type { Service } from './service.ts';
-
-/** So often it is looked whether the shadow has found something. */
-const TELL_MS = 1000;
 
 interface Facts {
   readonly version: string;
   readonly listening: readonly string[];
   readonly deadlines: Deadlines;
   readonly script: ScriptState;
-  readonly shadow: ShadowState | undefined;
   readonly events: EventWriter | undefined;
   /** The policy's own figures. */
   readonly families: () => readonly Family[];
+  /** Where edits wait for their trial. */
+  readonly gate: ReleaseGate | undefined;
+  readonly examine: () => Promise<ScriptReport>;
 }
+
+const ALONE = { processes: 1, silent: 0 };
 
 export function fleetOfOne(
   service: Service,
-  { version, listening, deadlines, script, shadow, events, families }: Facts,
+  { version, listening, deadlines, script, events, families, gate, examine }: Facts,
 ): Fleet {
   const startedAt = Date.now();
   const rates = new RateWindow(() => service.stats.counts);
@@ -42,18 +45,9 @@ export function fleetOfOne(
     rates,
     logDrops: 0,
     eventDrops: events?.dropped ?? 0,
-    shadow: shadowNow()?.status,
   });
-  /** With what has been compared up to now. */
-  const shadowNow = (): ShadowState | undefined => {
-    const told = service.shadowTold();
-    if (told !== undefined) shadow?.told(told);
-    return shadow;
-  };
-  if (shadow !== undefined) setInterval(shadowNow, TELL_MS).unref();
   return {
     status: async () => statusOf(parts()),
-    shadow: (isReset) => shadowNow()?.report(isReset),
     sessions: async () => openSessionsOf([[0, service.stats.openNow()]]),
     snapshot: () => ({
       ...parts(),
@@ -62,6 +56,16 @@ export function fleetOfOne(
       isStopping: service.isStopping,
       policy: families(),
     }),
+    reload: () =>
+      reloadNow({
+        ...{ script, gate, examine },
+        log: service.log,
+        take: async () => {
+          await service.take(undefined);
+          return ALONE;
+        },
+        takers: () => ALONE,
+      }),
     trace: (filter, deliver) => ({
       attached: Promise.resolve(),
       detach: service.stats.trace(filter, deliver),

@@ -6,12 +6,15 @@ import type { FromWorker, ToWorker } from './messages.ts';
 
 /** Beside this file, compiled or not as this file is. */
 export const WORKER_PROGRAM = programBeside('worker-main');
+const TRIAL_PROGRAM = programBeside('trial-main');
 
 /** stdin, stdout, stderr and the channel come before the sockets. */
 export const FIRST_SOCKET_FD = 4;
 
-/** What a worker process is started with. */
+/** What a worker process, or another of the same user, is started with. */
 export interface LaunchSettings {
+  /** Which program; only a worker has the sockets. */
+  readonly program: 'worker' | 'trial';
   readonly execArgv: readonly string[];
   readonly env: NodeJS.ProcessEnv;
 }
@@ -37,14 +40,19 @@ export function programBeside(name: string): string {
   return fileURLToPath(new URL(`${name}${extname(import.meta.url)}`, import.meta.url));
 }
 
-/** Starts a program of ours that has a channel to this process, and inherits sockets. @param descriptors of these */
+/**
+ * Starts a program of ours that has a channel to this process, and inherits sockets.
+ * @param descriptors of these @param isGroup whether it leads a process group of its own
+ */
 export function forkWith(
   program: string,
   descriptors: readonly number[],
-  { execArgv, env }: LaunchSettings,
+  { execArgv, env }: Pick<LaunchSettings, 'execArgv' | 'env'>,
+  isGroup = false,
 ): ChildProcess {
   return fork(program, [], {
     execArgv: [...execArgv],
+    detached: isGroup,
     stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...descriptors],
     serialization: 'advanced',
     env,
@@ -54,7 +62,10 @@ export function forkWith(
 /** Starts workers as children of this process, as the user that it is. @param descriptors of the sockets they inherit */
 export function launchHere(descriptors: readonly number[]): Launch {
   return (settings, events) => {
-    const child = forkWith(WORKER_PROGRAM, descriptors, settings);
+    const isWorker = settings.program === 'worker';
+    const child = isWorker
+      ? forkWith(WORKER_PROGRAM, descriptors, settings)
+      : forkWith(TRIAL_PROGRAM, [], settings, true);
     child.on('message', (message: FromWorker) => events.heard(message));
     child.on('error', (error) => {
       if (child.pid === undefined) events.failed(error);
@@ -69,8 +80,18 @@ export function launchHere(descriptors: readonly number[]): Launch {
         if (child.connected) child.send(message, () => {});
       },
       kill: () => {
-        child.kill('SIGKILL');
+        if (isWorker || child.pid === undefined) child.kill('SIGKILL');
+        else killGroup(child.pid);
       },
     };
   };
+}
+
+/** Ends a process with all that it has started. */
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It has ended.
+  }
 }

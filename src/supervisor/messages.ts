@@ -4,15 +4,15 @@ import type { Decision } from '../control/decision.ts';
 import type { OpenSessionsOfProcess } from '../control/open-sessions.ts';
 import type { ProcessStatus } from '../control/process-status.ts';
 import type { TraceFilter, TraceRecord } from '../control/trace.ts';
+import type { Release } from '../lua/script/released-files.ts';
 import type { GoodVersion } from '../lua/script/script-versions.ts';
 import type { MetricDelta } from '../metrics/metric.ts';
 import type { BoundAddress } from '../net/listen-address.ts';
 import type { Options } from '../options/option-table.ts';
 import type { ScriptNotice } from '../policy/lua-policies.ts';
 import type { ScriptReport } from '../policy/policy-source.ts';
-import type { CandidateVersion } from '../shadow/candidate.ts';
-import type { Told } from '../shadow/shadow.ts';
 import type { ReadSecret } from '../system/secret-file.ts';
+import type { Loaded, TrialStart, Verdict } from '../trial/trial.ts';
 
 export interface InheritedSocket {
   readonly fd: number;
@@ -34,6 +34,8 @@ export interface WorkerStart {
   readonly ownPermits: number | undefined;
   /** The last version of the script that could run. */
   readonly lastGood: GoodVersion | undefined;
+  /** The version to serve, where edits wait for a release. */
+  readonly release: Release | undefined;
   /** Connections are not served before the supervisor says so. */
   readonly waits: boolean;
 }
@@ -42,6 +44,10 @@ export type ToWorker =
   | WorkerStart
   | { readonly kind: 'serve' }
   | { readonly kind: 'examine'; readonly id: number }
+  /** Of new sessions from now on: the script as it is now, or this release of it. */
+  | { readonly kind: 'take'; readonly id: number; readonly release: Release | undefined }
+  /** To a process that has a version on trial. */
+  | { readonly kind: 'try'; readonly start: TrialStart }
   | { readonly kind: 'trust'; readonly version: GoodVersion }
   | { readonly kind: 'status'; readonly id: number }
   | { readonly kind: 'sessions'; readonly id: number }
@@ -61,12 +67,14 @@ export type FromWorker =
   | { readonly kind: 'heartbeat'; readonly status: ProcessStatus }
   | { readonly kind: 'examined'; readonly id: number; readonly report: ScriptReport }
   | { readonly kind: 'notice'; readonly notice: ScriptNotice }
+  | { readonly kind: 'taken'; readonly id: number }
+  | { readonly kind: 'trialLoaded'; readonly found: Loaded }
+  | { readonly kind: 'trying'; readonly what: string }
+  | { readonly kind: 'tried'; readonly verdict: Verdict }
   | { readonly kind: 'status'; readonly id: number; readonly status: ProcessStatus }
   | { readonly kind: 'sessions'; readonly id: number; readonly told: OpenSessionsOfProcess }
   | { readonly kind: 'traced'; readonly id: number; readonly record: TraceRecord }
   | { readonly kind: 'decided'; readonly decision: Decision }
-  | { readonly kind: 'shadowed'; readonly told: Told }
-  | { readonly kind: 'shadowFound'; readonly version: CandidateVersion }
   /** Figures of the policy. */
   | { readonly kind: 'measured'; readonly deltas: readonly MetricDelta[] }
   /** A line of an event of the policy. */

@@ -14,12 +14,17 @@ const REMEMBERED = 64;
 
 /** Why a start with this script is refused, where it is: nobody is to find out by his mail that none is filtered. */
 export function badStart(
-  { path, problem }: ScriptReport,
+  { path, problem, serving, isRefused }: ScriptReport,
   { onBadStart, onError }: Pick<Options, 'onBadStart' | 'onError'>,
 ): OperatorError | undefined {
   if (problem === undefined || onBadStart === 'serve') return undefined;
+  const reason = problem.replace(/\s*\n\s*/g, ' / ');
+  const [what, otherwise] =
+    isRefused && serving !== undefined
+      ? ['is refused (--on-reload)', 'starts with it all the same']
+      : ['does not run', `starts without it; then ${consequenceOf(onError)}`];
   return new OperatorError(
-    `--script ${path}: does not run: ${problem.replace(/\s*\n\s*/g, ' / ')} (--on-bad-start serve starts without it; then ${consequenceOf(onError)})`,
+    `--script ${path}: ${what}: ${reason} (--on-bad-start serve ${otherwise})`,
     EXIT.config,
   );
 }
@@ -32,6 +37,7 @@ export class ScriptState {
   #hash: string | undefined;
   #since = new Date().toISOString();
   #problem: string | undefined;
+  #isUnproven = false;
   /** Of the version that serves. */
   #callbacks: readonly string[] = [];
   /** The last version that could run, where that is kept. */
@@ -59,8 +65,14 @@ export class ScriptState {
     return true;
   }
 
+  /** Another version serves, though the file of the script may be the same. */
+  renewed(): void {
+    this.#since = new Date().toISOString();
+  }
+
   get status(): ScriptStatus {
     const problem = this.#problem === undefined ? {} : { problem: this.#problem };
+    const unproven = this.#isUnproven ? { unproven: true as const } : {};
     return {
       path: this.#path,
       hash: this.#hash,
@@ -68,6 +80,7 @@ export class ScriptState {
       callbacks: this.#callbacks,
       onError: this.#onError,
       ...problem,
+      ...unproven,
     };
   }
 
@@ -76,9 +89,12 @@ export class ScriptState {
     problem,
     callbacks,
     good,
-  }: Pick<ScriptNotice, 'serving' | 'problem' | 'callbacks' | 'good'>): void {
+    isUnproven = false,
+  }: Pick<ScriptNotice, 'serving' | 'problem' | 'callbacks' | 'good'> &
+    Pick<ScriptReport, 'isUnproven'>): void {
     if (serving !== this.#hash) this.#since = new Date().toISOString();
-    if (problem === undefined) this.#callbacks = callbacks;
+    this.#isUnproven = isUnproven;
+    if (problem === undefined || this.#isUnproven) this.#callbacks = callbacks;
     else if (serving === undefined) this.#callbacks = [];
     this.#hash = serving;
     this.#problem = problem;

@@ -7,6 +7,9 @@ import { SessionStats } from '../control/session-stats.ts';
 import { type Events, eventLine } from '../events/event.ts';
 import { logEvents } from '../events/log-events.ts';
 import { SliceQueue } from '../lua/context/slice-queue.ts';
+import { SYSTEM } from '../lua/engine/surroundings.ts';
+import { type Release, ReleasedFiles } from '../lua/script/released-files.ts';
+import { ScriptFile } from '../lua/script/script-file.ts';
 import type { GoodVersion } from '../lua/script/script-versions.ts';
 import type { Metrics } from '../metrics/metric.ts';
 import type { PolicyFactory } from '../milter/policy.ts';
@@ -19,11 +22,7 @@ import { messageLimitsOf } from '../options/options.ts';
 import type { ScriptNotice } from '../policy/lua-policies.ts';
 import { openPolicySource, type PolicySource, servicesOf } from '../policy/policy-source.ts';
 import { Recorder } from '../recording/recorder.ts';
-import { boundToSession, Tapes } from '../recording/tapes.ts';
 import { counted } from '../services/counted.ts';
-import type { Services } from '../services/services.ts';
-import type { CandidateVersion } from '../shadow/candidate.ts';
-import { Shadow, type Told } from '../shadow/shadow.ts';
 import { Spool } from '../spool/message-file.ts';
 import { Logger } from '../syslog/log.ts';
 import type { LogSink } from '../syslog/log-sink.ts';
@@ -66,8 +65,6 @@ export interface ServiceSettings {
   readonly lastGood?: GoodVersion | undefined;
   /** Takes every decision. */
   readonly journal?: ((decision: Decision) => void) | undefined;
-  /** Takes what is to be said of a new version of the candidate of `--shadow`. */
-  readonly announceShadow: (version: CandidateVersion) => void;
   readonly admission?: Admission | undefined;
   /** Takes the policy's own figures. */
   readonly metrics?: Metrics | undefined;
@@ -85,9 +82,9 @@ export class Service {
   readonly #startedAt = Date.now();
   readonly #stopping = new AbortController();
   readonly #recorder: Recorder | undefined;
-  readonly #shadow: Shadow | undefined;
-  readonly #tapes: Tapes | undefined;
   readonly #slices: SliceQueue;
+  /** Where edits wait for their release. */
+  readonly #released: ReleasedFiles | undefined;
   readonly #memory: MemoryWatch;
   readonly #loop: EventLoopDelay | undefined;
   #lastMemoryBytes = 0;
@@ -116,26 +113,27 @@ export class Service {
       listening: () => this.#listening,
     });
     const { silent: _, ...services } = this.#services;
-    this.#recorder = recorderOf(settings, this.log);
-    const { shadow, record } = options;
-    const wanted = shadow !== undefined || record !== undefined;
-    this.#slices = new SliceQueue(wanted ? boundToSession : undefined);
-    this.#shadow = shadow === undefined ? undefined : this.#openShadow(shadow, services);
-    const takers = [this.#recorder, this.#shadow].filter((taker) => taker !== undefined);
-    const tapes = wanted ? new Tapes(takers) : undefined;
-    this.#tapes = tapes;
+    const recorder = recorderOf(settings, this.log);
+    this.#recorder = recorder;
+    this.#slices = new SliceQueue(recorder?.bind);
     const ports = options.metrics
       ? counted(services, (service, outcome, milliseconds) =>
           this.stats.asked(service, outcome, milliseconds),
         )
       : this.#services;
+    this.#released = options.onReload.length > 0 ? new ReleasedFiles() : undefined;
+    const surroundings = recorder?.surroundings;
     this.policies = openPolicySource({
       options,
       log: this.log,
-      services: tapes?.listen(ports) ?? ports,
+      services: recorder?.listen(ports) ?? ports,
       spool,
-      sessions: tapes?.observe(this.stats) ?? this.stats,
-      ...(tapes && { surroundings: tapes.surroundings }),
+      sessions: recorder?.observe(this.stats) ?? this.stats,
+      ...(surroundings && { surroundings }),
+      ...(this.#released && {
+        surroundings: this.#released.in(surroundings ?? SYSTEM),
+        file: new ScriptFile(options.script, this.#released),
+      }),
       ownFiles: ownFiles(options),
       slices: this.#slices,
       ...(announce && { announce }),
@@ -147,6 +145,15 @@ export class Service {
     return this.#server?.connections ?? 0;
   }
 
+  /** Has new sessions run the script as it is now, or the release of it; settles when they do. */
+  async take(release: Release | undefined): Promise<void> {
+    if (release) {
+      this.#released?.take(release);
+      if (release.good) this.policies.trust(release.good);
+    }
+    await this.policies.take();
+  }
+
   get isStopping(): boolean {
     return this.#stopping.signal.aborted;
   }
@@ -154,7 +161,7 @@ export class Service {
   serve(listeners: readonly Listener[]): void {
     const { options, admission } = this.#settings;
     const crowd = new Crowd(() => this.connections);
-    const settings = { ...this.#connectionSettings(this.policies, this.log), tapes: this.#tapes, crowd };
+    const settings = { ...this.#connectionSettings(this.policies, this.log), tapes: this.#recorder, crowd };
     this.#listening = listeners.flatMap(({ address }) => (address.kind === 'unix' ? [] : [address]));
     this.#server = new Server(listeners, {
       maxConnections: options.maxConnections,
@@ -166,28 +173,6 @@ export class Service {
       warn: (message) => this.log.warning(message),
     });
     if (options.warmUpSessions > 0) this.#warmingUp = this.#warmUp();
-    void this.#shadow?.examine();
-  }
-
-  #openShadow(script: string, services: Services): Shadow {
-    const { options, spool, announceShadow } = this.#settings;
-    return new Shadow({
-      options,
-      script,
-      spool,
-      services,
-      sink: this.sink,
-      slices: this.#slices,
-      ownFiles: ownFiles(options),
-      announce: announceShadow,
-      isShort: () => this.#memory.isShort,
-      warn: (text) => this.log.error(text),
-    });
-  }
-
-  /** What the shadow has compared since the last time. */
-  shadowTold(): Told | undefined {
-    return this.#shadow?.told();
   }
 
   #connectionSettings(policies: PolicyFactory, log: Logger): ConnectionSettings {
@@ -231,7 +216,6 @@ export class Service {
     this.#stopping.abort();
     this.#memory.stop();
     this.#loop?.stop();
-    this.#shadow?.close();
     await this.#server?.acceptQueued();
     const stopped = this.#server?.shutdown(graceMs, hurry);
     announce(this.connections);

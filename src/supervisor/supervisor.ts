@@ -10,9 +10,11 @@ import type { Snapshot } from '../control/metrics-page.ts';
 import { type OpenSessions, type OpenSessionsOfProcess, openSessionsOf } from '../control/open-sessions.ts';
 import type { ProcessStatus } from '../control/process-status.ts';
 import { RateWindow } from '../control/rates.ts';
+import type { ReloadResult } from '../control/reload.ts';
 import { countsOf, deadlinesOf, type Status, type StatusParts, statusOf } from '../control/status.ts';
 import type { TraceFilter, TraceRecord } from '../control/trace.ts';
 import type { EventWriter } from '../events/event-writer.ts';
+import type { Release } from '../lua/script/released-files.ts';
 import type { GoodVersion } from '../lua/script/script-versions.ts';
 import type { MetricTotals } from '../metrics/metric-totals.ts';
 import type { Endpoint } from '../net/endpoint.ts';
@@ -21,16 +23,16 @@ import type { PassiveSocket } from '../net/passive-socket.ts';
 import { refusalText, Throttle } from '../net/server.ts';
 import type { Options } from '../options/option-table.ts';
 import type { ScriptReport } from '../policy/policy-source.ts';
-import { ShadowState } from '../shadow/shadow-state.ts';
 import type { Logger } from '../syslog/log.ts';
 import type { LogSink } from '../syslog/log-sink.ts';
 import type { ReadSecret } from '../system/secret-file.ts';
 import { EXIT, OperatorError } from '../text/operator-error.ts';
-import { latin1Of } from '../text/visible.ts';
 import { ownPermits, PermitPool } from './connection-permits.ts';
 import type { Launch } from './launch.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
 import { PendingRequests } from './pending-requests.ts';
+import { ReleaseGate } from './release-gate.ts';
+import { reloadNow, type Takers } from './reload-now.ts';
 import { badStart, ScriptState } from './script-state.ts';
 import { WorkerProcess } from './worker-process.ts';
 
@@ -43,6 +45,8 @@ const PAUSE_MS = { first: 100, most: 30_000, alone: 1_000, soundMs: 60_000 };
 const STATUS_MS = 1_000;
 /** A main chunk may wait. */
 const EXAMINATION_MS = 60_000;
+/** A long script is compiled by each worker, in turns with its sessions. */
+const TAKE_MS = 60_000;
 /** What workers may take to end beyond the time they are given. */
 const END_MS = 5_000;
 /** The same complaint of several workers is one. */
@@ -73,7 +77,8 @@ export class Supervisor implements Fleet {
   readonly #workers = new Map<number, WorkerProcess>();
   readonly #pool: PermitPool;
   readonly #script: ScriptState;
-  readonly #shadow: ShadowState | undefined;
+  /** Where edits wait for their trial. */
+  readonly #gate: ReleaseGate | undefined;
   readonly #past = noCounts();
   readonly #rates = new RateWindow(() => countsOf({ past: this.#past, processes: this.#processes() }));
   readonly #statuses = new PendingRequests<ProcessStatus>();
@@ -84,10 +89,11 @@ export class Supervisor implements Fleet {
   readonly #complaints = new Map<string, number>();
   #forks = 0;
   #lastTrace = 0;
+  #lastTake = 0;
   #restarts = 0;
   #pauseMs = PAUSE_MS.first;
-  /** How the start, or the end, goes on. */
-  #changed: (() => void) | undefined;
+  /** How the start, a reload or the end goes on. */
+  readonly #waiting = new Set<() => void>();
   #failure: OperatorError | undefined;
   #isStarted = false;
   #isStopping = false;
@@ -99,28 +105,39 @@ export class Supervisor implements Fleet {
     this.#settings = settings;
     this.#refusals = new Throttle((message) => settings.log.warning(message));
     this.#pool = new PermitPool(settings.options.maxConnections, settings.options.workers);
-    const { script, onError, shadow } = settings.options;
-    this.#script = new ScriptState(script, onError, settings.log);
-    this.#shadow = shadow === undefined ? undefined : new ShadowState(latin1Of(shadow), settings.log);
+    this.#script = new ScriptState(settings.options.script, settings.options.onError, settings.log);
+    if (settings.options.onReload.length > 0)
+      this.#gate = new ReleaseGate({
+        ...settings,
+        script: this.#script,
+        release: async (release) => {
+          await this.#take(release);
+        },
+      });
   }
 
   /**
    * Starts all workers. None accepts a connection before one of them has found that the script may be served.
+   * @param stopped settles when the program is to end
    * @returns what it found the script to be, when all of them accept connections.
    * @throws OperatorError when one cannot.
    */
-  async start(): Promise<ScriptReport> {
+  async start(stopped: Promise<unknown>): Promise<ScriptReport> {
     const { workers } = this.#settings.options;
+    const begun = await this.#gate?.begin(stopped);
+    const refused = begun && badStart(begun.report, this.#settings.options);
+    if (refused !== undefined) throw refused;
     for (let slot = 1; slot <= workers; slot++) this.#fork(slot);
     const all = (holds: (worker: WorkerProcess) => boolean) => [...this.#workers.values()].every(holds);
     await this.#until(() => this.#failure !== undefined || all(({ isPrepared }) => isPrepared));
-    const report = this.#failure === undefined ? await this.examine() : undefined;
+    const report = this.#failure === undefined ? (begun?.report ?? (await this.#examine())) : undefined;
     if (report !== undefined) {
       this.#failure ??= badStart(report, this.#settings.options);
       if (this.#failure === undefined) this.#sendAll({ kind: 'serve' });
       await this.#until(() => this.#failure !== undefined || all(({ isReady }) => isReady));
       if (this.#failure === undefined) {
         this.#isStarted = true;
+        this.#gate?.watch();
         return report;
       }
     }
@@ -131,6 +148,35 @@ export class Supervisor implements Fleet {
 
   /** Has the script looked at, once for all workers. @returns undefined when no worker answers. */
   async examine(): Promise<ScriptReport | undefined> {
+    return this.#gate ? (await this.#gate.request()).report : this.#examine();
+  }
+
+  reload(): Promise<ReloadResult> {
+    return reloadNow({
+      script: this.#script,
+      log: this.#settings.log,
+      gate: this.#gate,
+      examine: () => this.#examine(),
+      take: () => this.#take(undefined),
+      takers: () => this.#takers(),
+    });
+  }
+
+  /** Has all workers take the script as it is now, or a release of it, for new sessions. */
+  async #take(release: Release | undefined): Promise<Takers> {
+    this.#lastTake += 1;
+    this.#sendAll({ kind: 'take', id: this.#lastTake, release });
+    await this.#until(() => this.#takers().silent === 0, TAKE_MS);
+    return this.#takers();
+  }
+
+  #takers(): Takers {
+    const all = [...this.#workers.values()];
+    const processes = all.filter(({ taken }) => taken === this.#lastTake).length;
+    return { processes, silent: all.length - processes };
+  }
+
+  async #examine(): Promise<ScriptReport | undefined> {
     for (const worker of [...this.#workers.values()].filter(({ isPrepared }) => isPrepared)) {
       const report = await this.#examinations.put(EXAMINATION_MS, (id) =>
         worker.send({ kind: 'examine', id }),
@@ -147,6 +193,7 @@ export class Supervisor implements Fleet {
    */
   async stop(graceMs: number, hurry: AbortSignal, announce: (connections: number) => void): Promise<number> {
     this.#isStopping = true;
+    this.#gate?.stop();
     const all = this.#workers.size;
     this.#sendAll({ kind: 'stop', graceMs });
     hurry.addEventListener('abort', () => this.#sendAll({ kind: 'hurry' }));
@@ -177,12 +224,7 @@ export class Supervisor implements Fleet {
       rates: this.#rates,
       logDrops: sink.dropped,
       eventDrops: this.#settings.events?.dropped ?? 0,
-      shadow: this.#shadow?.status,
     });
-  }
-
-  shadow(isReset: boolean): object | undefined {
-    return this.#shadow?.report(isReset);
   }
 
   async sessions(): Promise<OpenSessions> {
@@ -208,7 +250,6 @@ export class Supervisor implements Fleet {
       rates: this.#rates,
       logDrops: sink.dropped,
       eventDrops: events?.dropped ?? 0,
-      shadow: this.#shadow?.status,
       workers: options.workers,
       ready: workers.filter(({ isReady }) => isReady).length,
       isStopping: this.#isStopping,
@@ -255,6 +296,7 @@ export class Supervisor implements Fleet {
       instance: `${this.#instance}-${fork.toString(36)}`,
       ownPermits: ownPermits(options.maxConnections, options.workers),
       lastGood: this.#script.lastGood,
+      release: this.#gate?.release,
       waits: !this.#isStarted,
     };
     const worker: WorkerProcess = new WorkerProcess(start, addresses, launch, {
@@ -265,6 +307,8 @@ export class Supervisor implements Fleet {
       },
       ended: (how, exitCode) => this.#ended(worker, slot, how, exitCode),
     });
+    // It begins with what the others have by now.
+    worker.taken = this.#lastTake;
     this.#workers.set(slot, worker);
     for (const [id, { filter }] of this.#traces) worker.send({ kind: 'trace', id, filter });
   }
@@ -278,7 +322,7 @@ export class Supervisor implements Fleet {
     } else if (!this.#isStopping) {
       this.#replace(worker, slot, how);
     }
-    this.#changed?.();
+    this.#change();
   }
 
   #replace(worker: WorkerProcess, slot: number, how: string): void {
@@ -302,6 +346,14 @@ export class Supervisor implements Fleet {
       case 'loaded':
       case 'prepared':
       case 'heartbeat':
+        break;
+      case 'taken':
+        worker.taken = message.id;
+        break;
+      // Of processes that are no workers.
+      case 'trialLoaded':
+      case 'trying':
+      case 'tried':
         break;
       case 'ready':
         if (this.#isStarted)
@@ -331,12 +383,6 @@ export class Supervisor implements Fleet {
       case 'decided':
         this.#settings.journal?.(message.decision);
         break;
-      case 'shadowed':
-        this.#shadow?.told(message.told);
-        break;
-      case 'shadowFound':
-        this.#shadow?.found(message.version);
-        break;
       case 'measured':
         this.#settings.metrics?.add(message.deltas);
         break;
@@ -362,7 +408,7 @@ export class Supervisor implements Fleet {
       default:
         message satisfies never;
     }
-    this.#changed?.();
+    this.#change();
   }
 
   #lendPermit(worker: WorkerProcess): void {
@@ -397,13 +443,18 @@ export class Supervisor implements Fleet {
         ? undefined
         : setTimeout(() => {
             isOver = true;
-            this.#changed?.();
+            this.#change();
           }, timeoutMs);
     while (!isOver && !holds()) {
       await new Promise<void>((resolve) => {
-        this.#changed = resolve;
+        this.#waiting.add(resolve);
       });
     }
     clearTimeout(timer);
+  }
+
+  #change(): void {
+    for (const goOn of this.#waiting) goOn();
+    this.#waiting.clear();
   }
 }

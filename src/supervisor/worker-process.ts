@@ -31,6 +31,8 @@ export class WorkerProcess {
   isReady = false;
   /** It can be asked, whether or not it serves yet. */
   isPrepared = false;
+  /** Number of the last order to take a version that it has carried out. */
+  taken = 0;
   /** As of its last heartbeat. */
   status: ProcessStatus | undefined;
   readonly #process: LaunchedProcess;
@@ -58,6 +60,7 @@ export class WorkerProcess {
     const heap = heapMegabytes(start.options);
     this.#process = launch(
       {
+        program: 'worker',
         // The last one counts.
         execArgv: [
           ...process.execArgv,

@@ -58,10 +58,8 @@ async function begin(start: WorkerStart): Promise<void> {
     lastGood,
     admission: permits,
     announce: (notice) => {
-      post({ kind: 'notice', notice });
-    },
-    announceShadow: ({ key, hash, problem, callbacks }) => {
-      post({ kind: 'shadowFound', version: { key, hash, problem, callbacks } });
+      // What is released is known.
+      if (!notice.first || start.release === undefined) post({ kind: 'notice', notice });
     },
     metrics,
     tellEvent: 'path' in options.events ? (line) => post({ kind: 'told', line }) : undefined,
@@ -99,6 +97,9 @@ async function begin(start: WorkerStart): Promise<void> {
       case 'trust':
         policies.trust(message.version);
         break;
+      case 'take':
+        service.take(message.release).then(() => post({ kind: 'taken', id: message.id }));
+        break;
       case 'status':
         post({ kind: 'status', id: message.id, status: service.status() });
         break;
@@ -127,12 +128,14 @@ async function begin(start: WorkerStart): Promise<void> {
         hurry.abort();
         break;
       case 'start':
+      case 'try':
         break;
       default:
         message satisfies never;
     }
   };
   process.on('message', obey);
+  if (start.release) await service.take(start.release);
   process.on('disconnect', () => {
     log.error('the supervisor has gone: this worker ends, and its connections with it');
     hurry.abort();
@@ -142,8 +145,6 @@ async function begin(start: WorkerStart): Promise<void> {
     if (isBehind()) return;
     const deltas = metrics?.take() ?? [];
     if (deltas.length > 0) post({ kind: 'measured', deltas });
-    const told = service.shadowTold();
-    if (told !== undefined) post({ kind: 'shadowed', told });
   };
   setInterval(() => {
     measured();

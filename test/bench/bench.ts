@@ -22,7 +22,6 @@ import { askDaemon, startPair, WORKS } from './policy-daemons.ts';
 import { compilePrograms, type Programs } from './programs.ts';
 import { appendRows, commitOf, type Measured } from './record.ts';
 import { isPinned, ServerUnderTest } from './server.ts';
-import { shadowCost } from './shadow-cost.ts';
 import { startStores } from './store-cost.ts';
 
 const PARTS = [
@@ -36,7 +35,6 @@ const PARTS = [
   'authentication',
   'content',
   'compute',
-  'shadow',
 ] as const;
 /** V8 needs some thousands of sessions to compile what they run. */
 const WARM_UP_RUNS = 4;
@@ -110,7 +108,6 @@ function summaryOf(all: readonly Run[]): Summary {
     cpuUs: of('cpuUs'),
     p50: of('p50'),
     p99: of('p99'),
-    seconds: of('seconds'),
   };
 }
 
@@ -222,20 +219,6 @@ async function authentication(_programs: Programs, folder: string): Promise<unkn
   say(`  ours ${found.ours.toFixed(0)} µs CPU, OpenDKIM ${found.opendkim.toFixed(0)} µs CPU`);
   say(`  ours/OpenDKIM ${number(found.ratio, 2)} messages a second and core`);
   return found;
-}
-
-async function shadow({ load }: Programs, folder: string): Promise<unknown> {
-  const table: Record<string, unknown> = {};
-  for (const profile of profiles) {
-    const found = await shadowCost(load, folder, profile, runs);
-    table[profile] = found;
-    say(`\n${profile}, bursts of 10 connections, the same policy as --shadow`);
-    say(`  alone ${found.alone.toFixed(0)} µs CPU, with its shadow ${found.beside.toFixed(0)} µs CPU`);
-    say(
-      `  ${found.ratio.toFixed(2)} of the CPU, ${(found.compared * 100).toFixed(1)} % of the sessions compared`,
-    );
-  }
-  return table;
 }
 
 async function memory({ load }: Programs, folder: string): Promise<unknown> {
@@ -384,7 +367,6 @@ try {
     authentication,
     content,
     compute: computation,
-    shadow,
   };
   const result: Record<string, unknown> = {
     date: new Date().toISOString(),

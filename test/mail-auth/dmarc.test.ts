@@ -288,7 +288,6 @@ describe('DMARC', () => {
           asked.push(name);
           return inquiryOf(source).ask(type, name);
         },
-        recall: () => undefined,
       },
       30,
     );

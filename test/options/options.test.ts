@@ -28,6 +28,7 @@ const USAGE_ERRORS: readonly (readonly [string, string])[] = [
   ['init --with ,', '--with: names no policy'],
   ['init --domain localhost', '--domain: "localhost" must be a domain, such as example.com'],
   ['trace x', 'trace: "x" is one argument too many'],
+  ['reload x', 'reload: "x" is one argument too many'],
   ['status -- -x', 'status: "-x" is one argument too many'],
   ['check', 'check: the script to check must be named: smtpf-milter check FILE...'],
   ['check --strict', 'check: the script to check must be named: smtpf-milter check FILE...'],
@@ -152,6 +153,12 @@ const WRONG_VALUES: readonly (readonly [string, string, string])[] = [
   ['confine-write', '/a,b', 'must not hold * or a comma'],
   ['on-bad-script', 'keep', 'must be skip or last-good'],
   ['on-bad-start', 'stop', 'must be exit or serve'],
+  [
+    'on-reload',
+    'check,tests',
+    'must be all, none, or a list with commas of check, test (did you mean test?)',
+  ],
+  ['on-reload-timeout', '0', 'must be a number of seconds from 1 to 3600'],
   ['log-format', 'xml', 'must be text or json'],
   ['events', 'file:', 'must be none, log, file:PATH or unix:PATH'],
   [
@@ -413,6 +420,8 @@ describe('precedence', () => {
         onError: 'continue',
         onBadScript: 'skip',
         onBadStart: 'exit',
+        onReload: [],
+        onReloadTimeoutMs: 60_000,
         actions: [
           'add-header',
           'change-header',

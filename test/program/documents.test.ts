@@ -246,6 +246,8 @@ test('docs/operating.md: the commands ask a running milter', async (t) => {
     typed(milter.spool, `${top.replace(/#.*/, '')} --once`, variables).output,
     /^\S+ UTC {2}\d+ session/,
   );
+  const reload = blocks(page('docs/operating.md'), 'sh')[0]?.match(/^smtpf-milter reload .*$/m)?.[0] ?? '';
+  assert.match(typed(milter.spool, reload, variables).output, /^unchanged: /);
   // Nobody knows the message of the example.
   assert.match(why, /^smtpf-milter why /);
   assert.equal(typed(milter.spool, `${why.replace(/#.*/, '')} 2>/dev/null`, variables).code, 1);

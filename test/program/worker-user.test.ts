@@ -120,6 +120,39 @@ describe('workers of a user of their own', needsRoot, () => {
     });
   }
 
+  test('--on-reload: checks and tests are run as that user, and end with the server', async (t) => {
+    const { top, script } = site(t);
+    const who = join(top, 'who');
+    writeFileSync(who, '');
+    chmodSync(who, 0o666);
+    writeFileSync(script, 'function smtp.do_mail() return 550, "5.7.1 first" end');
+    const args = ['--script', script, '--spool', join(top, 'spool'), '--user', KEEPER.name, ...WORKER_USER];
+    const milter = start(t, [
+      ...[...QUIET, '--workers', '1', '--allow-execute', '--on-reload', 'check,test', ...args],
+    ]);
+    const port = await milter.port();
+    await milter.ready();
+    const tests = join(top, 'policy_test.lua');
+    writeFileSync(
+      tests,
+      'test.case("mail", function() test.reply(test.session():mail "a@b.example", 551) end)\n',
+    );
+    writeFileSync(script, 'function smtp.do_mail() return 551, "5.7.1 second" end');
+    await milter.until('stderr', /script (changed|is refused)/);
+    assert.equal(await mailReply({ port }), '551 5.7.1 second');
+    writeFileSync(tests, `test.case("hangs", function() os.execute("id -u > ${who}; sleep 1000.75") end)\n`);
+    writeFileSync(script, 'function smtp.do_mail() return 552, "5.7.1 third" end');
+    await Promise.race([
+      until(() => readFileSync(who, 'latin1') !== ''),
+      milter.until('stderr', /script is refused/),
+    ]);
+    assert.equal(readFileSync(who, 'latin1'), `${WORKER.uid}\n`);
+    const { launcher } = processesOf(milter);
+    const left = childrenOf(launcher).flatMap((pid) => [pid, ...childrenOf(pid)]);
+    assert.equal(await milter.stop(), 0);
+    await until(() => ![launcher, ...left].some(isAlive));
+  });
+
   test('a launcher that is lost ends the program, and leaves no process', async (t) => {
     const { top, script } = site(t);
     writeFileSync(script, 'function smtp.do_mail() end');
