@@ -15,11 +15,10 @@ import { onSupportedNode } from '../src/system/node-version.js';
 
 const PLACES = [
   'asking',
-  'control',
   'dns',
   'http',
   'lua',
-  'milter',
+  'message/charset.test.ts',
   'modules/dns',
   'modules/http',
   'modules/job.test.ts',
@@ -35,7 +34,8 @@ const PLACES = [
   'services',
   'spool',
   'store',
-  'supervisor',
+  'supervisor/group-signal.test.ts',
+  'supervisor/workers.test.ts',
   'syslog',
   'system',
   'warm-up',
