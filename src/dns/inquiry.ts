@@ -58,6 +58,14 @@ export class Inquiry {
     }
   }
 
+  /** What is known without asking, as `ask` would say it; the same object for as long as it is kept. */
+  recall<Type extends RecordType>(type: Type, written: string): Answer<Records[Type]> | undefined {
+    const question = questionName(written);
+    return question.kind === 'name' || question.kind === 'odd'
+      ? this.#source.recall(type, question.name)
+      : undefined;
+  }
+
   #query<Type extends RecordType>(type: Type, name: string): Promise<Answer<Records[Type]>> {
     const left = this.#deadline - performance.now();
     if (left <= 0 || this.#cancelled.aborted) {

@@ -19,7 +19,7 @@ import {
   type SignatureField,
   type SignatureResult,
 } from './mailauth.ts';
-import { keepKeys } from './public-keys.ts';
+import { KnownKeys } from './public-keys.ts';
 
 /** Words of RFC 8601 section 2.7.1. */
 export type DkimWord = 'pass' | 'fail' | 'policy' | 'permerror' | 'temperror';
@@ -67,6 +67,9 @@ const MOST_LOOK_UPS = 30;
 /** What mailauth says, by what RFC 8601 calls it; all else that it cannot process is permanent. */
 const POLICY = new Set(['weak algorithm', 'weak key']);
 
+/** Of all messages. */
+const knownKeys = new KnownKeys();
+
 export class ArrivingMessage {
   readonly #lookUps: LookUps;
   readonly #verifier: DkimVerifier;
@@ -95,7 +98,7 @@ export class ArrivingMessage {
       strict: true,
       curTime: new Date(now),
     });
-    keepKeys(this.#verifier.keyCache, this.#lookUps);
+    knownKeys.serve(this.#verifier.keyCache, this.#lookUps);
     this.#verifier.addBodyHash = (form, _algorithm, length) =>
       this.#wantHash(form as Canonicalization, length);
     const prepare = this.#verifier.prepareSignature.bind(this.#verifier);

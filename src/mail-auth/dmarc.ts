@@ -3,7 +3,8 @@
  */
 import { type Answer, known, unknown } from '../asking/answer.ts';
 import type { RecordType } from '../dns/records.ts';
-import { LookUpError, type LookUps, type Unknown } from './look-ups.ts';
+import { KeptResults } from './kept-results.ts';
+import { LookUpError, LookUps, type Unknown } from './look-ups.ts';
 import { loadMailauth, type Resolve } from './mailauth.ts';
 
 export type DmarcWord = 'pass' | 'fail' | 'none' | 'permerror';
@@ -78,12 +79,34 @@ function hasUnaskable({ addresses }: Author): boolean {
   return addresses.some((address) => /[!#$%&'+=?^`{|}~]/.test(address.slice(address.lastIndexOf('@') + 1)));
 }
 
+/** By author and identifiers. */
+const kept = new KeptResults<DmarcResult>();
+
 async function evaluate(
+  author: Author,
+  identifiers: Identifiers,
+  lookUps: LookUps,
+): Promise<Answer<DmarcResult>> {
+  const key = keyOf(author, identifiers);
+  const before = key === undefined ? undefined : kept.find(key, lookUps);
+  if (before !== undefined) return known(before);
+  const own = new LookUps(lookUps, Number.POSITIVE_INFINITY);
+  const answer = await evaluateAnew(author, identifiers, own);
+  if (key !== undefined && answer.kind === 'known') kept.keep(key, own, answer.value);
+  return answer;
+}
+
+/** @returns undefined where an author is more than a name and a domain */
+function keyOf({ addresses, fields }: Author, { spf, dkim }: Identifiers): string | undefined {
+  const domains = addresses.map((address) => /^[\w.+-]+(@[\w.-]+)$/.exec(address)?.[1]);
+  return domains.includes(undefined) ? undefined : JSON.stringify([fields, domains, spf, dkim]);
+}
+
+async function evaluateAnew(
   author: Author,
   { spf, dkim }: Identifiers,
   lookUps: LookUps,
 ): Promise<Answer<DmarcResult>> {
-  lookUps.takeFailure();
   const { response, reason, dkimAligned } = await loadMailauth().evaluateDmarc({
     headerFrom: author.addresses,
     fromFields: author.fields,

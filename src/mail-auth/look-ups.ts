@@ -5,10 +5,10 @@
  */
 import { type Answer, unknown } from '../asking/answer.ts';
 import type { Inquiry } from '../dns/inquiry.ts';
-import type { MailExchanger, RecordType } from '../dns/records.ts';
+import type { Records as AllRecords, MailExchanger, RecordType } from '../dns/records.ts';
 import type { Resolve } from './mailauth.ts';
 
-export type Asker = Pick<Inquiry, 'ask'>;
+export type Asker = Pick<Inquiry, 'ask' | 'recall'>;
 
 /** Why something could not be found out. */
 export type Unknown = Extract<Answer<never>, { kind: 'unknown' }>;
@@ -34,10 +34,18 @@ const CODES = {
   limit: 'ECANCELLED',
 } as const;
 
-export class LookUps {
+interface Asked {
+  readonly type: RecordType;
+  readonly name: string;
+  readonly coming: Promise<Answer<Records>>;
+  /** Undefined while it has not come. */
+  answer: Answer<Records> | undefined;
+}
+
+export class LookUps implements Asker {
   readonly #asker: Asker;
   readonly #most: number;
-  readonly #asked = new Map<string, Promise<Answer<Records>>>();
+  readonly #asked = new Map<string, Asked>();
   #failure: Unknown | undefined;
 
   /** @param most different questions that may be asked */
@@ -54,17 +62,43 @@ export class LookUps {
   }
 
   /** Asks each question once. */
-  ask(type: RecordType, name: string): Promise<Answer<Records>> {
-    const key = `${type} ${name.toLowerCase()}`;
-    let answer = this.#asked.get(key);
-    if (answer === undefined) {
-      answer =
+  readonly ask: Asker['ask'] = <Type extends RecordType>(type: Type, name: string) => {
+    const key = keyOf(type, name);
+    let asked = this.#asked.get(key);
+    if (asked === undefined) {
+      asked =
         this.#asked.size < this.#most
-          ? this.#asker.ask(type, name)
-          : Promise.resolve(unknown('limit', `more than ${this.#most} look-ups for one message`));
-      this.#asked.set(key, answer);
+          ? { type, name, coming: this.#asker.ask(type, name), answer: undefined }
+          : settled(type, name, unknown('limit', `more than ${this.#most} look-ups for one message`));
+      this.#add(key, asked);
     }
-    return answer;
+    return asked.coming as Promise<Answer<AllRecords[Type]>>;
+  };
+
+  /** What is known without asking; it counts as asked. */
+  readonly recall: Asker['recall'] = <Type extends RecordType>(type: Type, name: string) => {
+    const key = keyOf(type, name);
+    let asked = this.#asked.get(key);
+    if (asked === undefined && this.#asked.size < this.#most) {
+      const answer = this.#asker.recall(type, name);
+      if (answer === undefined) return undefined;
+      asked = settled(type, name, answer);
+      this.#asked.set(key, asked);
+    }
+    return asked?.answer as Answer<AllRecords[Type]> | undefined;
+  };
+
+  /** What was asked, with the answers; undefined while one has not come. */
+  get questions(): readonly (Asked & { readonly answer: Answer<Records> })[] | undefined {
+    const asked = [...this.#asked.values()];
+    return asked.every(isAnswered) ? asked : undefined;
+  }
+
+  #add(key: string, asked: Asked): void {
+    this.#asked.set(key, asked);
+    void asked.coming.then((answer) => {
+      asked.answer = answer;
+    });
   }
 
   /** As mailauth wants it. */
@@ -80,4 +114,16 @@ export class LookUps {
       return type === 'TXT' ? [record] : record;
     });
   };
+}
+
+function keyOf(type: RecordType, name: string): string {
+  return `${type} ${name.toLowerCase()}`;
+}
+
+function settled(type: RecordType, name: string, answer: Answer<Records>): Asked {
+  return { type, name, coming: Promise.resolve(answer), answer };
+}
+
+function isAnswered(asked: Asked): asked is Asked & { readonly answer: Answer<Records> } {
+  return asked.answer !== undefined;
 }

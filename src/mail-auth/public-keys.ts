@@ -15,37 +15,49 @@ interface ReadKey extends Omit<PublicKey, 'publicKey'> {
   readonly publicKey: KeyObject;
 }
 
-const kept = new Map<string, ReadKey>();
+export class KnownKeys {
+  /** The one that was used last is the last. */
+  readonly #keys = new Map<string, ReadKey>();
 
-/** Has a verifier take its keys from here. */
-export function keepKeys(cache: KeyCache, lookUps: LookUps): void {
-  const ask = cache.get.bind(cache);
-  const find: KeyCache['get'] = async (type, name, minBits, options) => {
-    // Of another name the record has yet to be found.
-    if (!/^[\0-\x7f]*$/.test(name)) return ask(type, name, minBits, options);
+  get size(): number {
+    return this.#keys.size;
+  }
+
+  /** Has a verifier take its keys from here. */
+  serve(cache: KeyCache, lookUps: LookUps): void {
+    const ask = cache.get.bind(cache);
+    cache.get = (type, name, minBits, options) => {
+      const isPlain = /^[\0-\x7f]*$/.test(name);
+      // Of another name the record has yet to be found.
+      const key = isPlain
+        ? this.#find(lookUps, type, name, minBits, options)
+        : ask(type, name, minBits, options);
+      // mailauth asks for keys ahead, and looks at some of the answers only.
+      key.catch(() => {});
+      return key;
+    };
+  }
+
+  async #find(
+    lookUps: LookUps,
+    ...[type, name, minBits, options]: Parameters<KeyCache['get']>
+  ): Promise<ReadKey> {
     const records = await lookUps.resolve(name, 'TXT');
-    const [record] = records;
-    const text = `${minBits} ${options.hashAlgo} ${record}`;
-    const before = kept.get(text);
+    const text = `${minBits} ${options.hashAlgo} ${records[0]}`;
+    const before = this.#keys.get(text);
     if (before !== undefined) {
-      kept.delete(text);
-      kept.set(text, before);
+      this.#keys.delete(text);
+      this.#keys.set(text, before);
       return before;
     }
     const { getPublicKey } = loadMailauth();
     const read = await getPublicKey(type, name, minBits, async () => records, options);
     const key = { ...read, publicKey: createPublicKey(read.publicKey) };
     if (text.length <= MAX_TEXT) {
-      const [oldest] = kept.keys();
-      if (kept.size >= MOST_KEYS && oldest !== undefined) kept.delete(oldest);
-      kept.set(text, key);
+      const [oldest] = this.#keys.keys();
+      if (this.#keys.size >= MOST_KEYS && oldest !== undefined) this.#keys.delete(oldest);
+      this.#keys.set(text, key);
     }
     return key;
-  };
-  cache.get = (type, name, minBits, options) => {
-    const key = find(type, name, minBits, options);
-    // mailauth asks for keys ahead, and looks at some of the answers only.
-    key.catch(() => {});
-    return key;
-  };
+  }
 }

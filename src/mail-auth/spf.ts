@@ -1,5 +1,6 @@
 /** Whether the domain of a sender lets a client send for it: SPF (RFC 7208). */
 import { type Answer, known, unknown } from '../asking/answer.ts';
+import { KeptResults } from './kept-results.ts';
 import { type Asker, LookUps } from './look-ups.ts';
 import { loadMailauth, type Resolve } from './mailauth.ts';
 
@@ -31,6 +32,9 @@ const MOST_LOOK_UPS = 150;
 /** In an address: what is longer is none. */
 const MAX_SENDER = 1024;
 
+/** By address and domain. */
+const kept = new KeptResults<SpfResult>();
+
 /** What could not be found out for now (temperror) is unknown. Never rejects. */
 export async function checkSpf(client: SpfClient, asker: Asker): Promise<Answer<SpfResult>> {
   const { address, helo, host } = client;
@@ -41,9 +45,16 @@ export async function checkSpf(client: SpfClient, asker: Asker): Promise<Answer<
   // What has an `@` is no name of HELO: what follows it is not checked in its place (RFC 7208 section 2.3).
   if (isHelo && helo.includes('@')) return known({ ...none, domain: utf8(helo).toLowerCase() });
   if (address === undefined || sender.length > MAX_SENDER || sender.endsWith('@')) return known(none);
+  const key = `${address} ${isHelo} ${domain}`;
+  const before = kept.find(key, asker);
+  if (before !== undefined) return known(before);
   const lookUps = new LookUps(asker, MOST_LOOK_UPS);
+  // A macro may tell more of the client than what is in the key.
+  let hasMacros = false;
   const resolver: Resolve = async (name, type) => {
     const records = await lookUps.resolve(name, type);
+    if (type === 'TXT')
+      hasMacros ||= (records as string[][]).some((strings) => strings.join('').includes('%{'));
     return type === 'TXT'
       ? (records as string[][]).map((strings) => strings.map(withPlainDelimiters))
       : records;
@@ -59,7 +70,9 @@ export async function checkSpf(client: SpfClient, asker: Asker): Promise<Answer<
   });
   const { result, comment } = response.status;
   if (isSpfWord(result)) {
-    return known({ result, domain: response.domain, isHelo, explanation: response.explanation ?? '' });
+    const found = { result, domain: response.domain, isHelo, explanation: response.explanation ?? '' };
+    if (!hasMacros) kept.keep(key, lookUps, found);
+    return known(found);
   }
   return lookUps.takeFailure() ?? unknown('protocol', `SPF of ${domain}: ${comment || result}`);
 }

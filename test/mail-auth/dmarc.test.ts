@@ -288,6 +288,7 @@ describe('DMARC', () => {
           asked.push(name);
           return inquiryOf(source).ask(type, name);
         },
+        recall: () => undefined,
       },
       30,
     );

@@ -56,7 +56,7 @@ export function certain<Value>(answer: Answer<Value>): Value {
   return answer.value;
 }
 
-/** The message with a signature of ours in front: rsa-sha256, fields relaxed. */
+/** The message with a signature of ours in front: rsa-sha256. */
 export function signed(
   { fields, body }: ParsedMessage,
   {
@@ -64,14 +64,22 @@ export function signed(
     domain,
     selector,
     now,
+    header = 'relaxed',
     body: form = 'relaxed',
-  }: { key: KeyObject; domain: string; selector: string; now: number; body?: Canonicalization },
+  }: {
+    key: KeyObject;
+    domain: string;
+    selector: string;
+    now: number;
+    header?: Canonicalization;
+    body?: Canonicalization;
+  },
 ): ParsedMessage {
   const hash = new BodyHash(form);
   hash.update(body);
   hash.end();
   const signer = { domain, selector, key: { algorithm: 'rsa-sha256', key } } as const;
-  const options = { header: 'relaxed', body: form, names: SIGNED_FIELDS, expires: undefined } as const;
+  const options = { header, body: form, names: SIGNED_FIELDS, expires: undefined } as const;
   const value = dkimSignature(fields, hash.digest() ?? '', signer, options, now);
   return { fields: [{ name: 'DKIM-Signature', value }, ...fields], body };
 }

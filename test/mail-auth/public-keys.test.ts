@@ -2,6 +2,9 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { ArrivingMessage } from '../../src/mail-auth/dkim-verify.ts';
+import { LookUps } from '../../src/mail-auth/look-ups.ts';
+import type { KeyCache } from '../../src/mail-auth/mailauth.ts';
+import { KnownKeys } from '../../src/mail-auth/public-keys.ts';
 import { keyRecord } from '../../src/mail-auth/signing-key.ts';
 import { certain, inquiryOf, parseMessage, signed, zoneOf } from './messages.ts';
 import { SAMPLES } from './samples.ts';
@@ -35,5 +38,24 @@ describe('keys that were read before', () => {
     assert.equal((await verdict(`${record}; h=sha1`)).reason, 'inappropriate hash algorithm');
     assert.equal((await verdict(`${record}; s=tlsrpt`)).reason, 'key not for email');
     assert.deepEqual(await verdict(record), PASS);
+  });
+
+  it('are 1,000 at most', async () => {
+    const record = keyRecord(key);
+    const nameOf = (i: number) => `s${i}._domainkey.example.com`;
+    const zone = zoneOf(
+      Object.fromEntries(Array.from({ length: 1100 }, (_, i) => [`${nameOf(i)} TXT`, `${record}; n=${i}`])),
+    );
+    const keys = new KnownKeys();
+    const read = async (i: number) => {
+      const cache: KeyCache = { get: async () => assert.fail('it asks elsewhere') };
+      keys.serve(cache, new LookUps(inquiryOf(zone), 1));
+      await cache.get('DKIM', nameOf(i), undefined, { strict: true, hashAlgo: 'sha256' });
+    };
+    for (let i = 0; i < 1100; i += 1) {
+      await read(i);
+      await read(0);
+      assert.equal(keys.size, Math.min(i + 1, 1000));
+    }
   });
 });

@@ -16,6 +16,8 @@ class LateAsker implements Asker {
 
   readonly ask: Asker['ask'] = (type, name) =>
     this.by?.ask(type, name) ?? Promise.resolve(unknown('unavailable', `${type} ${name}: nobody asks yet`));
+
+  readonly recall: Asker['recall'] = (type, name) => this.by?.recall(type, name);
 }
 
 export class Arriving implements MessageListener {
