@@ -2,7 +2,7 @@
 import type { Span } from '../helpers/spans.ts';
 
 /** Runs in each process before the program, which may be forbidden to read or write files. */
-const RECORDER = `
+export const RECORDER = `
 import { writeSync } from 'node:fs';
 import { performance, PerformanceObserver } from 'node:perf_hooks';
 new PerformanceObserver((list) => {
