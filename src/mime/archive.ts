@@ -52,7 +52,7 @@ export const ARCHIVE_LIMITS: ArchiveLimits = {
   nameBytes: 1024 * 1024,
   depth: 3,
   unpackedBytes: 64 * 1024 * 1024,
-  directoryBytes: 4 * 1024 * 1024,
+  directoryBytes: 2 * 1024 * 1024,
   ratio: 200,
 };
 
@@ -266,6 +266,9 @@ class Search {
       this.#defects.add('size');
       return undefined;
     }
+    // Most files in an archive are no archives: of short ones that is known by their first byte.
+    if (method === 0 && end - start < SHORT_BYTES && !FIRST_BYTES.includes(bytes[start] ?? 0))
+      return undefined;
     const packed = bytes.subarray(start, end);
     if (method === 0) return typeOfBeginning(packed.subarray(0, PEEK_BYTES));
     const begin = beginningOf(packed, name);
@@ -340,6 +343,10 @@ const PEEK_STEP = 64;
 /** What is looked at more, as long as nothing comes of it: tables may stand in front, of 300 bytes or so. */
 const PEEK_BYTES = 1024;
 const TAR_BYTES = 512;
+/** Shorter ones are no tar archive. */
+const SHORT_BYTES = 262;
+/** What other kinds of archives begin with. */
+const FIRST_BYTES = Buffer.from('PR7\x1fB\xfdM\x60', 'latin1');
 
 /** The first bytes of what was packed. */
 function beginningOf(packed: Buffer, name: string): Buffer {

@@ -240,7 +240,8 @@ class QuotedPrintable implements Decoder {
         continue;
       }
       if (isEquals) this.#defects.add('junk in quoted-printable');
-      size += bytes.copy(out, size, from, position);
+      // A few bytes at a time, mostly one.
+      for (let at = from; at < position; at++) out[size++] = bytes[at] as number;
     }
     if (size > 0) this.#sink(out.subarray(0, size));
   }

@@ -18,7 +18,7 @@ const MAX_LONG_NAME = 64 * 1024;
 export function isTar(bytes: Buffer): boolean {
   if (bytes.toString('latin1', 257, 262) === 'ustar') return true;
   if (bytes.length < BLOCK || bytes[0] === 0) return false;
-  const written = Number.parseInt(textOf(bytes.subarray(148, 156)).trim(), 8);
+  const written = Number.parseInt(textAt(bytes, 148, 8).trim(), 8);
   let sum = 8 * 0x20;
   for (let at = 0; at < BLOCK; at++) if (at < 148 || at >= 156) sum += bytes[at] ?? 0;
   return sum === written;
@@ -30,18 +30,19 @@ export function* readTar(bytes: Buffer, limits: NameLimits, defects: Set<Archive
   let at = 0;
   for (let count = 1; at + BLOCK <= bytes.length; count++) {
     if (count % BATCH === 0) yield;
-    const header = bytes.subarray(at, at + BLOCK);
-    if (header[0] === 0) return listing.entries;
-    const size = sizeIn(header);
-    const start = at + BLOCK;
+    const header = at;
+    if (bytes[header] === 0) return listing.entries;
+    const size = sizeAt(bytes, header);
+    const start = header + BLOCK;
     at = start + Math.ceil(size / BLOCK) * BLOCK;
-    const long = bytes.subarray(start, start + Math.min(size, MAX_LONG_NAME));
-    const kind = String.fromCharCode(header[156] ?? 0);
-    if (kind === 'L') longName = textOf(long);
-    else if (kind === 'x') longName = /\d+ path=([^\n]*)\n/.exec(long.toString('latin1'))?.[1] ?? longName;
+    const longEnd = Math.min(start + size, start + MAX_LONG_NAME, bytes.length);
+    const kind = String.fromCharCode(bytes[header + 156] ?? 0);
+    if (kind === 'L') longName = textAt(bytes, start, longEnd - start);
+    else if (kind === 'x')
+      longName = /\d+ path=([^\n]*)\n/.exec(bytes.toString('latin1', start, longEnd))?.[1] ?? longName;
     else if (kind !== 'g' && kind !== 'K') {
       const end = Math.min(start + size, bytes.length);
-      const name = longName ?? nameIn(header);
+      const name = longName ?? nameAt(bytes, header);
       longName = undefined;
       if (!listing.add({ name, charset: 'utf-8', size, isEncrypted: false, start, end }))
         return listing.entries;
@@ -51,23 +52,25 @@ export function* readTar(bytes: Buffer, limits: NameLimits, defects: Set<Archive
   return listing.entries;
 }
 
-function nameIn(header: Buffer): string {
-  const own = textOf(header.subarray(0, 100));
+function nameAt(bytes: Buffer, header: number): string {
+  const own = textAt(bytes, header, 100);
   // GNU's tar has times in the place of the prefix.
-  const prefix = header.toString('latin1', 257, 263) === 'ustar\0' ? textOf(header.subarray(345, 500)) : '';
+  const isPosix = bytes.toString('latin1', header + 257, header + 263) === 'ustar\0';
+  const prefix = isPosix ? textAt(bytes, header + 345, 155) : '';
   return prefix === '' ? own : `${prefix}/${own}`;
 }
 
 /** Octal digits, or binary where the first bit is set. */
-function sizeIn(header: Buffer): number {
-  const field = header.subarray(124, 136);
-  if (((field[0] ?? 0) & 0x80) !== 0) return Number(field.readBigUInt64BE(4));
-  const size = Number.parseInt(textOf(field).trim(), 8);
+function sizeAt(bytes: Buffer, header: number): number {
+  const field = header + 124;
+  if (((bytes[field] ?? 0) & 0x80) !== 0) return Number(bytes.readBigUInt64BE(field + 4));
+  const size = Number.parseInt(textAt(bytes, field, 12).trim(), 8);
   return Number.isNaN(size) ? 0 : size;
 }
 
-/** Up to the first NUL, in latin1. */
-function textOf(field: Buffer): string {
-  const end = field.indexOf(0);
-  return field.toString('latin1', 0, end < 0 ? field.length : end);
+/** A field of `size` bytes, up to the first NUL in it; latin1. */
+function textAt(bytes: Buffer, from: number, size: number): string {
+  let end = from;
+  while (end < from + size && bytes[end] !== 0 && end < bytes.length) end += 1;
+  return bytes.toString('latin1', from, end);
 }

@@ -146,7 +146,7 @@ function* readDirectory(
       break;
     }
     const flags = bytes.readUInt16LE(at + 8);
-    const extra = bytes.subarray(extraStart, extraStart + extraLength);
+    const extra = extraLength > 0 ? bytes.subarray(extraStart, extraStart + extraLength) : undefined;
     const sizes = wideSizes(extra, {
       size: bytes.readUInt32LE(at + 24),
       packed: bytes.readUInt32LE(at + 20),
@@ -154,10 +154,12 @@ function* readDirectory(
     });
     const header = prefix + sizes.header;
     const data = dataStart(bytes, header);
+    const unicode = extra && unicodeName(extra);
     listed.push({
       header,
       entry: {
-        ...nameOf(bytes.subarray(nameStart, extraStart), extra, flags),
+        name: unicode ?? bytes.toString('latin1', nameStart, extraStart),
+        charset: charsetOf(unicode, flags),
         size: sizes.size,
         isEncrypted: (flags & 1) !== 0,
         method: bytes.readUInt16LE(at + 10),
@@ -205,7 +207,7 @@ function* readLocalHeaders(
     const nameLength = bytes.readUInt16LE(header + 26);
     const extraLength = bytes.readUInt16LE(header + 28);
     const extraStart = header + 30 + nameLength;
-    const extra = bytes.subarray(extraStart, extraStart + extraLength);
+    const extra = extraLength > 0 ? bytes.subarray(extraStart, extraStart + extraLength) : undefined;
     const sizes = wideSizes(extra, {
       size: bytes.readUInt32LE(header + 22),
       packed: bytes.readUInt32LE(header + 18),
@@ -215,8 +217,10 @@ function* readLocalHeaders(
     if (start > bytes.length) break;
     const end = Math.min(bytes.length, start + sizes.packed);
     nameBytes += nameLength;
+    const unicode = extra && unicodeName(extra);
     found.set(header, {
-      ...nameOf(bytes.subarray(header + 30, extraStart), extra, flags),
+      name: unicode ?? bytes.toString('latin1', header + 30, extraStart),
+      charset: charsetOf(unicode, flags),
       size: sizes.size,
       isEncrypted: (flags & 1) !== 0,
       method: bytes.readUInt16LE(header + 8),
@@ -240,8 +244,9 @@ interface Sizes {
 }
 
 /** Those of the ZIP64 field in the place of those that do not fit into 32 bits. */
-function wideSizes(extra: Buffer, { size, packed, header }: Sizes): Sizes {
-  if (size !== FULL_32 && packed !== FULL_32 && header !== FULL_32) return { size, packed, header };
+function wideSizes(extra: Buffer | undefined, { size, packed, header }: Sizes): Sizes {
+  if (extra === undefined || (size !== FULL_32 && packed !== FULL_32 && header !== FULL_32))
+    return { size, packed, header };
   const field = extraField(extra, 0x0001);
   let at = 0;
   const wide = (narrow: number) => {
@@ -261,11 +266,12 @@ function extraField(extra: Buffer, id: number): Buffer | undefined {
   return undefined;
 }
 
-function nameOf(name: Buffer, extra: Buffer, flags: number): Pick<ZipEntry, 'name' | 'charset'> {
-  // Info-ZIP's Unicode path: a version, a checksum of the name, and the name in UTF-8.
+/** Info-ZIP's Unicode path: a version, a checksum of the name, and the name in UTF-8. */
+function unicodeName(extra: Buffer): string | undefined {
   const unicode = extraField(extra, 0x7075);
-  if (unicode && unicode.length > 5 && unicode[0] === 1) {
-    return { name: unicode.toString('latin1', 5), charset: 'utf-8' };
-  }
-  return { name: name.toString('latin1'), charset: (flags & 0x800) !== 0 ? 'utf-8' : 'cp437' };
+  return unicode && unicode.length > 5 && unicode[0] === 1 ? unicode.toString('latin1', 5) : undefined;
+}
+
+function charsetOf(unicode: string | undefined, flags: number): ZipEntry['charset'] {
+  return unicode !== undefined || (flags & 0x800) !== 0 ? 'utf-8' : 'cp437';
 }

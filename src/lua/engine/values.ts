@@ -82,6 +82,10 @@ export function numberValue(value: number): TValue {
   return new Value(isInteger ? LUA_TNUMINT : LUA_TNUMFLT, value);
 }
 
+export function booleanValue(value: boolean): TValue {
+  return new Value(lua.LUA_TBOOLEAN, value);
+}
+
 export function tableValue(table: LuaTable): TValue {
   return new Value(lua.LUA_TTABLE, table);
 }

@@ -1,8 +1,19 @@
 /** What is in a part that is an archive, and what a part is by its bytes. */
-import type { LuaState } from 'fengari';
-import { ascii, lua } from '../../lua/engine/engine.ts';
+import type { LuaState, LuaTable } from 'fengari';
+import { lua } from '../../lua/engine/engine.ts';
 import { hostOf } from '../../lua/engine/host.ts';
-import { pushLatin1, pushNumber, pushOptional } from '../../lua/engine/values.ts';
+import {
+  booleanValue,
+  newTable,
+  numberValue,
+  pushLatin1,
+  pushOptional,
+  pushValue,
+  setField,
+  setIndex,
+  tableValue,
+  textValue,
+} from '../../lua/engine/values.ts';
 import type { Steps } from '../../lua/lib/steps.ts';
 import { decoderOf } from '../../message/charset.ts';
 import { type Archive, type ArchivedFile, filesIn } from '../../mime/archive.ts';
@@ -15,6 +26,8 @@ import { inTurns } from './turns.ts';
 
 /** To make the table of a file, in steps of Host.charge(). */
 const STEPS_PER_FILE = 500;
+/** Tables that are made until others may have their turn. */
+const FILES_PER_TURN = 20;
 /** Of what is unpacked to look into an archive: zlib's threads do that while the callback waits. */
 const UNPACKED_PER_MS = 300_000;
 
@@ -57,14 +70,13 @@ export function* filesOf(L: LuaState, message: MimeMessage, part: Part): Steps {
     );
     return 2;
   }
-  lua.lua_createtable(L, found.files.length, 0);
-  const table = lua.lua_gettop(L);
+  const table = newTable(L);
   for (const [i, file] of found.files.entries()) {
-    pushFile(L, file);
-    lua.lua_rawseti(L, table, i + 1);
+    setIndex(table, i + 1, tableValue(tableOfFile(L, file)));
     hostOf(L).charge(L, STEPS_PER_FILE);
-    yield 'pause';
+    if (i % FILES_PER_TURN === 0) yield 'pause';
   }
+  pushValue(L, tableValue(table));
   return 1;
 }
 
@@ -74,16 +86,14 @@ function whyNot({ type, trouble = 'unknown' }: Archive): string {
   return `protocol ${TROUBLES[trouble]}: ${type}`;
 }
 
-function pushFile(L: LuaState, { name, charset, size, isEncrypted, depth }: ArchivedFile): void {
-  lua.lua_createtable(L, 0, 4);
-  pushLatin1(L, charset === 'utf-8' ? name : (decoderOf(charset)?.(name) ?? name));
-  lua.lua_setfield(L, -2, ascii('name'));
-  pushNumber(L, size);
-  lua.lua_setfield(L, -2, ascii('size'));
-  lua.lua_pushboolean(L, isEncrypted);
-  lua.lua_setfield(L, -2, ascii('encrypted'));
-  pushNumber(L, depth);
-  lua.lua_setfield(L, -2, ascii('depth'));
+function tableOfFile(L: LuaState, { name, charset, size, isEncrypted, depth }: ArchivedFile): LuaTable {
+  const table = newTable(L);
+  const shown = charset === 'utf-8' ? name : (decoderOf(charset)?.(name) ?? name);
+  setField(L, table, 'name', textValue(L, shown));
+  setField(L, table, 'size', numberValue(size));
+  setField(L, table, 'encrypted', booleanValue(isEncrypted));
+  setField(L, table, 'depth', numberValue(depth));
+  return table;
 }
 
 /** part:kind() */
