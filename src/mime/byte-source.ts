@@ -34,6 +34,45 @@ export class MemorySource implements ByteSource {
   }
 }
 
+/** Bytes in pieces, one after the other. */
+export class PiecesSource implements ByteSource {
+  readonly size: number;
+  readonly #pieces: readonly Buffer[];
+  /** Where each begins. */
+  readonly #starts: number[] = [];
+  #buffer = Buffer.alloc(0);
+  /** The one in which the last read began. */
+  #last = 0;
+
+  constructor(pieces: readonly Buffer[]) {
+    let size = 0;
+    for (const piece of pieces) {
+      this.#starts.push(size);
+      size += piece.length;
+    }
+    this.#pieces = pieces;
+    this.size = size;
+  }
+
+  read(start: number, length: number): Buffer {
+    const wanted = Math.max(0, Math.min(length, this.size - start));
+    if (wanted === 0) return this.#buffer.subarray(0, 0);
+    let index = (this.#starts[this.#last] ?? 0) <= start ? this.#last : 0;
+    while ((this.#starts[index + 1] ?? Number.POSITIVE_INFINITY) <= start) index += 1;
+    this.#last = index;
+    const from = start - (this.#starts[index] ?? 0);
+    const first = this.#pieces[index] as Buffer;
+    if (from + wanted <= first.length) return first.subarray(from, from + wanted);
+    if (this.#buffer.length < wanted) this.#buffer = Buffer.allocUnsafe(Math.max(wanted, WINDOW));
+    let got = first.copy(this.#buffer, 0, from);
+    while (got < wanted) {
+      index += 1;
+      got += (this.#pieces[index] as Buffer).copy(this.#buffer, got, 0, wanted - got);
+    }
+    return this.#buffer.subarray(0, wanted);
+  }
+}
+
 /** An open file. @throws what the system says of a read */
 export class FileSource implements ByteSource {
   readonly size: number;

@@ -25,6 +25,8 @@ export interface Module {
    * call one of them.
    */
   readonly readsMessage?: readonly string[];
+  /** They take it from memory, too: it need not be in a file for them. */
+  readonly readsFromMemory?: boolean;
   /** What it has listen to messages while they arrive. */
   readonly listening?: readonly Listening[];
   /** What stands in for its services in the world of a test. One module of several that ask a service has its fake. */

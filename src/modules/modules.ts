@@ -105,6 +105,7 @@ export const MODULES: readonly Module[] = [
     install: installMime,
     packages: [{ for: ['mime.parts', 'mime.banner'], load: loadCharsets }],
     readsMessage: ['mime.parts', 'mime.defects', 'mime.add', 'mime.banner'],
+    readsFromMemory: true,
   },
   { api: [syslogApi, syslogConstants], open: openSyslog, isRequired: true },
   { api: [logApi], open: openLog, fakes: [logFake] },

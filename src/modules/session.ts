@@ -10,6 +10,8 @@ import { type Host, hostOf, PerState } from '../lua/engine/host.ts';
 export interface KeptMessage {
   /** Of a file that is there until `smtp.do_dot` returns. */
   readonly path: string;
+  /** The message itself, where no function of the script needs a file: there is none then. */
+  readonly pieces?: readonly Buffer[] | undefined;
   /** In bytes. */
   readonly size: number;
 }

@@ -22,6 +22,8 @@ const WANTS = CHAPTERS.flatMap(({ wants = {}, entries }) => {
   }));
 });
 
+const READERS_OF_FILES = MODULES.filter(({ readsFromMemory }) => readsFromMemory !== true);
+
 const STRENGTH: Readonly<Record<Interest, number>> = { none: 0, data: 1, verdict: 2 };
 
 /** What the MTA must send in a message for the modules that a script may use. @param names all strings that stand in it */
@@ -55,19 +57,26 @@ export function loadPackages(
 export interface MessageUses {
   /** Whether one reads it at its end. */
   readonly readsMessage: boolean;
+  /** Whether that one needs it in a file. */
+  readonly needsFile: boolean;
   /** What has to listen to it while it arrives. */
   readonly listening: readonly Listening[];
 }
 
 /** Of a script, or of a file that it loads. @param names, inFunctions as mayReadMessage takes them */
 export function messageUsesOf(names: ReadonlySet<string>, inFunctions: ReadonlySet<string>): MessageUses {
-  return { readsMessage: mayReadMessage(names, inFunctions), listening: listeningOf(names) };
+  return {
+    readsMessage: mayReadMessage(names, inFunctions),
+    needsFile: mayReadMessage(names, inFunctions, READERS_OF_FILES),
+    listening: listeningOf(names),
+  };
 }
 
 /** Of both. */
 export function bothUses(one: MessageUses, other: MessageUses): MessageUses {
   return {
     readsMessage: one.readsMessage || other.readsMessage,
+    needsFile: one.needsFile || other.needsFile,
     listening: [...new Set([...one.listening, ...other.listening])],
   };
 }

@@ -78,7 +78,7 @@ export interface ScriptNotice {
   readonly serving: string | undefined;
 }
 
-const NO_USES: MessageUses = { readsMessage: false, listening: [] };
+const NO_USES: MessageUses = { readsMessage: false, needsFile: false, listening: [] };
 
 /** How sessions of a script begin. */
 interface Start {

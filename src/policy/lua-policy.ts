@@ -246,8 +246,12 @@ export class LuaPolicy implements Policy {
     transaction.hasBody = this.interests.body !== 'none';
     // Nobody will look into a file of which the script does not take the name, unless a function reads it.
     const uses = this.#settings.uses();
-    const isRead = this.#table.seesArgument('dot') || uses.readsMessage;
-    transaction.addHead(head, transaction.hasBody && isRead ? this.#settings.createMessageFile() : undefined);
+    const isNamed = this.#table.seesArgument('dot');
+    const isKept = transaction.hasBody && (isNamed || uses.readsMessage);
+    transaction.addHead(
+      head,
+      isKept ? this.#settings.createMessageFile(isNamed || uses.needsFile) : undefined,
+    );
     if (transaction.hasBody) {
       for (const { begin } of uses.listening) transaction.listen(begin(this.#context, lines));
     }
@@ -278,7 +282,7 @@ export class LuaPolicy implements Policy {
     if (!file) return this.#callDot(event, NOT_KEPT);
     const failed = (error: unknown) =>
       this.#callDot(event, error instanceof Error ? error.message : String(error));
-    const written = () => this.#callDot(event, { path: file.path, size: bytes });
+    const written = () => this.#callDot(event, { path: file.path, size: bytes, pieces: file.pieces });
     try {
       const finished = file.finish();
       return finished ? finished.then(written, failed) : written();
@@ -292,7 +296,7 @@ export class LuaPolicy implements Policy {
     const isKept = typeof message !== 'string';
     if (!isKept && this.#table.seesArgument('dot')) return this.#fileFailed(event, message);
     this.#facts.message = isKept ? known(message) : unknown('unavailable', `message file: ${message}`);
-    this.#context.ownFile = isKept ? message.path : '';
+    this.#context.ownFile = isKept && message.pieces === undefined ? message.path : '';
     return then(
       this.#call('dot', event, (L) => (isKept ? pushText(L, message.path) : 0)),
       (verdict) => {

@@ -21,6 +21,8 @@ export interface MessageStore {
   readonly path: string;
   /** Bytes of the message that are in memory. */
   readonly heldBytes: number;
+  /** All of it, where it is complete and in no file. */
+  readonly pieces: readonly Buffer[] | undefined;
   append(pieces: readonly Buffer[]): void | Promise<void>;
   finish(): void | Promise<void>;
   remove(): void;
@@ -29,7 +31,8 @@ export interface MessageStore {
 export interface PolicySettings {
   readonly onError: OnError;
   readonly log: PolicyLog;
-  readonly createMessageFile: () => MessageStore;
+  /** @param needsFile somebody needs it in a file */
+  readonly createMessageFile: (needsFile: boolean) => MessageStore;
   /** Time until a callback must have ended, in milliseconds; at end of message, where the MTA can be told to wait. */
   readonly deadlineMs: number;
   readonly endOfMessageDeadlineMs: number;

@@ -181,7 +181,7 @@ export function openPolicySource(settings: PolicySourceSettings): PolicySource {
     onError: options.onError,
     log,
     print: (L, line) => scriptLog.print(L, line),
-    createMessageFile: () => messages.create(),
+    createMessageFile: (needsFile) => (needsFile ? messages.create() : messages.keep()),
     deadlineMs: options.deadlineMs,
     endOfMessageDeadlineMs: options.endOfMessageDeadlineMs,
     observer: settings.observer,

@@ -15,6 +15,9 @@ import { processStart } from '../system/process-start.ts';
 import { codeOf } from '../text/operator-error.ts';
 
 const MEMORY_BYTES = 128 * 1024;
+/** Bytes of a message that nobody needs in a file, and of all such messages of a process together. */
+const KEPT_BYTES = 2 * 1024 * 1024;
+const ALL_KEPT_BYTES = 32 * 1024 * 1024;
 /** Unwritten bytes above which `append` asks its caller to wait. */
 const BACKLOG_BYTES = 1024 * 1024;
 const NAME = /^smtpf-(\d+)-(\d+)-\d+\.(eml|sock|lua)$/;
@@ -40,6 +43,7 @@ export class Spool {
   readonly #directory: string;
   readonly #owner = `${process.pid}-${processStart(process.pid)?.ticks ?? 0}`;
   #count = 0;
+  readonly #room = new Room();
 
   readonly #events: SpoolEvents;
 
@@ -73,6 +77,11 @@ export class Spool {
     return new MessageFile(this.path('eml'), this.#events);
   }
 
+  /** For a message that nobody needs in a file: it becomes one where it is too large for the memory. */
+  keep(): MessageFile {
+    return new MessageFile(this.path('eml'), this.#events, this.#room);
+  }
+
   /** Path for a socket or a script that this process alone uses. */
   path(extension: 'eml' | 'sock' | 'lua'): string {
     this.#count += 1;
@@ -92,6 +101,22 @@ function isOwnerAlive(pid: number, began: number): boolean {
   }
 }
 
+/** What the messages of a process that are in no file have in memory, beyond what each may have. */
+class Room {
+  #bytes = 0;
+
+  /** @returns whether there is room for so many more */
+  take(bytes: number): boolean {
+    if (this.#bytes + bytes > ALL_KEPT_BYTES) return false;
+    this.#bytes += bytes;
+    return true;
+  }
+
+  give(bytes: number): void {
+    this.#bytes -= bytes;
+  }
+}
+
 export class MessageFile {
   readonly path: string;
   readonly #events: SpoolEvents;
@@ -104,10 +129,19 @@ export class MessageFile {
   #failure: unknown;
   #made = false;
   #removed = false;
+  /** Where nobody needs a file, and what was taken of it. */
+  readonly #room: Room | undefined;
+  #taken = 0;
 
-  constructor(path: string, events = NOTHING) {
+  constructor(path: string, events = NOTHING, room?: Room) {
     this.path = path;
     this.#events = events;
+    this.#room = room;
+  }
+
+  /** All of the message, when it is complete and in no file. */
+  get pieces(): readonly Buffer[] | undefined {
+    return this.#room === undefined || this.#made ? undefined : this.#waiting;
   }
 
   /** Bytes of the message that are in memory. */
@@ -122,7 +156,8 @@ export class MessageFile {
       this.#waiting.push(bytes);
       this.#waitingBytes += bytes.length;
     }
-    if (this.#waitingBytes <= MEMORY_BYTES && !this.#made) return;
+    if (!this.#made && this.#fitsMemory()) return;
+    this.#giveRoom();
     this.#writing ??= this.#write().finally(() => {
       this.#writing = undefined;
     });
@@ -130,11 +165,12 @@ export class MessageFile {
   }
 
   /**
-   * Completes the file.
+   * Completes the file, where there has to be one.
    * @throws (or rejects) with the error of the file system that kept a part from being written.
    */
   finish(): void | Promise<void> {
     if (this.#made) return this.#finishLong();
+    if (this.#room !== undefined) return;
     this.#made = true;
     try {
       this.#writeShort();
@@ -160,11 +196,25 @@ export class MessageFile {
     this.#removed = true;
     this.#waiting = [];
     this.#waitingBytes = 0;
+    this.#giveRoom();
     if (this.#writing) {
       this.#writing.finally(() => this.#discard()).catch(() => {});
     } else if (this.#made) {
       this.#discard();
     }
+  }
+
+  #fitsMemory(): boolean {
+    if (this.#waitingBytes <= MEMORY_BYTES) return true;
+    const more = this.#waitingBytes - MEMORY_BYTES - this.#taken;
+    if (this.#waitingBytes > KEPT_BYTES || !this.#room?.take(more)) return false;
+    this.#taken += more;
+    return true;
+  }
+
+  #giveRoom(): void {
+    this.#room?.give(this.#taken);
+    this.#taken = 0;
   }
 
   #discard(): void {

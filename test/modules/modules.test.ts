@@ -5,7 +5,13 @@ import type { LuaFunction } from 'fengari';
 import type { ApiFunction, Chapter } from '../../src/modules/entry.ts';
 import type { FunctionsOf, ServicesOf } from '../../src/modules/module.ts';
 import { FAKES, MODULES } from '../../src/modules/modules.ts';
-import { loadPackages, mayReadMessage, PURE_FUNCTIONS, wantsOf } from '../../src/modules/uses.ts';
+import {
+  loadPackages,
+  mayReadMessage,
+  messageUsesOf,
+  PURE_FUNCTIONS,
+  wantsOf,
+} from '../../src/modules/uses.ts';
 import { isAsked } from '../../src/services/asked.ts';
 import { servicesWith } from '../helpers/services.ts';
 
@@ -104,6 +110,14 @@ test('the message is kept for scripts that may call a function that reads it', (
   assert.equal(isKept([], ['require']), true);
   assert.equal(isKept(['load']), true);
   assert.equal(mayReadMessage(new Set(['load']), new Set(['require']), [{}]), false);
+});
+
+test('a message is put into a file for scripts that may call a function that needs one', () => {
+  const needsFile = (names: string[], inFunctions: string[] = []): boolean =>
+    messageUsesOf(new Set([...names, ...inFunctions]), new Set(inFunctions)).needsFile;
+  assert.equal(needsFile(['mime', 'parts', 'defects'], ['add']), false);
+  assert.equal(needsFile(['mime', 'parts', 'scan'], ['clamd']), true);
+  assert.equal(needsFile(['mime', 'parts'], ['require']), true);
 });
 
 test('functions that read the message are there', () => {

@@ -5,7 +5,7 @@ import { type Host, hostOf, PerState } from '../../lua/engine/host.ts';
 import { raise } from '../../lua/lib/arguments.ts';
 import { ARCHIVE_LIMITS, type Archive, type ArchiveLimits } from '../../mime/archive.ts';
 import type { ArchiveDefect } from '../../mime/archive-entry.ts';
-import { FileSource, type Slices } from '../../mime/byte-source.ts';
+import { type ByteSource, FileSource, PiecesSource, type Slices } from '../../mime/byte-source.ts';
 import { decode } from '../../mime/decode.ts';
 import type { MimeEdits } from '../../mime/edit.ts';
 import type { Defect, MimeTree, Part } from '../../mime/part.ts';
@@ -16,7 +16,7 @@ import { factsOf } from '../session.ts';
 export type ShownDefect = Defect | `archive: ${ArchiveDefect}`;
 
 export class MimeMessage {
-  readonly #path: Buffer;
+  readonly #kept: Buffer | readonly Buffer[];
   #descriptor: number | undefined;
   #tree: MimeTree | undefined;
   readonly #defects = new Set<Defect>();
@@ -30,9 +30,9 @@ export class MimeMessage {
   table: LuaTable | undefined;
   readonly tables = new Map<LuaTable, Part>();
 
-  /** @param path of the file */
-  constructor(path: Buffer) {
-    this.#path = path;
+  /** @param kept path of the file, or the message itself in pieces */
+  constructor(kept: Buffer | readonly Buffer[]) {
+    this.#kept = kept;
   }
 
   /** What the script wants changed; made at the first change. */
@@ -41,11 +41,16 @@ export class MimeMessage {
   /** Its parts; read at the first time. @throws what the system says of opening or reading the file */
   *tree(): Slices<MimeTree> {
     if (this.#tree) return this.#tree;
-    this.#descriptor ??= openSync(this.#path, 'r');
-    const tree = yield* readMime(new FileSource(this.#descriptor, fstatSync(this.#descriptor).size));
+    const tree = yield* readMime(this.#source());
     for (const defect of tree.defects) this.#defects.add(defect);
     this.#tree = tree;
     return tree;
+  }
+
+  #source(): ByteSource {
+    if (!Buffer.isBuffer(this.#kept)) return new PiecesSource(this.#kept);
+    this.#descriptor ??= openSync(this.#kept, 'r');
+    return new FileSource(this.#descriptor, fstatSync(this.#descriptor).size);
   }
 
   /** What is odd in parts that are decoded is added here. */
@@ -136,7 +141,8 @@ export function messageOf(L: LuaState): MimeMessage | undefined {
   const host = hostOf(L);
   let message = messages.get(host);
   if (message === undefined) {
-    message = new MimeMessage(host.locate(Buffer.from(kept.value.path, 'latin1')));
+    const { path, pieces } = kept.value;
+    message = new MimeMessage(pieces ?? host.locate(Buffer.from(path, 'latin1')));
     messages.set(host, message);
   }
   return message;
