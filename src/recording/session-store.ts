@@ -36,6 +36,8 @@ export class SessionStore {
   readonly fileBytes: number;
   #file: FileHandle | undefined;
   #bytes = 0;
+  /** When it was begun, by its name; milliseconds since the epoch. */
+  #begunAt = 0;
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
   #writing: Promise<void> | undefined;
@@ -113,7 +115,10 @@ export class SessionStore {
   async #begin(): Promise<FileHandle> {
     const { directory, instance } = this.#settings;
     await this.#makeRoom();
-    const file = await open(join(directory, sessionFileName(new Date(), instance)), NEW_FILE, 0o600);
+    // Two of the same millisecond would have one name.
+    this.#begunAt = Math.max(Date.now(), this.#begunAt + 1);
+    const name = sessionFileName(new Date(this.#begunAt), instance);
+    const file = await open(join(directory, name), NEW_FILE, 0o600);
     try {
       await file.write(HEAD);
     } catch (error) {
