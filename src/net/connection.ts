@@ -86,6 +86,9 @@ const TURN_MS = 5;
 /** Commands between two looks at the clock where the policy is not at work: headers that are gathered, macros. */
 const CHEAP_COMMANDS = 64;
 
+/** What comes in such pieces is a body, of which each piece is work: others have their turn as where the policy works long. */
+const BULKY_BYTES = 32 * 1024;
+
 /** What a connection may have written to the log beyond what it sends. */
 const LOG_BYTES = 64 * 1024;
 
@@ -112,6 +115,8 @@ export class Connection implements MtaSide {
   #worked = false;
   /** It worked long at the last event: the next waits where others have done so too. */
   #worksLong = false;
+  /** The last piece that came was large. */
+  #isBulky = false;
   /** Taken from the decoder and not handled yet: it waits for this connection's turn, as does what was sent behind it. */
   #nextFrame: Frame | undefined;
   #queued = false;
@@ -176,6 +181,9 @@ export class Connection implements MtaSide {
     this.#decoder.push(chunk);
     this.#receivedBytes += chunk.length;
     this.#readAheadBytes += chunk.length + CHUNK_OVERHEAD_BYTES;
+    this.#isBulky = chunk.length >= BULKY_BYTES;
+    // libuv hands out up to 2 MiB of one socket before it looks at others.
+    if (this.#isBulky) this.#settings.slices.roundStart(performance.now());
     if (!this.#driver.waiting && !this.#queued) {
       const { crowd } = this.#settings;
       if (crowd?.isLarge) {
@@ -197,10 +205,11 @@ export class Connection implements MtaSide {
 
   /**
    * Whether others should have their turn before one more command is handled. Who sends one at a time never asks the clock,
-   * unless his make the policy work long.
+   * unless his make the policy work long or are large.
    */
   #isTurnOver(): boolean {
-    if (this.#worksLong && this.#turnStart === 0 && this.#settings.slices.isRoundOver) return true;
+    if ((this.#worksLong || this.#isBulky) && this.#turnStart === 0 && this.#settings.slices.isRoundOver)
+      return true;
     if (this.#handled === 0 || !(this.#worked || this.#handled % CHEAP_COMMANDS === 0)) return false;
     this.#worked = false;
     const now = performance.now();
