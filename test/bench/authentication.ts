@@ -1,10 +1,16 @@
-/** What it costs to verify a signed message: ours, with SPF and DMARC besides, beside OpenDKIM's filter, which verifies. */
+/**
+ * What it costs to verify signed messages: ours, with SPF and DMARC besides, beside OpenDKIM's filter, which verifies; and
+ * a large one beside a program that only reads it and hashes it.
+ */
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { keyRecord } from '../../src/mail-auth/signing-key.ts';
 import { Nsd } from '../dns/nsd.ts';
 import { Mta } from '../helpers/mta.ts';
+import { mta as packets } from '../helpers/packet-builder.ts';
 import { type ParsedMessage, signed } from '../mail-auth/messages.ts';
 import { median } from './measure.ts';
 import { ServerUnderTest } from './server.ts';
@@ -12,60 +18,199 @@ import { ServerUnderTest } from './server.ts';
 const BODY_BYTES = 10 * 1024;
 const MESSAGES = 500;
 /** V8 needs so many to compile all that takes part. */
-const WARM_UP = 4000;
+const WARM_UP = 6000;
+const WARM_UP_OF_STRANGERS = 1500;
+const CONNECTIONS = 10;
+const MESSAGES_OF_A_CONNECTION = 10;
+
+const LARGE_BYTES = 25 * 1024 * 1024;
+const LARGE_MESSAGES = 5;
+const CHUNK = 65_535;
 
 export interface Verification {
   /** CPU time for a message, in µs. */
   readonly ours: number;
+  /** Where each message is of a sender's domain that was not there before. */
+  readonly ofStrangers: number;
   readonly opendkim: number;
   /** Of messages a second and core. */
   readonly ratio: number;
+  readonly ratioOfStrangers: number;
+  /** Of base64, and of text. */
+  readonly large: LargeVerification;
+  readonly largeText: LargeVerification;
 }
 
-/** @param runs of each, in turn */
+/** Of 25 MB. */
+export interface LargeVerification {
+  /** CPU time for a message, in ms. */
+  readonly ours: number;
+  readonly hashed: number;
+  /** Of CPU time. */
+  readonly ratio: number;
+}
+
+/** @param runs of each */
 export async function verification(folder: string, runs: number): Promise<Verification> {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const record = keyRecord(privateKey);
   const script = join(folder, 'auth.lua');
   writeFileSync(script, 'function smtp.do_dot() local found = must(auth.check { add = true }) end');
-  writeFileSync(join(folder, 'keys'), `s1._domainkey.example.com ${record}\n`);
-  const conf = join(folder, 'opendkim.conf');
-  writeFileSync(
-    conf,
-    `Mode v\nSyslog no\nUserID root\nAlwaysAddARHeader yes\nTestPublicKeys ${join(folder, 'keys')}\nBackground no\n`,
-  );
   const dns = await Nsd.start({
     'example.com': `@ 3600 IN TXT "v=spf1 ip4:192.0.2.0/24 -all"
+* 3600 IN TXT "v=spf1 ip4:192.0.2.0/24 -all"
 _dmarc 3600 IN TXT "v=DMARC1; p=reject"
 s1._domainkey 3600 IN TXT ${(record.match(/.{1,200}/g) ?? []).map((part) => `"${part}"`).join(' ')}
 `,
   });
   const servers: ServerUnderTest[] = [];
+  const started = async (starting: Promise<ServerUnderTest>) => {
+    const server = await starting;
+    servers.push(server);
+    return server;
+  };
   try {
-    servers.push(await ServerUnderTest.ours(script, folder, 'memory', ['--dns-server', dns.server]));
-    servers.push(
-      await ServerUnderTest.program((port) => ['opendkim', '-f', '-x', conf, '-p', `inet:${port}@127.0.0.1`]),
+    const ours = await started(ServerUnderTest.ours(script, folder, 'memory', ['--dns-server', dns.server]));
+    const opendkim = await started(startOpendkim(folder, record));
+    const hasher = await started(startHasher(folder));
+    const small = message(privateKey, BODY_BYTES);
+    const cpu = await pairs(ours, opendkim, small, { warmUp: WARM_UP, runs });
+    const strangers = await pairs(
+      ours,
+      opendkim,
+      small,
+      { warmUp: WARM_UP_OF_STRANGERS, runs },
+      (n) => `<jane@d${n}.example.com>`,
     );
-    const [ours, opendkim] = servers;
-    if (ours === undefined || opendkim === undefined) throw new Error('no servers');
-    const sent = message(privateKey);
-    for (const server of servers) await send(server, sent, WARM_UP);
-    const cpu = { ours: [] as number[], opendkim: [] as number[] };
-    for (let run = 0; run < runs; run += 1) {
-      cpu.ours.push(await send(ours, sent, MESSAGES));
-      cpu.opendkim.push(await send(opendkim, sent, MESSAGES));
-    }
-    const ratios = cpu.ours.map((time, run) => (cpu.opendkim[run] ?? Number.NaN) / time);
-    return { ours: median(cpu.ours), opendkim: median(cpu.opendkim), ratio: median(ratios) };
+    const largeText = await largeVerification(ours, hasher, message(privateKey, LARGE_BYTES), runs);
+    const large = await largeVerification(ours, hasher, message(privateKey, LARGE_BYTES, BASE64), runs);
+    return {
+      ours: median(cpu.map((pair) => pair.ours)),
+      ofStrangers: median(strangers.map((pair) => pair.ours)),
+      opendkim: median(cpu.map((pair) => pair.theirs)),
+      ratio: ratioOf(cpu),
+      ratioOfStrangers: ratioOf(strangers),
+      large,
+      largeText,
+    };
   } finally {
     for (const server of servers) await server.stop();
     await dns.stop();
   }
 }
 
-function message(key: KeyObject): ParsedMessage {
-  const line = 'It is a text of which there are many lines, and none is longer than others.\r\n';
-  const body = Buffer.from(line.repeat(Math.ceil(BODY_BYTES / line.length)));
+function startOpendkim(folder: string, record: string): Promise<ServerUnderTest> {
+  const conf = join(folder, 'opendkim.conf');
+  const keys = join(folder, 'keys');
+  writeFileSync(keys, `s1._domainkey.example.com ${record}\n`);
+  writeFileSync(
+    conf,
+    `Mode v\nSyslog no\nUserID root\nAlwaysAddARHeader yes\nTestPublicKeys ${keys}\nBackground no\n`,
+  );
+  return ServerUnderTest.program((port) => ['opendkim', '-f', '-x', conf, '-p', `inet:${port}@127.0.0.1`]);
+}
+
+/** Says the hash of what comes on a connection, when all has come. */
+function startHasher(folder: string): Promise<ServerUnderTest> {
+  const program = join(folder, 'hasher.mjs');
+  writeFileSync(
+    program,
+    `import { createHash } from 'node:crypto';
+import { createServer } from 'node:net';
+createServer({ allowHalfOpen: true }, (socket) => {
+  const hash = createHash('sha256');
+  socket.on('data', (bytes) => hash.update(bytes));
+  socket.on('end', () => socket.end(hash.digest('base64')));
+  socket.on('error', () => {});
+}).listen(Number(process.argv[2]), '127.0.0.1');
+`,
+  );
+  return ServerUnderTest.program((port) => [process.execPath, program, String(port)]);
+}
+
+interface Pair {
+  readonly ours: number;
+  readonly theirs: number;
+}
+
+const ratioOf = (pairs: readonly Pair[]): number => median(pairs.map(({ ours, theirs }) => theirs / ours));
+
+let numbered = 0;
+
+/** Both at the same time, so that what else the machine does is the same for both. In µs. */
+async function pairs(
+  ours: ServerUnderTest,
+  theirs: ServerUnderTest,
+  sent: ParsedMessage,
+  { warmUp, runs }: { readonly warmUp: number; readonly runs: number },
+  senderOf?: (n: number) => string,
+): Promise<Pair[]> {
+  const found: Pair[] = [];
+  const both = async (count: number): Promise<Pair> => {
+    const [one = Number.NaN, other = Number.NaN] = await Promise.all(
+      [ours, theirs].map((server) =>
+        cpuMsOfEach(server, count, async () => {
+          await Promise.all(
+            Array.from({ length: CONNECTIONS }, () => send(server, sent, count / CONNECTIONS, senderOf)),
+          );
+        }),
+      ),
+    );
+    return { ours: one * 1000, theirs: other * 1000 };
+  };
+  for (let warm = 0; warm < warmUp; warm += MESSAGES) await both(MESSAGES);
+  for (let run = 0; run < runs; run += 1) found.push(await both(MESSAGES));
+  return found;
+}
+
+/** In turn: one message keeps a core busy. */
+async function largeVerification(
+  ours: ServerUnderTest,
+  hasher: ServerUnderTest,
+  sent: ParsedMessage,
+  runs: number,
+): Promise<LargeVerification> {
+  const found: { readonly ours: number; readonly hashed: number }[] = [];
+  const chunks = chunksOf(sent.body);
+  const bytes = Buffer.concat(chunks.map((chunk) => packets.body(chunk)));
+  const times = async (work: () => Promise<void>) => {
+    for (let i = 0; i < LARGE_MESSAGES; i += 1) await work();
+  };
+  for (let run = -1; run < runs; run += 1) {
+    const hashed = await cpuMsOfEach(hasher, LARGE_MESSAGES, () => times(() => hash(hasher, bytes)));
+    const cpu = await cpuMsOfEach(ours, LARGE_MESSAGES, () => times(() => send(ours, sent, 1)));
+    if (run >= 0) found.push({ ours: cpu, hashed });
+  }
+  return {
+    ours: median(found.map((pair) => pair.ours)),
+    hashed: median(found.map((pair) => pair.hashed)),
+    ratio: median(found.map((pair) => pair.ours / pair.hashed)),
+  };
+}
+
+/** CPU time of the server for one of so many, in ms. */
+async function cpuMsOfEach(
+  server: ServerUnderTest,
+  count: number,
+  work: () => Promise<void>,
+): Promise<number> {
+  const before = server.cpuMs();
+  await work();
+  return (server.cpuMs() - before) / count;
+}
+
+function chunksOf(body: Buffer): Buffer[] {
+  const chunks: Buffer[] = [];
+  for (let at = 0; at < body.length; at += CHUNK) chunks.push(body.subarray(at, at + CHUNK));
+  return chunks;
+}
+
+const TEXT = 'It is a text of which there are many lines, and none is longer than others.\r\n';
+/** As attachments are, which make mail large. */
+const BASE64 = `${'QUJD'.repeat(19)}\r\n`;
+
+function message(key: KeyObject, bytes: number, line = TEXT): ParsedMessage {
+  const body = Buffer.from(line.repeat(Math.ceil(bytes / line.length)));
   const fields = [
     { name: 'From', value: ' Jane <jane@example.com>' },
     { name: 'To', value: ' bob@example.net' },
@@ -76,30 +221,37 @@ function message(key: KeyObject): ParsedMessage {
   return signed({ fields, body }, { key, domain: 'example.com', selector: 's1', now: Date.now() });
 }
 
-/** Sends it so often, ten on a connection. @returns CPU time of the server for one, in µs */
+/** Sends it so often, one after the other, ten on a connection. */
 async function send(
   server: ServerUnderTest,
   { fields, body }: ParsedMessage,
   count: number,
-): Promise<number> {
-  const before = server.cpuMs();
-  for (let sent = 0; sent < count; sent += 10) {
+  senderOf: (n: number) => string = () => '<jane@example.com>',
+): Promise<void> {
+  const headers = fields.map(({ name, value }) => [name, value.replaceAll('\r\n', '\n')] as const);
+  const chunks = chunksOf(body);
+  for (let sent = 0; sent < count; ) {
     const mta = await Mta.open(server);
     await mta.connect('192.0.2.7', 'mail.example.com');
     await mta.helo('mail.example.com');
-    for (let i = 0; i < 10; i += 1) {
-      await mta.mail('<jane@example.com>');
+    for (let i = 0; i < MESSAGES_OF_A_CONNECTION && sent < count; i += 1) {
+      sent += 1;
+      numbered += 1;
+      await mta.mail(senderOf(numbered));
       await mta.rcpt('<bob@example.net>');
       await mta.data();
-      const reply = await mta.content(
-        fields.map(({ name, value }) => [name, value.replaceAll('\r\n', '\n')] as const),
-        body,
-      );
+      const reply = await mta.content(headers, ...chunks);
       const results = reply.modifications.map(({ payload }) => payload.toString('latin1')).join();
       if (!/dkim=pass/.test(results)) throw new Error(`${reply.text || reply.letter} ${results}`);
     }
     await mta.quit();
     mta.socket.destroy();
   }
-  return ((server.cpuMs() - before) * 1000) / count;
+}
+
+async function hash(server: ServerUnderTest, bytes: Buffer): Promise<void> {
+  const socket = connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
+  socket.end(bytes);
+  socket.resume();
+  await once(socket, 'close');
 }
