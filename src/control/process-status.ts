@@ -22,6 +22,18 @@ export interface ProcessStatus {
   readonly measures?: ProcessMeasures;
   /** What its sessions remember. */
   readonly store: StoreStatus;
+  /** Where sessions are recorded. */
+  readonly recording?: RecordingStatus;
+}
+
+/** `--record`, in one process. Text is for people. */
+export interface RecordingStatus {
+  readonly directory: string;
+  /** Sessions that were written, and those that were not: too long, too many, or the disk did not take them. */
+  readonly kept: number;
+  readonly lost: number;
+  /** Why nothing is written now; undefined where all is well. */
+  readonly problem: string | undefined;
 }
 
 /** Measured where `--metrics` has somebody to tell. */

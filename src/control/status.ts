@@ -4,6 +4,7 @@ import { consequenceOf, NO_CALLBACKS, unpositioned } from '../policy/failure.ts'
 import type { OnError } from '../policy/policy-settings.ts';
 import type { StoreStatus } from '../store/store.ts';
 import { table } from '../text/text-table.ts';
+import { latin1Of } from '../text/visible.ts';
 import {
   addCounts,
   type Counts,
@@ -14,7 +15,7 @@ import {
   type VerdictName,
 } from './counts.ts';
 import { roundedMs } from './decision.ts';
-import type { GeoStatus, MapStatus, ProcessStatus } from './process-status.ts';
+import type { GeoStatus, MapStatus, ProcessStatus, RecordingStatus } from './process-status.ts';
 import type { Rates, RateWindow } from './rates.ts';
 
 export interface ScriptStatus {
@@ -89,6 +90,17 @@ export interface Status {
   readonly geo: readonly GeoSummary[];
   /** What policies remember; null while no worker tells. */
   readonly store: StoreSummary | null;
+  /** What `--record` keeps; null without it. */
+  readonly recording: RecordingSummary | null;
+}
+
+export interface RecordingSummary {
+  readonly directory: string;
+  /** Sessions that were written since the workers were started, and those that were not. */
+  readonly kept: number;
+  readonly lost: number;
+  /** Why one of the workers writes nothing now. */
+  readonly problem: string | null;
 }
 
 export interface StoreSummary {
@@ -200,6 +212,19 @@ export function statusOf(parts: StatusParts): Status {
     maps: mapsOf(processes.flatMap(({ status }) => status.maps)),
     geo: geoOf(processes.flatMap(({ status }) => status.geo)),
     store: storeOf(processes.map(({ status }) => status.store)),
+    recording: recordingOf(processes.flatMap(({ status }) => status.recording ?? [])),
+  };
+}
+
+/** Of all workers together. */
+function recordingOf(states: readonly RecordingStatus[]): RecordingSummary | null {
+  const [first] = states;
+  if (first === undefined) return null;
+  return {
+    directory: latin1Of(first.directory),
+    kept: states.reduce((sum, { kept }) => sum + kept, 0),
+    lost: states.reduce((sum, { lost }) => sum + lost, 0),
+    problem: states.find(({ problem }) => problem !== undefined)?.problem ?? null,
   };
 }
 
@@ -286,6 +311,7 @@ export function statusText(status: Status): string {
     ...status.maps.flatMap(mapLines),
     ...status.geo.flatMap(geoLines),
     ...(status.store === null ? [] : storeLines(status.store)),
+    ...(status.recording === null ? [] : recordingLines(status.recording)),
     `errors      ${status.scriptErrors} of the script, ${status.logDrops} log lines lost, ${status.eventDrops === 0 ? '' : `${status.eventDrops} events lost, `}${status.restarts} workers replaced`,
     '',
     ...table([
@@ -380,6 +406,11 @@ function storeLines({ address, state, since, problem, usedBytes, maxBytes }: Sto
   if (state === 'unused') return [`store       ${address}, not used yet`];
   const line = `store       ${address}, ${state} since ${since}${size}`;
   return problem === null ? [line] : [line, `            ${problem}`];
+}
+
+function recordingLines({ directory, kept, lost, problem }: RecordingSummary): string[] {
+  const line = `recording   ${directory}, ${kept} sessions kept, ${lost} lost`;
+  return problem === null ? [line] : [line, `            nothing is recorded now: ${problem}`];
 }
 
 function mebibytes(bytes: number): string {

@@ -41,6 +41,8 @@ export class Recorder implements TapeKeeper {
   #heldBytes = 0;
   #packing = new Set<Promise<void>>();
   #packingBytes = 0;
+  /** Sessions that did not come to be written, and connections that were not begun with. */
+  #lost = 0;
 
   constructor(settings: RecorderSettings) {
     this.#settings = settings;
@@ -52,7 +54,16 @@ export class Recorder implements TapeKeeper {
   begin(): ConnectionTape | undefined {
     const { sample } = this.#settings;
     if (sample < 1 && Math.random() >= sample) return undefined;
-    return this.#store.takes ? new ConnectionTape(new Tape(this), this.#current) : undefined;
+    if (this.#store.takes) return new ConnectionTape(new Tape(this), this.#current);
+    this.#lost += 1;
+    return undefined;
+  }
+
+  /** What has become of the sessions that were to be kept. */
+  get status() {
+    const { counts, problem } = this.#store;
+    const { directory } = this.#settings;
+    return { directory, kept: counts.kept, lost: counts.lost + this.#lost, problem };
   }
 
   /** For work that goes on in a turn that another session may have asked for. */
@@ -109,9 +120,13 @@ export class Recorder implements TapeKeeper {
   }
 
   ended(id: string, began: number, script: string | undefined, entries: readonly Entry[] | undefined): void {
-    if (entries === undefined || !this.#store.takes) return;
-    const bytes = entries.reduce((sum, entry) => sum + (entry[0] === 'command' ? entry[1].length : 64), 0);
-    if (this.#packingBytes + bytes > MAX_PACKING_BYTES) return;
+    const bytes =
+      entries?.reduce((sum, entry) => sum + (entry[0] === 'command' ? entry[1].length : 64), 0) ?? 0;
+    const hasRoom = this.#store.takes && this.#packingBytes + bytes <= MAX_PACKING_BYTES;
+    if (entries === undefined || !hasRoom) {
+      this.#lost += 1;
+      return;
+    }
     this.#packingBytes += bytes;
     const packed = this.#current
       .exit(() => this.#pack(id, began, script, entries))

@@ -43,7 +43,12 @@ export class SessionStore {
   #writing: Promise<void> | undefined;
   /** When it is tried again after a failure, as performance.now() tells; 0 where there was none. */
   #retryAt = 0;
+  /** Since then. */
   #lost = 0;
+  /** Why nothing is written; undefined where all is well. */
+  problem: string | undefined;
+  /** Sessions that are in a file, and those that came and are in none. */
+  readonly counts = { kept: 0, lost: 0 };
 
   constructor(settings: SessionStoreSettings) {
     this.#settings = settings;
@@ -57,7 +62,7 @@ export class SessionStore {
 
   add(block: Buffer): void {
     if (!this.takes || block.length + HEAD.length > this.fileBytes) {
-      this.#lost += 1;
+      this.#lose(1);
       return;
     }
     this.#waiting.push(block);
@@ -82,6 +87,7 @@ export class SessionStore {
       for (const [index, block] of blocks.entries()) {
         try {
           await this.#append(block);
+          this.counts.kept += 1;
           this.#succeeded();
         } catch (error) {
           await this.#failed(error, blocks.length - index);
@@ -147,9 +153,15 @@ export class SessionStore {
     }
   }
 
+  #lose(sessions: number): void {
+    this.#lost += sessions;
+    this.counts.lost += sessions;
+  }
+
   #succeeded(): void {
     if (this.#retryAt === 0) return;
     this.#retryAt = 0;
+    this.problem = undefined;
     const { log, directory } = this.#settings;
     log.notice(`--record ${directory}: sessions are recorded again; ${this.#lost} were not`);
     this.#lost = 0;
@@ -160,7 +172,8 @@ export class SessionStore {
     if (this.#retryAt === 0) {
       log.warning(`--record ${directory}: ${systemReason(error)}: no session is recorded until it can be`);
     }
-    this.#lost += lost;
+    this.#lose(lost);
+    this.problem = systemReason(error);
     this.#retryAt = performance.now() + retryMs;
     const file = this.#file;
     this.#file = undefined;

@@ -277,6 +277,7 @@ export class Service {
       maps: this.#services.maps.states,
       geo: this.#services.geo.states,
       store: this.#services.store.status,
+      ...(this.#recorder && { recording: this.#recorder.status }),
       ...(this.#loop && { measures: this.#measures(this.#loop) }),
     };
   }

@@ -37,6 +37,7 @@ function statusWith(callbacks: CallbackStatus[], workers: Status['workers']): St
     maps: [],
     geo: [],
     store: null,
+    recording: null,
   };
 }
 
@@ -110,4 +111,17 @@ test('a column is as wide as its characters, not its bytes', () => {
     ]),
     [`${utf8}   x`, 'abc  y', '\xff\xfe   z'],
   );
+});
+
+test('status says what is recorded, and what is lost', () => {
+  const directory = '/var/lib/smtpf-milter/sessions';
+  const linesWith = (recording: Status['recording']) => {
+    const lines = statusText({ ...statusWith([], []), recording }).split('\n');
+    const at = lines.findIndex((line) => line.startsWith('recording '));
+    return lines.slice(at, at + 2);
+  };
+  assert.deepEqual(linesWith({ directory, kept: 12, lost: 3, problem: 'no space left on the device' }), [
+    `recording   ${directory}, 12 sessions kept, 3 lost`,
+    '            nothing is recorded now: no space left on the device',
+  ]);
 });

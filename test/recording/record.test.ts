@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test';
 import type { Entry, RecordedSession } from '../../src/recording/recorded-session.ts';
 import { indexSessions, readSession } from '../../src/recording/session-file.ts';
 import { mta as packets } from '../helpers/packet-builder.ts';
-import { type Milter, startMilter } from '../program/milter-client.ts';
+import { type Milter, startMilter, statusOf } from '../program/milter-client.ts';
 import { directory } from '../program/program.ts';
 
 const LUA = `
@@ -157,11 +157,19 @@ test('a directory that goes is said once, holds nobody, and is written again whe
   for (let i = 0; i < 3; i++) assert.equal(await send(milter, 'a@example.com'), 'c');
   await milter.running.until('stderr', /--record .*: no such file or directory: no session is recorded/);
   assert.equal(milter.running.stderr.match(/no session is recorded/g)?.length, 1);
+  let { recording } = await statusOf(milter);
+  assert.deepEqual(
+    { ...recording, lost: (recording?.lost ?? 0) > 0 },
+    { directory: folder, kept: 0, lost: true, problem: 'no such file or directory' },
+  );
   mkdirSync(folder, { mode: 0o700 });
   for (let i = 0; !milter.running.stderr.includes('recorded again') && i < 600; i++) {
     await send(milter, 'a@example.com');
   }
   await milter.running.until('stderr', /sessions are recorded again; \d+ were not/);
+  recording = (await statusOf(milter)).recording;
+  assert.equal(recording?.problem, null);
+  assert.ok((recording?.kept ?? 0) > 0 && (recording?.lost ?? 0) >= 3, JSON.stringify(recording));
   assert.equal(await milter.running.stop(), 0);
   assert.ok(sessionsIn(folder).length > 0);
 });

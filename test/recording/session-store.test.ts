@@ -28,6 +28,7 @@ test('the oldest sessions go, and all files together stay within the bound', asy
   }
   store.add(await blockOf(session('too long', store.fileBytes + 1)));
   await store.close();
+  assert.deepEqual(store.counts, { kept: 100, lost: 1 });
   assert.ok(bytes() > maxBytes / 2);
   const ids = indexSessions(folder).places.map((place) => readSession(place).id);
   assert.equal(ids.at(-1), '99');
@@ -35,6 +36,20 @@ test('the oldest sessions go, and all files together stay within the bound', asy
     ids,
     Array.from({ length: ids.length }, (_, i) => String(100 - ids.length + i)),
   );
+});
+
+test('files that are begun in the same millisecond are two', async (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: 1_000 });
+  const store = new SessionStore({
+    directory: directory(t),
+    maxBytes: 90_000,
+    writers: 1,
+    instance: 'a',
+    log,
+  });
+  for (let i = 0; i < 5; i++) store.add(await blockOf(session(String(i), 9_000)));
+  await store.close();
+  assert.deepEqual(store.counts, { kept: 5, lost: 0 });
 });
 
 test('what is damaged is said, and hides nothing else', async (t) => {
