@@ -21,8 +21,8 @@ const NEW_PART = {
 
 export const mimeApi = {
   title: 'MIME',
-  doc: `The parts of the message, in \`smtp.do_dot\` alone: elsewhere these names raise an error. The message is read where it lies
-on the disk, when a script looks at \`mime.parts\` for the first time, and other sessions have their turns meanwhile. Names and
+  doc: `The parts of the message, in \`smtp.do_dot\` alone: elsewhere these names raise an error. The message is read where it lies,
+in memory or on the disk, when a script looks at \`mime.parts\` for the first time, and other sessions have their turns meanwhile. Names and
 texts are UTF-8, data is bytes.
 
 Mail that carries something harmful is often broken on purpose, so that a scanner and a mail program see different parts. Where
@@ -56,7 +56,7 @@ parts to a depth of 50, 64 KiB of headers in a part.`,
       ],
       doc: 'Gives what is in a part. Of a part with parts inside it, the bytes as they stand in the message.',
       example:
-        'for _, part in ipairs(mime.parts) do\n  if part:kind() == "application/pdf" then syslog.info(part.name, part.size, part:sha256()) end\nend',
+        'for _, part in ipairs(mime.parts) do\n  if part:kind() == "application/pdf" then syslog.info(part.size .. " bytes: " .. part:sha256()) end\nend',
     },
     {
       kind: 'function',
@@ -121,7 +121,7 @@ parts to a depth of 50, 64 KiB of headers in a part.`,
         ['nil', 'nil'],
         ['nil', 'string'],
       ],
-      doc: 'Lists the files in an archive: ZIP, whatever stands before or behind it, tar, gzip, 7z and RAR. Files that only the headers inside of a ZIP show, and names that differ from those of its directory, are listed too. Nothing is unpacked but tar archives in gzip, archives in a ZIP, tar or gzip archive, to a depth of 3, 64 MiB in all and 200 times their size, and directories of 7z, 4 MiB in all; 10,000 names and 1 MiB of names are listed, of all archives of a message. What was left out is in `mime.defects`.',
+      doc: 'Lists the files in an archive: ZIP, whatever stands before or behind it, tar, gzip, 7z and RAR. Files that only the headers inside of a ZIP show, and names that differ from those of its directory, are listed too. Nothing is unpacked but tar archives in gzip, archives in a ZIP, tar or gzip archive, to a depth of 3, 64 MiB in all and 200 times their size, and directories of 7z, 2 MiB in all; 10,000 names and 1 MiB of names are listed, of all archives of a message. What was left out is in `mime.defects`.',
       example:
         'for _, file in ipairs(part:files() or {}) do\n  if file.name:lower():find("%.exe$") then return 550, "5.7.1 no programs" end\nend',
     },
@@ -143,7 +143,7 @@ parts to a depth of 50, 64 KiB of headers in a part.`,
       results: CHANGED,
       doc: 'Puts another part in the place of one. All bytes outside of it stay what they are. The newest change of a part counts, and a change of a part that is inside another changed one is lost.',
       example:
-        'part:replace { type = "text/plain", data = "The attachment " .. part.name .. " was removed.\\n" }',
+        'part:replace { type = "text/plain", data = "The attachment " .. (part.name or "") .. " was removed.\\n" }',
     },
     {
       kind: 'function',
@@ -152,7 +152,7 @@ parts to a depth of 50, 64 KiB of headers in a part.`,
       params: [NEW_PART],
       results: CHANGED,
       doc: 'Adds an attachment behind the other parts. A message that is no multipart/mixed becomes the first part of one.',
-      example: 'mime.add { type = "text/plain", data = must(body_of_notice()), name = "notice.txt" }',
+      example: 'mime.add { type = "text/plain", data = "Held for an hour.\\n", name = "notice.txt" }',
     },
     {
       kind: 'function',

@@ -37,7 +37,7 @@ export const uriApi = {
     {
       kind: 'class',
       name: 'uri.parts',
-      doc: 'What a URI is made of; what is not there is nil.',
+      doc: 'What a URI is made of; what is not there is nil',
       fields: [
         { name: 'scheme', type: 'string', lowerCase: true, doc: 'without colon' },
         { name: 'user', type: 'string|nil', doc: 'what stands before `@`' },
