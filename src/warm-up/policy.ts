@@ -57,8 +57,126 @@ local function score(points, ...)
   return math.floor(-sum) // 2, select("#", ...) % 3
 end
 
+-- Every instruction on every kind of value, in some of the sessions: V8 gives up what it has compiled when it meets a new
+-- kind.
+local Point = {}
+Point.__index = Point
+Point.__add = function(a, b) return a.x + b.x end
+Point.__eq = function(a, b) return a.x == b.x end
+Point.__lt = function(a, b) return a.x < b.x end
+Point.__concat = function(a, b) return tostring(a) .. tostring(b) end
+Point.__call = function(self, n) return self.x + n end
+Point.__len = function(self) return self.x end
+Point.__tostring = function(self) return "point " .. self.x end
+Point.__newindex = function(self, key, value) rawset(self, key, value) end
+function Point.new(x) return setmetatable({ x = x }, Point) end
+function Point:moved(by) return Point.new(self.x + by) end
+local late = setmetatable({}, { __index = function(self, key) return key end })
+
+local function fib(n)
+  if n < 2 then return n end
+  return fib(n - 1) + fib(n - 2)
+end
+
+local function depth(n) return n == 0 and 0 or 1 + depth(n - 1) end
+
+local function each(list)
+  local i = 0
+  return function()
+    i = i + 1
+    return list[i]
+  end
+end
+
+local function all_but(first, ...)
+  if first then return ... end
+  return all_but(true, nil, ...)
+end
+
+local function numbers(a, b)
+  local hash, sum = 5381, 0
+  for i = 1, 9 do hash = hash * 33 + i end
+  for x = 1, 2, 0.5 do sum = sum + x * 2 - x / 4 end
+  for i = 5, 1, -2 do sum = sum + i % 3 + (i - 7) % 3 + i // 2 end
+  local float, most = a + 0.5, 2147483647
+  sum = sum + (most + a) + (most - -a) + most * b + float * b + b * float - (float - b) - (b - float) + float / b
+  sum = sum + -a + -float + a ^ 2 + float // 2 + 2 // float + float % 2 + 7 % float + (a & b) + (a | b) + (a ~ b) + (a << 3) + (b >> 1) + ~a
+  if a < b or float < b or a < float or a <= b or float <= float or a == float or float == float or 1 > a then sum = sum + 1 end
+  if "a" < "b" and "a" <= sum .. "" and a ~= "1" and not (a == nil) and nil ~= b and true ~= a then sum = sum + 1 end
+  return sum + tonumber("12") + math.max(a, float) + math.floor(float), hash
+end
+
+local function tables(n)
+  local list, map, holes = { 1, 2.5, "three", {}, n = 1 }, {}, {}
+  for i = 1, 12 do
+    list[#list + 1] = i
+    map["key" .. i] = i + 0.5
+    map[i * 10] = true
+    map[i / 4] = i
+    holes[i] = i
+  end
+  for i = 1, 12, 3 do holes[i] = nil end
+  holes[1], holes[12], map.key1, map.key2, map[10] = 1, nil, nil, "other", nil
+  local count = #list + #holes + #map
+  for i, value in ipairs(list) do if value == n then count = count + i end end
+  for key, value in pairs(map) do if type(key) == "string" and value then count = count + 1 end end
+  for key in next, holes do count = count + key end
+  table.insert(list, n)
+  table.insert(list, 1, n)
+  table.remove(list, 1)
+  list[#list] = nil
+  local a, b, c = table.unpack({ 1, "b", n })
+  local swapped = { all_but(false, a, b, c) }
+  for value in each(swapped) do last = value or a end
+  for key, value in next, { n, x = n }, nil do last = key and value end
+  if not last or swapped[1] == list or #tostring(all_but(true, n)) == 0 then last = nil end
+  local nothing, more = (function(...) local x, y = ... return y, x, ... end)(n)
+  count = count + more + (nothing and 1 or 0) + math.min(all_but(true, n, 2))
+  swapped[1], swapped[2] = swapped[2], swapped[1]
+  return count + a + c + select("#", table.unpack(swapped)) + (late[n] == n and 1 or 0) + (map.none or 0)
+end
+
+local function started(n)
+  local function count(m) return m == 0 and n or count(m - 1) end
+  return count(2)
+end
+
+local function objects(n)
+  local p, q = Point.new(n), Point.new(n + 0.5)
+  local counts, undone = {}, 0
+  for i = 1, 3 do
+    local seen = i
+    counts[i] = function(by) seen = seen + by undone = undone + 1 return seen end
+  end
+  local more = counts[1](1) + counts[2](0.5) + counts[3](n) + p(1) + #p + (p + q) + q:moved(1).x
+  if p == q or p < q or p:moved(1) == p then more = more + undone end
+  p.y = n
+  local ok, why = pcall(function() local inner = n return inner + {} end)
+  local step = coroutine.wrap(function(first) local second = coroutine.yield(first) return second end)
+  return more + step(1) + step(2), p .. q, p .. "x", not ok and why
+end
+
+-- Main chunks run with another hook: see what functions they call.
+local known = { all_but(false, fib(4), depth(3)), started(1) }
+
+local function texts(line)
+  local at, to, word = line:find("(%w+)%s", 2)
+  local parts, count = {}, 0
+  for name, value in ("a=1, b=22,ccc=3"):gmatch("(%w+)=(%w*)") do parts[#parts + 1] = name .. value .. count .. 0.5 .. "," end
+  local upper = line:gsub("%w+", function(found) count = count + 1 return found:upper() end)
+  local some = line:gsub("(%w)(%w*)", "%2%1", 3):gsub("%d", { ["1"] = "one" }):gsub("o", "0")
+  for i = 1, #some, 8 do count = (count * 31 + some:byte(i)) % 65521 end
+  if line:find("no such text", 1, true) or line:match("^%s*(.-)%s*$") == "" or line:find("[^%w]-%d?$") == 0 then return end
+  return table.concat(parts) .. upper .. some:sub(2, -2) .. ("x"):rep(3) .. string.char(65, 66) .. tostring(at) .. #line .. string.format("%5.1f %x %q", to or 0, count, word or "")
+end
+
 function smtp.do_dot()
   total = total + size
+  if math.random(8) == 1 then
+    local sum, hash = numbers(3, 4)
+    sum = sum + tables(5) + objects(6) + fib(6) + depth(30) + started(1)
+    if texts(smtp.sess.ip .. " sent " .. sum .. " of " .. hash) == "" then return smtp.code.again end
+  end
   local points, rest = score(size, 1, 2.5, 3)
   local line = string.format("%s from %s: %d bytes, %d", smtp.tran.id, smtp.sess.ip, total, points)
   if line:gsub("%s+", " ") == "" or rest > 3 or size >= 1 << 30 then return smtp.code.again end

@@ -340,10 +340,10 @@ async function largeMap(): Promise<unknown> {
   return row;
 }
 
-async function computation(): Promise<unknown> {
-  const { missing, lines } = compute(runs);
+async function computation(_programs: Programs, folder: string): Promise<unknown> {
+  const { missing, lines } = await compute(runs, folder);
   say(
-    '\npolicies that compute, CPU ms of one call: the first in a new process / the median of the calls after it',
+    '\npolicies that compute, CPU ms of one call: the first in a process that has warmed up / the median of the calls after it',
   );
   for (const line of missing) say(line);
   const ms = (cost: Cost | undefined): string =>

@@ -1,13 +1,11 @@
 /** Policies that compute: lines of compute.lua in a callback of ours, beside the same in PUC Lua 5.3 and LuaJIT. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { LuaContext } from '../../src/lua/context/context.ts';
-import { Template } from '../../src/lua/context/template.ts';
-import { defaultLimits } from '../../src/lua/engine/host.ts';
-import { fieldOf, globalsOf, pushValue, tableOf } from '../../src/lua/engine/values.ts';
-import { libraries } from '../../src/lua/lib/libraries.ts';
-import { compile } from '../../src/lua/script/compilation.ts';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Mta } from '../helpers/mta.ts';
 import { median } from './measure.ts';
+import { ServerUnderTest } from './server.ts';
 
 const SOURCE = new URL('compute.lua', import.meta.url).pathname;
 
@@ -25,7 +23,7 @@ export const COMPUTATIONS = {
 type Computation = keyof typeof COMPUTATIONS;
 const NAMES = Object.keys(COMPUTATIONS) as Computation[];
 
-/** CPU time in ms: of the first call in a new process, and the median of the calls after it. */
+/** CPU time in ms: of the first call in a process, and the median of the calls after it. */
 export interface Cost {
   readonly first: number;
   readonly later: number;
@@ -39,33 +37,54 @@ const costOf = (times: readonly number[]): Cost => ({
   later: median(times.slice(1)),
 });
 
-/** In this process, which must not have run much Lua before. */
-async function ours(runs: number): Promise<Record<string, Cost>> {
-  const script = compile(
-    Buffer.from(`work = (function() ${readFileSync(SOURCE, 'latin1')} end)()`),
-    'compute',
-  );
-  const template = new Template(libraries);
-  const limits = { ...defaultLimits, cpuMs: 60_000, memoryBytes: 2 ** 30 };
+/** Each line in its callback: the sender's local part is its name, and the refusal says what it took. */
+const POLICY = `
+local work = (function() ${readFileSync(SOURCE, 'latin1')} end)()
+function smtp.do_mail(sender)
+  local name = sender:match("^<?(%a+)@")
+  local began = os.clock()
+  work[name]()
+  return 550, "5.7.1 " .. (os.clock() - began) * 1000
+end
+`;
+
+const RESTS = 10;
+const REST_MS = 300;
+
+/** Waits until the server has not worked for some seconds: other work of the machine may have kept it from warming up. */
+async function rest(server: ServerUnderTest): Promise<void> {
+  for (let rests = 0, before = -1; rests < RESTS; rests++) {
+    const now = server.cpuMs();
+    if (now !== before) rests = 0;
+    before = now;
+    await pause(REST_MS);
+  }
+}
+
+/** In a server that has warmed up, each call in a session of its own. */
+async function ours(runs: number, folder: string): Promise<Record<string, Cost>> {
+  const script = join(folder, 'compute.lua');
+  writeFileSync(script, POLICY);
+  const server = await ServerUnderTest.ours(script, folder, 'memory', ['--cpu-ms', '60000']);
   const costs: Record<string, Cost> = {};
-  for (const name of NAMES) {
-    const times: number[] = [];
-    for (let i = 0; i <= runs; i++) {
-      const context = new LuaContext({ template, script, limits });
-      await context.run();
-      const outcome = await context.call(
-        (L) => {
-          const work = tableOf(fieldOf(L, globalsOf(L), 'work'));
-          if (work !== undefined) pushValue(L, fieldOf(L, work, name));
-          return 0;
-        },
-        () => context.cpuMs(performance.now()),
-      );
-      if (outcome.kind !== 'done') throw new Error(`${name}: ${JSON.stringify(outcome)}`);
-      times.push(outcome.value);
-      context.dispose();
+  try {
+    await rest(server);
+    for (const name of NAMES) {
+      const times: number[] = [];
+      for (let i = 0; i <= runs; i++) {
+        const mta = await Mta.open(server);
+        await mta.connect('192.0.2.7', 'mail.example.com');
+        const { text } = await mta.mail(`<${name}@example.com>`);
+        await mta.quit();
+        mta.socket.destroy();
+        const ms = /^550 5\.7\.1 ([\d.e-]+)$/.exec(text)?.[1];
+        if (ms === undefined) throw new Error(`${name}: ${text}`);
+        times.push(Number(ms));
+      }
+      costs[name] = costOf(times);
     }
-    costs[name] = costOf(times);
+  } finally {
+    await server.stop();
   }
   return costs;
 }
@@ -104,21 +123,14 @@ export interface Computed {
 }
 
 /** @param runs of each line, of which the median counts, after a first one */
-export function compute(runs: number): Computed {
+export async function compute(runs: number, folder: string): Promise<Computed> {
   const missing: string[] = [];
-  const all: Record<string, Record<string, Cost>> = {};
+  const all: Record<string, Record<string, Cost>> = { ours: await ours(runs, folder) };
   for (const [program, debian] of Object.entries(PROGRAMS)) {
     const costs = theirs(program, runs);
     if (costs === undefined) missing.push(`${program} is missing: no comparison (Debian: ${debian})`);
     else all[program] = costs;
   }
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    [...process.execArgv, new URL(import.meta.url).pathname, String(runs)],
-    { encoding: 'utf8' },
-  );
-  if (status !== 0) throw new Error(stderr);
-  all['ours'] = JSON.parse(stdout) as Record<string, Cost>;
   const lines: Record<string, Record<string, Cost>> = {};
   for (const name of NAMES) {
     const line: Record<string, Cost> = {};
@@ -129,8 +141,4 @@ export function compute(runs: number): Computed {
     lines[name] = line;
   }
   return { missing, lines };
-}
-
-if (process.argv[1] === new URL(import.meta.url).pathname) {
-  process.stdout.write(JSON.stringify(await ours(Number(process.argv[2] ?? 5))));
 }

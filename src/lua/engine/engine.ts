@@ -80,7 +80,7 @@ function announce(L: LuaState, length: number): void {
   const G = L.l_G;
   if (G.made !== undefined) G.made += length;
   if (length < LONG_STRING) return;
-  const host = G.host as Host | undefined;
+  const host = G.host as Host | null;
   host?.stringMade(L, length);
 }
 const { TString } = lstring;
@@ -102,7 +102,7 @@ lstring.luaS_space = (L, length) => {
 const BYTES_PER_STEP = 8;
 lstring.luaS_work = (L, bytes) => {
   if (bytes < LONG_STRING) return;
-  const host = L.l_G.host as Host | undefined;
+  const host = L.l_G.host as Host | null;
   host?.engineWorked(L, Math.ceil(bytes / BYTES_PER_STEP));
 };
 // Long ones by the machine's own comparison: byte by byte in JavaScript takes twenty times as long.
@@ -294,7 +294,7 @@ export function nativeErrorHandler(L: LuaState): number {
     if (/allocation failed|typed array length|array length|string length/i.test(error.message))
       throwMemoryError(L);
   }
-  const host = L.l_G.host as Host | undefined;
+  const host = L.l_G.host as Host | null;
   host?.nativeError(L, error);
   return throwUncatchable(L);
 }

@@ -34,7 +34,7 @@ declare module 'fengari' {
     /** Ours: bytes of strings made so far, counted where there is a host. */
     made?: number;
     /** Ours: the owner of this state, see host.ts. */
-    host?: unknown;
+    host: unknown;
   }
 
   /** Of a table (ours, see tables.ts). */
@@ -286,7 +286,7 @@ declare module 'fengari' {
     basehookcount: number;
     hookcount: number;
     /** Ours: the frame of the function that the thread began with, see engine.ts. */
-    outermost?: CallInfo;
+    outermost: CallInfo | null;
   }
 
   export interface Lua {

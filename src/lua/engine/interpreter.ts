@@ -23,33 +23,22 @@ import type {
 } from 'fengari';
 import type { Tables } from './tables.ts';
 
-/** Type tags of values, as in fengari's defs.js: written out where the loop uses them, for V8 to see constants. */
+/** Type tags of values, as in fengari's defs.js. */
 const NIL = 0;
-const BOOLEAN = 1;
 const FLOAT = 3;
-const TABLE = 5;
 const LUA_CLOSURE = 6;
 const INTEGER = 19;
 const STRING = 20;
 const C_FUNCTION = 22;
-const C_CLOSURE = 38;
 
 /** Bits of CallInfo.callstatus, as in lstate.js, and one of ours: closures refer to registers of this call. */
-const CIST_LUA = 2;
-const CIST_FRESH = 8;
 const CIST_TAIL = 32;
 const CIST_OPEN = 512;
-
-/** Bits of LuaState.hookmask. */
-const MASK_LINE = 4;
-const MASK_COUNT = 8;
 
 /** TMS.TM_INDEX of ltm.js. */
 const TM_INDEX = 0;
 
 const MULTRET = -1;
-/** The bit of an operand that is a constant; the others are its index. */
-const CONSTANT = 256;
 /** Free slots that a function of JavaScript finds. */
 const MIN_STACK = 20;
 const FIELDS_PER_FLUSH = 50;
@@ -104,8 +93,6 @@ export const iterators: { next: LuaFunction | null; nextElement: LuaFunction | n
   next: null,
   nextElement: null,
 };
-
-const isFalse = ({ type, value }: TValue): boolean => type === NIL || (type === BOOLEAN && value === false);
 
 const utf8 = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
 const LIMIT_MUST_BE = utf8("'for' limit must be a number");
@@ -260,6 +247,30 @@ export function makeInterpreter(modules: InterpreterModules): (L: LuaState) => v
     return open;
   }
 
+  /** Puts the frame of the function that has just been called in the place of `ci`, the calling one. */
+  function replaceFrame(L: LuaState, ci: CallInfo, base: number): void {
+    const stack = L.stack;
+    const called = L.ci;
+    const calledAt = called.funcOff;
+    const at = ci.funcOff;
+    const end = called.l_base + (called.func.value as LClosure).p.numparams;
+    if ((ci.callstatus & CIST_OPEN) !== 0) luaF_close(L, base);
+    for (let r = 0; calledAt + r < end; r++) {
+      const from = stack[calledAt + r]!;
+      const to = stack[at + r]!;
+      to.type = from.type;
+      to.value = from.value;
+    }
+    ci.l_base = at + (called.l_base - calledAt);
+    ci.top = at + (L.top - calledAt);
+    adjust_top(L, ci.top);
+    ci.l_code = called.l_code;
+    ci.l_savedpc = called.l_savedpc;
+    ci.callstatus = (ci.callstatus & ~CIST_OPEN) | CIST_TAIL;
+    ci.next = null;
+    L.ci = ci;
+  }
+
   function prepareFor(L: LuaState, ra: number): void {
     const stack = L.stack;
     const initial = stack[ra]!;
@@ -298,6 +309,25 @@ export function makeInterpreter(modules: InterpreterModules): (L: LuaState) => v
   }
 
   return function luaV_execute(L: LuaState): void {
+    // Again, as variables: what is outside of a function V8 looks up and checks for each use, before it has optimized it.
+    const NIL = 0;
+    const BOOLEAN = 1;
+    const FLOAT = 3;
+    const TABLE = 5;
+    const LUA_CLOSURE = 6;
+    const INTEGER = 19;
+    const STRING = 20;
+    const C_FUNCTION = 22;
+    const C_CLOSURE = 38;
+    const CIST_LUA = 2;
+    const CIST_FRESH = 8;
+    const CIST_OPEN = 512;
+    // Bits of LuaState.hookmask.
+    const MASK_LINE = 4;
+    const MASK_COUNT = 8;
+    const MULTRET = -1;
+    /** The bit of an operand that is a constant; the others are its index. */
+    const CONSTANT = 256;
     let ci = L.ci;
     const stack = L.stack as TValue[];
     ci.callstatus |= CIST_FRESH;
@@ -775,7 +805,8 @@ export function makeInterpreter(modules: InterpreterModules): (L: LuaState) => v
           case 35: {
             // TESTSET
             const tested = stack[base + (i.opcode === 34 ? i.A : i.B)]!;
-            if (isFalse(tested) === (i.C !== 0)) pc++;
+            if ((tested.type === NIL || (tested.type === BOOLEAN && tested.value === false)) === (i.C !== 0))
+              pc++;
             else {
               if (i.opcode === 35) {
                 const to = stack[base + i.A]!;
@@ -846,26 +877,7 @@ export function makeInterpreter(modules: InterpreterModules): (L: LuaState) => v
             if (i.B !== 0) adjust_top(L, ra + i.B);
             else luaS_work(L, (L.top - ra) * 32);
             if (luaD_precall(L, ra, MULTRET)) break;
-            // The called frame takes the place of the calling one.
-            const called = L.ci;
-            const calledAt = called.funcOff;
-            const at = ci.funcOff;
-            const end = called.l_base + (called.func.value as LClosure).p.numparams;
-            if ((ci.callstatus & CIST_OPEN) !== 0) luaF_close(L, base);
-            for (let r = 0; calledAt + r < end; r++) {
-              const from = stack[calledAt + r]!;
-              const to = stack[at + r]!;
-              to.type = from.type;
-              to.value = from.value;
-            }
-            ci.l_base = at + (called.l_base - calledAt);
-            ci.top = at + (L.top - calledAt);
-            adjust_top(L, ci.top);
-            ci.l_code = called.l_code;
-            ci.l_savedpc = called.l_savedpc;
-            ci.callstatus = (ci.callstatus & ~CIST_OPEN) | CIST_TAIL;
-            ci.next = null;
-            L.ci = ci;
+            replaceFrame(L, ci, base);
             continue frame;
           }
           case 38: {

@@ -5,6 +5,8 @@
  * a step there that raises it. Which captures are open at a place depends on the pattern alone, never on the subject.
  */
 
+import { latin1Of } from '../engine/engine.ts';
+
 export const MATCH = 0;
 export const BYTE = 1;
 export const SET = 2;
@@ -125,6 +127,11 @@ export function isPlain(text: Uint8Array): boolean {
 const compiledWhole = new WeakMap<Uint8Array, Pattern>();
 const compiledBehindAnchor = new WeakMap<Uint8Array, Pattern>();
 
+/** Those that a script puts together come as new strings each time. Some 2 MiB at most: sets are 256 bytes. */
+const compiledTexts = new Map<string, Pattern>();
+const MOST_KEPT = 500;
+const LONGEST_KEPT = 128;
+
 /** Whether compilePattern has the compiled form at hand. */
 export function isCompiled(bytes: Uint8Array, anchored: boolean): boolean {
   return (anchored ? compiledBehindAnchor : compiledWhole).has(bytes);
@@ -135,8 +142,14 @@ export function compilePattern(bytes: Uint8Array, anchored: boolean): Pattern {
   const compiled = anchored ? compiledBehindAnchor : compiledWhole;
   let pattern = compiled.get(bytes);
   if (pattern === undefined) {
-    pattern = new Compiler(bytes, anchored ? 1 : 0).compile();
+    const text = bytes.length > LONGEST_KEPT ? undefined : `${anchored ? '^' : ''}${latin1Of(bytes)}`;
+    pattern = text === undefined ? undefined : compiledTexts.get(text);
+    pattern ??= new Compiler(bytes, anchored ? 1 : 0).compile();
     compiled.set(bytes, pattern);
+    if (text !== undefined) {
+      if (compiledTexts.size >= MOST_KEPT) compiledTexts.clear();
+      compiledTexts.set(text, pattern);
+    }
   }
   return pattern;
 }
@@ -175,8 +188,8 @@ class Compiler {
   }
 
   #add(step: Partial<Step> & { op: number }): void {
-    const defaults = { byte: 0, closing: 0, set: NO_BYTES, least: 0, capture: 0, message: '', next: -1 };
-    this.#steps.push({ ...defaults, ...step });
+    const { op, byte = 0, closing = 0, set = NO_BYTES, least = 0, capture = 0, message = '' } = step;
+    this.#steps.push({ op, byte, closing, set, least, capture, message, next: -1 });
   }
 
   #item(): void {

@@ -66,6 +66,8 @@ function string_char(L: LuaState): number {
   return 1;
 }
 
+/** Bytes converted without being charged for: a call of a function is counted anyway. */
+const SHORT_TEXT = 64;
 /** Bytes converted between two pauses. */
 const BATCH = 256 * 1024;
 
@@ -100,6 +102,17 @@ function* convertRest(
 
 /** Each byte of [first, last] is changed by `difference`. */
 function pushShifted(L: LuaState, first: number, last: number, difference: number): number {
+  const whole = lauxlib.luaL_checkstring(L, 1);
+  if (whole.length <= SHORT_TEXT) {
+    const { length } = whole;
+    const shifted = new Uint8Array(length);
+    for (let i = 0; i < length; i++) {
+      const byte = whole[i] ?? 0;
+      shifted[i] = byte >= first && byte <= last ? byte + difference : byte;
+    }
+    pushOwnedBytes(L, shifted);
+    return 1;
+  }
   return pushConverted(L, (text, into, start, end) => {
     for (let i = start; i < end; i++) {
       const byte = text[i] ?? 0;
