@@ -46,11 +46,12 @@ const ROOMS: Readonly<Record<string, string>> = {
   'warm-up': 'control policy net milter spool options syslog',
   recording: 'policy services options lua milter asking store system text',
   replay:
-    'recording workbench policy services maps mail-auth message milter asking options syslog text system',
+    'recording workbench policy services store maps mail-auth message milter asking options syslog text system',
+  shadow: 'recording replay control policy services options lua milter dns maps asking spool store syslog',
   supervisor:
-    'trial recording control events metrics policy services lua net milter store spool options syslog text system warm-up',
+    'trial shadow recording control events metrics policy services lua net milter store spool options syslog text system warm-up',
   commands:
-    'events metrics api asking control dns doctor http scanners mail-client lint lua mail-auth maps message milter modules net options policy policy-test recording replay services spool store supervisor syslog system text workbench',
+    'events metrics api asking control dns doctor http scanners mail-client lint lua mail-auth maps message milter modules net options policy policy-test recording replay services shadow spool store supervisor syslog system text workbench',
   // The program's start, before it is known that this Node.js can read the rest.
   'main.ts': 'system commands',
 };

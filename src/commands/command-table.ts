@@ -503,6 +503,27 @@ export const COMMANDS: readonly CommandDefinition[] = [
     },
   },
   {
+    usage: 'shadow <action>',
+    name: 'shadow',
+    summary: 'List what the candidate of --shadow would have done otherwise: report',
+    options: Object.keys(OF_SERVER),
+    server: OF_SERVER,
+    own: { reset: ownSwitch('Output', 'Count anew from here on'), ...JSON_OUTPUT },
+    positionals: { action: { help: 'report' } },
+    unnamed: 'what to do must be named: smtpf-milter shadow report',
+    examples: [
+      [
+        '$0 shadow report',
+        'Of a server started with --shadow. Exit code 0: nothing would be different, 1: something, 3: the candidate does not run',
+      ],
+      ['$0 shadow report --json --reset', 'For a program'],
+    ],
+    run: async (options, { action, json, reset }) => {
+      const { shadow } = await import('./shadow.ts');
+      return shadow(options, { action: String(action), json: json === true, reset: reset === true });
+    },
+  },
+  {
     usage: 'store <action> [what..]',
     name: 'store',
     summary: 'Look into the store of a server, and mend what is kept there: list, get, set, del, dump, load',

@@ -20,6 +20,7 @@ import { PassiveSocket } from '../net/passive-socket.ts';
 import type { Options } from '../options/option-table.ts';
 import type { ScriptReport } from '../policy/policy-source.ts';
 import { isSessionFile } from '../recording/session-file.ts';
+import { ShadowState } from '../shadow/shadow-state.ts';
 import {
   preparePrivateDirectory,
   prepareSpoolDirectory,
@@ -50,7 +51,7 @@ import {
 import type { ReadSecret } from '../system/secret-file.ts';
 import { ServiceManager } from '../system/service-manager.ts';
 import { EXIT, exitCodeOf, OperatorError } from '../text/operator-error.ts';
-import { visibleText } from '../text/visible.ts';
+import { latin1Of, visibleText } from '../text/visible.ts';
 import { announce, irremovableSockets, logReload, logStart, stateOf } from './announcement.ts';
 import { readSecretFiles, requireJournalOutOfReach, unreadableScript } from './rights.ts';
 import { type Signals, watchSignals } from './signals.ts';
@@ -80,6 +81,11 @@ export async function serve(options: Options, version: string): Promise<number> 
   if (options.heapBytes > 0 && options.workers === 0)
     throw new OperatorError(
       `--heap-mb ${options.heapBytes / 1048576}: there are no workers with --workers 0: give Node --max-old-space-size`,
+      EXIT.config,
+    );
+  if (options.canary !== undefined && options.shadow === undefined)
+    throw new OperatorError(
+      '--canary: it is the candidate of --shadow that decides for a share of the clients: name it by --shadow FILE',
       EXIT.config,
     );
   const supervisor = accountOf(identity);
@@ -280,6 +286,7 @@ async function serveAlone(program: Program & { readonly listeners: readonly List
       // What is released is known.
       if (!notice.first || gate === undefined) script.noticed(notice);
     },
+    announceShadow: (version) => shadow?.found(version),
     journal: journal && ((decision) => journal.add(decision)),
     tellEvent: 'path' in options.events ? tellEvent : undefined,
     metrics: batch,
@@ -299,6 +306,10 @@ async function serveAlone(program: Program & { readonly listeners: readonly List
           ...{ options, spool, secrets, launch: launchHere([]), log, script, complain },
           release: (release) => service.take(release),
         });
+  const shadow =
+    options.shadow === undefined
+      ? undefined
+      : new ShadowState(latin1Of(options.shadow), options.canary !== undefined, log);
   const examine = async (): Promise<ScriptReport> => {
     const found = await policies.examine();
     script.examined(found);
@@ -324,6 +335,8 @@ async function serveAlone(program: Program & { readonly listeners: readonly List
       listening,
       deadlines: deadlinesOf(options),
       script,
+      shadow,
+      canary: options.canary,
       events,
       families,
       gate,

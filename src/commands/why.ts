@@ -81,7 +81,7 @@ function* explain(decision: Decision): Generator<string> {
     yield visibleText(`  to       <${address}>${refused === undefined ? '' : `  ${refusalText(refused)}`}`);
   }
   if (recipientCount > recipients.length) yield `           and ${recipientCount - recipients.length} more`;
-  const { verdict, code, text, callback, where, onError, failures = [], script } = decision;
+  const { verdict, code, text, callback, where, onError, failures = [], script, canary } = decision;
   const { cpuMilliseconds, wallMilliseconds } = decision;
   const isPlain = callback !== undefined && onError === undefined;
   const words = isPlain ? reply(code, text) : causeOf({ ...decision, failures: onError ? failures : [] });
@@ -94,7 +94,7 @@ function* explain(decision: Decision): Generator<string> {
     const message = isMain ? failure.message : unpositioned(failure.message, failure.where);
     yield visibleText(`  failed   ${what}: ${message}${times} (--on-error ${failure.action})`);
   }
-  yield `  script   ${script ?? 'none'}, cpu ${cpuMilliseconds.toFixed(3)} ms, wall ${wallMilliseconds.toFixed(3)} ms`;
+  yield `  script   ${script ?? 'none'}${canary ? ', the canary' : ''}, cpu ${cpuMilliseconds.toFixed(3)} ms, wall ${wallMilliseconds.toFixed(3)} ms`;
 }
 
 function reply(code: number | undefined, text: string | undefined): string {

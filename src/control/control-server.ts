@@ -5,6 +5,7 @@
  *     {"command":"sessions"}                            {"sessions":{...}}
  *     {"command":"reload"}                              {"reload":{...}}, when it is known
  *     {"command":"why","what":"4XyZ...","since":"2h"}   {"decisions":[...]}
+ *     {"command":"shadow","reset":"true"}               {"shadow":{...}}
  *     {"command":"trace","ip":...,"from":...,"rcpt":...}  a line for each callback and decision, until either side ends
  *     anything else                                     {"error":"..."}
  */
@@ -86,6 +87,13 @@ export class ControlServer {
             throw new Error('the server keeps no journal: start it with --journal');
           end(socket, { decisions: await this.#journal.search(readQuery(texts)) });
           break;
+        case 'shadow': {
+          const shadow = this.#fleet.shadow(texts['reset'] === 'true');
+          if (shadow === undefined)
+            throw new Error('the server has no candidate beside its policy: start it with --shadow');
+          end(socket, { shadow });
+          break;
+        }
         case 'trace':
           await this.#trace(socket, texts);
           break;

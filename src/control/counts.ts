@@ -46,6 +46,8 @@ export interface LastFailure {
 
 export interface Counts {
   sessions: number;
+  /** For which the candidate of `--canary` decided. */
+  canarySessions: number;
   messages: Record<VerdictName, number>;
   /** Connections and HELOs that were refused. */
   refusedSessions: number;
@@ -58,7 +60,15 @@ export interface Counts {
 
 export function noCounts(): Counts {
   const messages = { accept: 0, reject: 0, tempfail: 0, discard: 0, quarantine: 0, abandoned: 0 };
-  return { sessions: 0, messages, refusedSessions: 0, scriptErrors: 0, callbacks: {}, services: {} };
+  return {
+    sessions: 0,
+    canarySessions: 0,
+    messages,
+    refusedSessions: 0,
+    scriptErrors: 0,
+    callbacks: {},
+    services: {},
+  };
 }
 
 /** Four buckets to each doubling of the time, from 1 microsecond to more than an hour. */
@@ -146,6 +156,7 @@ export function percentile(
 /** Adds `more` to `sum`. */
 export function addCounts(sum: Counts, more: Counts): void {
   sum.sessions += more.sessions;
+  sum.canarySessions += more.canarySessions;
   for (const name of VERDICT_NAMES) sum.messages[name] += more.messages[name];
   sum.refusedSessions += more.refusedSessions;
   sum.scriptErrors += more.scriptErrors;

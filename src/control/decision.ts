@@ -71,6 +71,8 @@ export interface Decision {
   readonly wallMilliseconds: number;
   /** Hash of the script. */
   readonly script?: string;
+  /** It is the candidate of `--canary`; absent where it is not. */
+  readonly canary?: boolean;
 }
 
 export const MAX_RECIPIENTS = 20;
@@ -139,7 +141,8 @@ export function decisionLine(decision: Decision): string {
   const ids = queueId === undefined ? id : `${id}: ${inBrackets(queueId)}`;
   const cause = inText(causeOf(decision));
   const details = [...detailsOf(decision)].join(' ');
-  return `${ids}: ${clientField(client)}: ${verdict}: ${cause} (script ${script ?? 'none'}), ${details}`;
+  const which = `script ${script ?? 'none'}${decision.canary ? ' canary' : ''}`;
+  return `${ids}: ${clientField(client)}: ${verdict}: ${cause} (${which}), ${details}`;
 }
 
 function clientField({ ptr, ip }: Decision['client']): string {

@@ -19,5 +19,7 @@ export interface Fleet {
   snapshot(): Snapshot;
   /** Has the edited policy taken now, where it can be; settles when all that serve have it. @throws Error when none answers */
   reload(): Promise<ReloadResult>;
+  /** What a candidate would have done otherwise; undefined without one. @param isReset begins to count anew */
+  shadow(isReset: boolean): object | undefined;
   trace(filter: TraceFilter, deliver: (record: TraceRecord) => void): Trace;
 }

@@ -109,7 +109,7 @@ export function digestOf(address: string, key: Key): string {
   return at < 0 ? digest : `${digest}${plain.slice(at)}`;
 }
 
-function localPart(address: string | undefined): string | undefined {
+export function localPart(address: string | undefined): string | undefined {
   return address?.replace(/@[^@]*$/, '');
 }
 
@@ -119,7 +119,7 @@ const LOCAL_PART = /(?:"(?:[^"\\]|\\.)*"?|[^\s<>@"])+@/g;
 const LEAST_NAME = 3;
 
 /** A text of the script's without local parts of addresses, IP addresses, and the names of this client, sender and recipients. */
-function anonymous(text: string, people: readonly (string | undefined)[]): string {
+export function anonymous(text: string, people: readonly (string | undefined)[]): string {
   let shown = text.replace(LOCAL_PART, '...@');
   for (const name of people) {
     if (name === undefined || name.length < LEAST_NAME) continue;
@@ -147,7 +147,7 @@ function withoutName(text: string, name: string): string {
 export const KEPT_BITS = { ipv4: 24, ipv6: 48 } as const;
 
 /** /24 of IPv4, /48 of IPv6. */
-function networkOf(ip: string): string {
+export function networkOf(ip: string): string {
   if (isIPv4(ip)) return ip.replace(/\d+$/, '0');
   if (!isIPv6(ip)) return '';
   const [head = ''] = ip.split('::');

@@ -4,7 +4,7 @@ import type { Labels } from '../metrics/metric.ts';
 import type { StoreStatus } from '../store/store.ts';
 import { type Counts, inSeconds, VERDICT_NAMES } from './counts.ts';
 import type { ProcessStatus } from './process-status.ts';
-import { countsOf, isFiltering, type StatusParts } from './status.ts';
+import { countsOf, isFiltering, type ShadowStatus, type StatusParts } from './status.ts';
 
 /** What the processes have told, at once and without asking them. */
 export interface Snapshot extends StatusParts {
@@ -89,6 +89,16 @@ export function familiesOf(snapshot: Snapshot): Family[] {
       snapshot.eventDrops + total(({ eventDrops }) => eventDrops),
     ),
     ...storeFamilies(processes.map(({ status }) => status.store)),
+    ...shadowFamilies(snapshot.shadow),
+    ...(snapshot.canary === undefined
+      ? []
+      : [
+          counter(
+            'smtpf_canary_sessions_total',
+            'SMTP sessions for which the candidate decided',
+            counts.canarySessions,
+          ),
+        ]),
     ...snapshot.policy,
   ].filter(({ samples }) => samples.length > 0);
 }
@@ -185,6 +195,21 @@ function storeFamilies(states: readonly StoreStatus[]): Family[] {
       'From which on it takes nothing more',
       most(known(({ maxBytes }) => maxBytes)),
     ),
+  ];
+}
+
+function shadowFamilies(shadow: ShadowStatus | undefined): Family[] {
+  if (shadow === undefined) return [];
+  const { compared, different, failed, notCompared } = shadow;
+  const of = Object.entries({ compared, different, failed, 'not-compared': notCompared });
+  return [
+    family(
+      'gauge',
+      'smtpf_shadow_sessions',
+      'Sessions played to --shadow, since the policies are what they are; some are different and failed',
+      of.map(([result, value]) => ({ labels: [['result', result]], value })),
+    ),
+    gauge('smtpf_shadow_problem', 'Whether the candidate cannot run', shadow.problem === undefined ? 0 : 1),
   ];
 }
 

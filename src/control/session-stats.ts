@@ -38,13 +38,14 @@ export class SessionStats implements WatchKeeper {
     return this.#logs || this.#journal !== undefined || this.#taps.size > 0;
   }
 
-  /** For a session that may begin. */
-  watch(session: SessionInfo): SessionWatch {
-    return new SessionWatch(session, this);
+  /** For a session that may begin. @param isCanary the candidate of `--canary` decides */
+  watch(session: SessionInfo, isCanary = false): SessionWatch {
+    return new SessionWatch(session, this, isCanary);
   }
 
   sessionBegan(session: SessionWatch): void {
     this.counts.sessions += 1;
+    if (session.isCanary) this.counts.canarySessions += 1;
     this.#open.add(session);
   }
 

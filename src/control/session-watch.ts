@@ -94,6 +94,7 @@ class Message {
 }
 
 export class SessionWatch implements Policy, CallbackWatcher, TraceSubject {
+  readonly isCanary: boolean;
   readonly #session: SessionInfo;
   readonly #keeper: WatchKeeper;
   #policy: Policy | undefined;
@@ -114,9 +115,11 @@ export class SessionWatch implements Policy, CallbackWatcher, TraceSubject {
   /** What failed before or between messages, or for the rest of the session. */
   readonly #failures: CallbackFailure[] = [];
 
-  constructor(session: SessionInfo, keeper: WatchKeeper) {
+  /** @param isCanary the candidate of `--canary` decides */
+  constructor(session: SessionInfo, keeper: WatchKeeper, isCanary = false) {
     this.#session = session;
     this.#keeper = keeper;
+    this.isCanary = isCanary;
   }
 
   /** The policy that is watched. @returns the policy to use in its place. */
@@ -401,6 +404,7 @@ export class SessionWatch implements Policy, CallbackWatcher, TraceSubject {
       cpuMilliseconds: roundedMs(message?.cpuMilliseconds ?? 0),
       wallMilliseconds: roundedMs(message?.wallMilliseconds ?? 0),
       ...(this.#script !== undefined && { script: this.#script }),
+      ...(this.isCanary && { canary: true }),
     };
   }
 

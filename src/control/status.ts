@@ -54,6 +54,24 @@ export interface CallbackStatus {
   readonly lastFailure?: LastFailure;
 }
 
+/** Of `--shadow`. */
+export interface ShadowStatus {
+  readonly path: string;
+  /** Of the version to which sessions are played; undefined when none can run. */
+  readonly hash: string | undefined;
+  /** Why none can. */
+  readonly problem?: string;
+  /** ISO 8601: since when is counted. */
+  readonly since: string;
+  /** Sessions: compared, and of these with a difference, and with a callback that failed. */
+  readonly compared: number;
+  readonly different: number;
+  readonly failed: number;
+  readonly notCompared: number;
+  /** `--canary`: the share of the clients for which it decides, and their sessions. */
+  readonly canary?: { readonly share: number; readonly sessions: number };
+}
+
 export interface Status {
   readonly version: string;
   readonly pid: number;
@@ -92,6 +110,8 @@ export interface Status {
   readonly store: StoreSummary | null;
   /** What `--record` keeps; null without it. */
   readonly recording: RecordingSummary | null;
+  /** Absent without `--shadow`. */
+  readonly shadow?: ShadowStatus;
 }
 
 export interface RecordingSummary {
@@ -155,6 +175,9 @@ export interface StatusParts {
   /** Of this process. */
   readonly logDrops: number;
   readonly eventDrops: number;
+  readonly shadow: ShadowStatus | undefined;
+  /** The share of `--canary`, from 0 to 1. */
+  readonly canary: number | undefined;
 }
 
 /** Of all processes, those that have ended too. */
@@ -213,6 +236,7 @@ export function statusOf(parts: StatusParts): Status {
     geo: geoOf(processes.flatMap(({ status }) => status.geo)),
     store: storeOf(processes.map(({ status }) => status.store)),
     recording: recordingOf(processes.flatMap(({ status }) => status.recording ?? [])),
+    ...(parts.shadow && { shadow: shadowOf(parts.shadow, parts.canary, counts) }),
   };
 }
 
@@ -226,6 +250,14 @@ function recordingOf(states: readonly RecordingStatus[]): RecordingSummary | nul
     lost: states.reduce((sum, { lost }) => sum + lost, 0),
     problem: states.find(({ problem }) => problem !== undefined)?.problem ?? null,
   };
+}
+
+function shadowOf(
+  shadow: ShadowStatus,
+  share: number | undefined,
+  { canarySessions: sessions }: Counts,
+): ShadowStatus {
+  return share === undefined ? shadow : { ...shadow, canary: { share, sessions } };
 }
 
 /** One for all workers. */
@@ -305,6 +337,7 @@ export function statusText(status: Status): string {
     `smtpf-milter ${status.version}, process ${status.pid}, up ${duration(status.uptimeSeconds)}`,
     `listening   ${status.listening.join(' ')}`,
     ...scriptLines(script),
+    ...(status.shadow === undefined ? [] : shadowLines(status.shadow)),
     `sessions    ${sessions.open} open, ${sessions.total} in all, ${sessions.refused} refused`,
     `messages    ${VERDICT_NAMES.map((name) => `${messages[name]} ${name}`).join(', ')}`,
     ratesLine(status.rates),
@@ -375,6 +408,31 @@ function scriptLines({ path, hash, since, callbacks, problem, unproven, onError 
             : `            as edited it does not serve: ${reason}`,
         ]),
   ];
+}
+
+function shadowLines({
+  path,
+  hash,
+  problem,
+  since,
+  compared,
+  different,
+  failed,
+  notCompared,
+  canary,
+}: ShadowStatus): string[] {
+  const version = problem === undefined ? (hash ?? 'not looked at yet') : 'does not run';
+  const counts = `${compared} sessions compared, ${different} different, ${failed} failed, ${notCompared} not compared`;
+  return [
+    `shadow      ${path} (${version}), ${counts}, since ${since}`,
+    ...(problem === undefined ? [] : [`            ${problem}`]),
+    ...(canary === undefined ? [] : [canaryLine(canary, problem !== undefined)]),
+  ];
+}
+
+function canaryLine({ share, sessions }: NonNullable<ShadowStatus['canary']>, isBroken: boolean): string {
+  const now = isBroken ? 'for whom the live policy decides now' : 'for whom it decides';
+  return `canary      ${rounded(share * 100)} % of the clients, ${now}: ${sessions} sessions`;
 }
 
 /** Entries in place of a file may be many. */

@@ -287,6 +287,20 @@ export const OPTION_TABLE = {
     seconds(1, 3600),
     'Seconds that checks and tests of --on-reload may take together; then they are ended, and the edited policy is refused',
   ),
+  shadow: optional(
+    'Policy:',
+    'shadow',
+    undefined,
+    absolutePath,
+    'A candidate: a script to which each session is played once it is over; nothing of it is applied, and what it would have done otherwise is counted, logged and listed (command shadow)',
+  ),
+  canary: optional(
+    'Policy:',
+    'canary',
+    undefined,
+    percent,
+    'Share of the clients for which the candidate of --shadow decides, such as 5%: always the same ones, by address (IPv6: by /64)',
+  ),
   actions,
   packagePath: optional(
     'Policy:',

@@ -76,8 +76,12 @@ export function consequenceOf(action: OnError): string {
 }
 
 /** One line for an operator: the script does not run, and what that means for mail. */
-export function scriptDoesNotRun(action: OnError, reason: string): string {
-  return `script does not run, ${consequenceOf(action)}: ${reason}`;
+export function scriptDoesNotRun(
+  action: OnError,
+  reason: string,
+  consequence = consequenceOf(action),
+): string {
+  return `script does not run, ${consequence}: ${reason}`;
 }
 
 /** What an operator reads of a script that defines no callback. */

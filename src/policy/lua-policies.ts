@@ -51,6 +51,8 @@ export interface LuaPoliciesSettings extends PolicySettings {
   readonly surroundings: Surroundings;
   /** Whether the last version that could run goes on serving when an edited one cannot. */
   readonly keepLastGood?: boolean;
+  /** What follows where the script does not run, other than --on-error. */
+  readonly consequence?: string | undefined;
   /** Such a version, known from an earlier process. */
   readonly lastGood?: GoodVersion | undefined;
   /** Takes a line of the script's `print`, where no observer does; L is the thread that has written it. */
@@ -120,6 +122,7 @@ export class LuaPolicies implements PolicyFactory {
       random: () => surroundings.random?.() ?? Math.random(),
       env: (name) => surroundings.env(name),
       locate: (path) => surroundings.locate(path),
+      discards: surroundings.discards ?? false,
       held: (path) => surroundings.held?.(path),
       loaded: (source, path, file) => {
         loadPackages(source.names());
@@ -305,7 +308,8 @@ export class LuaPolicies implements PolicyFactory {
   }
 
   #problemText(problem: Problem): string {
-    return scriptDoesNotRun(this.#settings.onError, inOneLine(problem));
+    const { onError, consequence } = this.#settings;
+    return scriptDoesNotRun(onError, inOneLine(problem), consequence);
   }
 
   #prepare(

@@ -27,7 +27,13 @@ import { CALLBACK_FIELDS, parametersOf, type SmtpTable } from '../modules/smtp/t
 import { deciderOf, CONTINUE as GO_ON, type Reading, readVerdict } from '../modules/smtp/verdict.ts';
 import type { MessageUses } from '../modules/uses.ts';
 import { type Failure, failureFields, inOneLine, positioned } from './failure.ts';
-import { type Call, type CallbackWatcher, onErrorVerdict, type PolicySettings } from './policy-settings.ts';
+import {
+  type Call,
+  type CallbackWatcher,
+  type MessageNeed,
+  onErrorVerdict,
+  type PolicySettings,
+} from './policy-settings.ts';
 import { PolicyTransaction } from './policy-transaction.ts';
 
 export interface LuaPolicySettings extends PolicySettings {
@@ -247,11 +253,9 @@ export class LuaPolicy implements Policy {
     // Nobody will look into a file of which the script does not take the name, unless a function reads it.
     const uses = this.#settings.uses();
     const isNamed = this.#table.seesArgument('dot');
+    const need: MessageNeed = uses.needsFile ? 'file' : isNamed ? 'path' : 'memory';
     const isKept = transaction.hasBody && (isNamed || uses.readsMessage);
-    transaction.addHead(
-      head,
-      isKept ? this.#settings.createMessageFile(isNamed || uses.needsFile) : undefined,
-    );
+    transaction.addHead(head, isKept ? this.#settings.createMessageFile(need) : undefined);
     if (transaction.hasBody) {
       for (const { begin } of uses.listening) transaction.listen(begin(this.#context, lines));
     }

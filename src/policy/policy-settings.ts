@@ -28,11 +28,16 @@ export interface MessageStore {
   remove(): void;
 }
 
+/**
+ * What somebody needs of a message at its end: its bytes, which a function of a module reads, a file where the script takes
+ * its path, or a file in any case.
+ */
+export type MessageNeed = 'memory' | 'path' | 'file';
+
 export interface PolicySettings {
   readonly onError: OnError;
   readonly log: PolicyLog;
-  /** @param needsFile somebody needs it in a file */
-  readonly createMessageFile: (needsFile: boolean) => MessageStore;
+  readonly createMessageFile: (need: MessageNeed) => MessageStore;
   /** Time until a callback must have ended, in milliseconds; at end of message, where the MTA can be told to wait. */
   readonly deadlineMs: number;
   readonly endOfMessageDeadlineMs: number;
@@ -88,8 +93,8 @@ export interface CallbackWatcher {
   failed(failure: Failure): void;
 }
 
-/** Watches the callbacks of one session, and stands in the place of its policy. */
-export interface SessionWatcher extends CallbackWatcher, Policy {
+/** Watches the callbacks of one session. */
+export interface SessionWatcher extends CallbackWatcher {
   /** @returns the policy to use in the place of the one given */
   of(policy: Policy): Policy;
 }

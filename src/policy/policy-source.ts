@@ -18,6 +18,7 @@ import type { Options } from '../options/option-table.ts';
 import { packagePathOf } from '../options/options.ts';
 import { type OpenServices, openServices, type ServiceSettings } from '../services/open-services.ts';
 import type { Services } from '../services/services.ts';
+import type { LateFiles } from '../spool/late-files.ts';
 import { Spool } from '../spool/message-file.ts';
 import { prepareSpoolDirectory } from '../spool/spool-directory.ts';
 import { SpoolTrouble } from '../spool/spool-trouble.ts';
@@ -90,6 +91,10 @@ export interface PolicySourceSettings {
   readonly announce?: (notice: ScriptNotice) => void;
   /** The last version that could run, for --on-bad-script last-good. */
   readonly lastGood?: GoodVersion | undefined;
+  /** Where message files are made when the script looks for them, by `surroundings`; without it they are made at once. */
+  readonly lateFiles?: LateFiles;
+  /** What follows where the script does not run, other than --on-error. */
+  readonly consequence?: string;
   /** The script at `options.script` where several sources share it, compiled once. */
   readonly file?: ScriptFile;
 }
@@ -143,7 +148,7 @@ function inLatin1(path: string): string {
 }
 
 export function openPolicySource(settings: PolicySourceSettings): PolicySource {
-  const { options, log, services, spool, sessions } = settings;
+  const { options, log, services, spool, sessions, lateFiles } = settings;
   const file = settings.file ?? new ScriptFile(options.script);
   const scriptLog = new ScriptLog(services.log, services.stderr);
   const user = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, groups: [] };
@@ -181,7 +186,11 @@ export function openPolicySource(settings: PolicySourceSettings): PolicySource {
     onError: options.onError,
     log,
     print: (L, line) => scriptLog.print(L, line),
-    createMessageFile: (needsFile) => (needsFile ? messages.create() : messages.keep()),
+    createMessageFile: (need) => {
+      if (need === 'memory') return messages.keep();
+      const made = messages.create();
+      return lateFiles === undefined || need === 'file' ? made : lateFiles.late(made);
+    },
     deadlineMs: options.deadlineMs,
     endOfMessageDeadlineMs: options.endOfMessageDeadlineMs,
     observer: settings.observer,
@@ -189,6 +198,7 @@ export function openPolicySource(settings: PolicySourceSettings): PolicySource {
     surroundings: settings.surroundings ?? SYSTEM,
     keepLastGood: options.onBadScript === 'last-good',
     lastGood: settings.lastGood,
+    consequence: settings.consequence,
     announce: settings.announce ?? ((notice) => logNotice(log, notice)),
   });
   return {

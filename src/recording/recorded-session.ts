@@ -4,6 +4,7 @@
  */
 import type { Modification, Reply } from '../milter/reply.ts';
 import type { Redaction } from '../options/option-table.ts';
+import type { Operation } from '../store/operation.ts';
 
 /** The answer of a service, as `src/asking/answer.ts` has it, with plain data as its value. */
 export type KeptAnswer =
@@ -34,4 +35,16 @@ export interface RecordedSession {
   readonly script: string | undefined;
   readonly redacted: readonly Redaction[];
   readonly entries: readonly Entry[];
+}
+
+/** A session on tape, with what is of use in this process alone. */
+export interface TapedSession extends Omit<RecordedSession, 'redacted' | 'entries'> {
+  /** Undefined where it was too long. */
+  readonly entries: readonly Entry[] | undefined;
+  /** What the store was asked, by the entry of the answer. */
+  readonly operations: ReadonlyMap<Entry, Operation<unknown>>;
+  /** It was the candidate of `--canary` that served it. */
+  readonly isCanary: boolean;
+  /** Callbacks that failed, in order. */
+  readonly failed: readonly string[];
 }

@@ -5,13 +5,16 @@ import { SMFIC } from '../milter/constants.ts';
 import type { Modification, Reply } from '../milter/reply.ts';
 import { askedOf } from '../services/asked.ts';
 import type { ServiceName } from '../services/services.ts';
+import type { Operation } from '../store/operation.ts';
 import { keptAnswer, weightOf } from './kept-answer.ts';
-import type { Entry } from './recorded-session.ts';
+import type { Entry, TapedSession } from './recorded-session.ts';
 
 /** Of a session, without what its bytes take. */
 const ENTRY_BYTES = 64;
 /** What a script reads in a loop is not kept for ever. */
 const MAX_READINGS = 10_000;
+/** Callbacks that failed of which is taken note. */
+const MAX_FAILED = 1000;
 
 export interface TapeKeeper {
   /** @returns whether so many bytes more may be kept in memory */
@@ -19,13 +22,14 @@ export interface TapeKeeper {
   release(bytes: number): void;
   /** The most that one session may take. */
   readonly sessionBytes: number;
-  /** @param entries undefined where it was too long */
-  ended(id: string, began: number, script: string | undefined, entries: readonly Entry[] | undefined): void;
+  ended(session: TapedSession): void;
 }
 
 export class Tape {
   readonly #keeper: TapeKeeper;
   #entries: Entry[] = [];
+  #operations = new Map<Entry, Operation<unknown>>();
+  #failed: string[] = [];
   #bytes = 0;
   #readings = 0;
   /** Too long: nothing more is kept of this session. */
@@ -40,6 +44,7 @@ export class Tape {
   #began = Date.now();
   #id = '';
   #script: string | undefined;
+  #isCanary = false;
 
   constructor(keeper: TapeKeeper) {
     this.#keeper = keeper;
@@ -72,11 +77,15 @@ export class Tape {
     this.#id = id;
   }
 
-  served(script: string): void {
+  /** @param isCanary it is the candidate of `--canary` */
+  served(script: string, isCanary: boolean): void {
     this.#script = script;
+    this.#isCanary = isCanary;
   }
 
-  called(name: string, where: string): void {
+  /** @param hasFailed the callback ended by an error, or went over a budget */
+  called(name: string, where: string, hasFailed: boolean): void {
+    if (hasFailed && this.#failed.length < MAX_FAILED) this.#failed.push(name);
     this.#add(['call', name, where], name.length + where.length);
   }
 
@@ -84,7 +93,10 @@ export class Tape {
     if (this.#isFull || this.#isClosed) return;
     const { service: name, question } = askedOf(service, method, args, false);
     const kept = keptAnswer(service, answer);
-    this.#add(['answer', name, question, kept], question.length + weightOf(kept));
+    const entry: Entry = ['answer', name, question, kept];
+    const [operation] = args;
+    if (service === 'store' && isOperation(operation)) this.#operations.set(entry, operation);
+    this.#add(entry, question.length + weightOf(kept));
   }
 
   clock(milliseconds: number): void {
@@ -123,14 +135,24 @@ export class Tape {
     this.#keeper.release(this.#bytes);
     this.#bytes = 0;
     this.#entries = [];
+    this.#operations = new Map();
   }
 
   #endSession(): void {
     // An MTA, or a health check, that only looked whether somebody is there has had no session.
     if (this.#hasBegun) {
-      this.#keeper.ended(this.#id, this.#began, this.#script, this.#isFull ? undefined : this.#entries);
+      this.#keeper.ended({
+        id: this.#id,
+        began: this.#began,
+        script: this.#script,
+        entries: this.#isFull ? undefined : this.#entries,
+        operations: this.#operations,
+        isCanary: this.#isCanary,
+        failed: this.#failed,
+      });
     }
     this.#forget();
+    this.#failed = [];
     this.#isFull = false;
     this.#hasBegun = false;
     this.#isOver = false;
@@ -138,4 +160,8 @@ export class Tape {
     this.#began = Date.now();
     for (const entry of this.#negotiation) this.#add(entry, 0);
   }
+}
+
+function isOperation(value: unknown): value is Operation<unknown> {
+  return typeof value === 'object' && value !== null && 'question' in value && 'change' in value;
 }

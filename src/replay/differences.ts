@@ -1,9 +1,8 @@
 /** What is different between two runs of a session: of each message the first difference, after which nothing is known. */
 import { createHash } from 'node:crypto';
 import type { Modification, Reply } from '../milter/reply.ts';
-import type { RecordedSession } from '../recording/recorded-session.ts';
-import { commandOf } from './commands.ts';
-import type { Played } from './player.ts';
+import type { ReadSession } from './commands.ts';
+import type { Played } from './playing.ts';
 import type { Stage, Step } from './steps.ts';
 
 /** One side of a change. Texts are latin1. */
@@ -19,6 +18,8 @@ export interface Change {
   readonly stage: Stage;
   /** `RCPT TO:<a@example.com>` */
   readonly command: string;
+  /** Of the message, where it is known. */
+  readonly queueId: string | undefined;
   readonly before: Side;
   readonly after: Side;
   /** Changes to the message that are made on one side only. */
@@ -41,12 +42,13 @@ export interface Finding {
   readonly isRedacted: boolean;
 }
 
-export function findingOf(session: RecordedSession, before: readonly Step[], after: Played): Finding {
+export function findingOf(read: ReadSession, before: readonly Step[], after: Played): Finding {
+  const { session } = read;
   const { changes, unrecorded } = compare(before, after.steps);
   return {
     session: session.id,
     began: session.began,
-    ...peopleOf(session),
+    ...peopleOf(read),
     changes,
     unrecorded,
     unseen: after.unseen,
@@ -55,13 +57,18 @@ export function findingOf(session: RecordedSession, before: readonly Step[], aft
 }
 
 function compare(before: readonly Step[], after: readonly Step[]): Pick<Finding, 'changes' | 'unrecorded'> {
-  const others = new Map(after.map((step) => [step.key, step]));
+  let others: ReadonlyMap<string, Step> | undefined;
   const changes: Change[] = [];
   const unrecorded = new Set<string>();
   const settled = new Set<number>();
-  for (const step of before) {
+  for (const [i, step] of before.entries()) {
     if (step.message > 0 && settled.has(step.message)) continue;
-    const other = others.get(step.key);
+    let other = after[i];
+    // Both have nearly always the same steps.
+    if (other?.key !== step.key) {
+      others ??= new Map(after.map((its) => [its.key, its]));
+      other = others.get(step.key);
+    }
     if (other === undefined) continue;
     for (const question of other.unrecorded) unrecorded.add(question);
     const change = changeOf(step, other);
@@ -74,6 +81,8 @@ function compare(before: readonly Step[], after: readonly Step[]): Pick<Finding,
 }
 
 function changeOf(before: Step, after: Step): Change | undefined {
+  if (before.edits.length + after.edits.length === 0 && isSameReply(before.reply, after.reply))
+    return undefined;
   const [was, is] = [before, after].map(({ reply, stage }) => answerOf(reply, stage)) as [string, string];
   const edits = was === is && isDelivered(before) ? editsBetween(before, after) : { before: [], after: [] };
   const hasEdits = edits.before.length + edits.after.length > 0;
@@ -88,7 +97,13 @@ function changeOf(before: Step, after: Step): Change | undefined {
     ...[kind, before.stage, verdictOf(was), verdictOf(is), sides.before.where, sides.after.where],
     ...new Set(names),
   ].join('\n');
-  return { kind, stage: before.stage, command: before.command, ...sides, edits, group };
+  const { stage, command } = before;
+  return { kind, stage, command, queueId: after.queueId, ...sides, edits, group };
+}
+
+function isSameReply(one: Reply, other: Reply): boolean {
+  if (one.kind !== 'replyCode' || other.kind !== 'replyCode') return one.kind === other.kind;
+  return one.text === other.text;
 }
 
 function sideOf({ callback, where }: Step, answer: string): Side {
@@ -171,12 +186,10 @@ function nameOf(line: string): string {
   return line.replace(/:.*$/s, '');
 }
 
-function peopleOf({ entries }: RecordedSession): Pick<Finding, 'client' | 'sender'> {
+function peopleOf({ commands }: ReadSession): Pick<Finding, 'client' | 'sender'> {
   let client = '';
   let sender = '';
-  for (const entry of entries) {
-    if (entry[0] !== 'command') continue;
-    const command = commandOf(entry[1]);
+  for (const command of commands) {
     if (command?.kind === 'connect')
       client = 'address' in command.client ? command.client.address : command.hostname;
     if (command?.kind === 'mail') {

@@ -4,20 +4,28 @@
  */
 import { type Answer, unknown } from '../asking/answer.ts';
 import { answerOf } from '../recording/kept-answer.ts';
-import type { KeptAnswer, RecordedSession } from '../recording/recorded-session.ts';
+import type { Entry, KeptAnswer, RecordedSession } from '../recording/recorded-session.ts';
 import { askedOf } from '../services/asked.ts';
 import type { ServiceName } from '../services/services.ts';
+import type { Operation } from '../store/operation.ts';
 
 /** The answer to a question changes with what is asked: it is not given a second time. */
 const CHANGING: ReadonlySet<string> = new Set(['store']);
 
 interface Answers {
-  readonly kept: readonly KeptAnswer[];
+  readonly kept: KeptAnswer[];
   next: number;
 }
 
+/** An operation of the store, and what came of it. */
+interface Done {
+  readonly operation: Operation<unknown>;
+  readonly kept: KeptAnswer;
+}
+
 export class Playback {
-  readonly #answers = new Map<string, { kept: KeptAnswer[]; next: number }>();
+  readonly #answers = new Map<string, Answers>();
+  readonly #done: Done[] = [];
   /** What was read during each command, by its number; -1: before the first. */
   readonly #clock = new Map<number, number[]>();
   readonly #random = new Map<number, number[]>();
@@ -27,7 +35,11 @@ export class Playback {
   #seed: number;
   #unrecorded: string[] = [];
 
-  constructor({ id, began, entries }: RecordedSession) {
+  /** @param operations of the store, by the entries of their answers, where they are known */
+  constructor(
+    { id, began, entries }: RecordedSession,
+    operations: ReadonlyMap<Entry, Operation<unknown>> = new Map(),
+  ) {
     this.#now = began;
     this.#seed = [...id].reduce((sum, letter) => (Math.imul(sum, 31) + letter.charCodeAt(0)) | 0, 1);
     let command = -1;
@@ -44,6 +56,8 @@ export class Playback {
           push(this.#random, command, entry[1]);
           break;
         case 'answer': {
+          const operation = operations.get(entry);
+          if (operation) this.#done.push({ operation, kept: entry[3] });
           const key = `${entry[1]} ${entry[2]}`;
           const known = this.#answers.get(key);
           if (known) known.kept.push(entry[3]);
@@ -88,11 +102,18 @@ export class Playback {
   /** The recorded answer, if there is one. */
   recall(service: ServiceName, method: string, args: readonly unknown[]): Answer<unknown> | undefined {
     const { service: name, question } = askedOf(service, method, args, false);
-    const answers: Answers | undefined = this.#answers.get(`${name} ${question}`);
+    const answers = this.#answers.get(`${name} ${question}`);
     if (answers === undefined) return undefined;
     const kept = answers.kept[answers.next] ?? (CHANGING.has(name) ? undefined : answers.kept.at(-1));
     answers.next += 1;
     return kept && answerOf(kept);
+  }
+
+  /** What came of the same operation, all that it was given included; each is given once. */
+  recallOperation(operation: Operation<unknown>): Answer<unknown> | undefined {
+    const at = this.#done.findIndex(({ operation: done }) => isSame(done, operation));
+    const [found] = at < 0 ? [] : this.#done.splice(at, 1);
+    return found && answerOf(found.kept);
   }
 
   /** The recorded answer, or that there is none. */
@@ -109,4 +130,15 @@ function push(lists: Map<number, number[]>, key: number, value: number): void {
   const list = lists.get(key);
   if (list) list.push(value);
   else lists.set(key, [value]);
+}
+
+function isSame(one: Operation<unknown>, other: Operation<unknown>): boolean {
+  return (
+    one.question === other.question &&
+    one.args.length === other.args.length &&
+    one.args.every((arg, i) => {
+      const its = other.args[i] ?? '';
+      return typeof arg === 'string' || typeof its === 'string' ? arg === its : arg.equals(its);
+    })
+  );
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { makeSigningKey, readSigningKey, type SigningKey } from '../mail-auth/signing-key.ts';
 import type { Options } from '../options/option-table.ts';
 import { readSession, type SessionPlace } from '../recording/session-file.ts';
+import { read } from './commands.ts';
 import { type Finding, findingOf } from './differences.ts';
 import { PolicyPlayer } from './player.ts';
 import { recordedSteps } from './steps.ts';
@@ -45,7 +46,7 @@ export class SessionReplay {
 
   async replay(place: SessionPlace): Promise<Replayed> {
     try {
-      const session = readSession(place);
+      const session = read(readSession(place));
       const before = this.#against ? (await this.#against.play(session)).steps : recordedSteps(session);
       return findingOf(session, before, await this.#policy.play(session));
     } catch (error) {

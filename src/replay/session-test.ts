@@ -10,7 +10,7 @@ import type { Modification } from '../milter/reply.ts';
 import { answerOf } from '../recording/kept-answer.ts';
 import type { Entry, RecordedSession } from '../recording/recorded-session.ts';
 import { escapeByte } from '../text/lua-escape.ts';
-import { commandOf } from './commands.ts';
+import { commandOf, read } from './commands.ts';
 import { recordedSteps, type Step } from './steps.ts';
 
 /** Macros that an imitated MTA has by itself, or by other fields of a session. */
@@ -150,7 +150,7 @@ function timesOf({ began, entries }: RecordedSession): number[] {
 /** What the client says, and what it must hear. */
 function saidLines(session: RecordedSession, commands: readonly Command[]): string[] {
   const lines: string[] = [];
-  const steps = [...recordedSteps(session)];
+  const steps = [...recordedSteps(read(session))];
   const times = timesOf(session);
   const hasRandom = session.entries.some(isRandom);
   const expect = (stage: Step['stage']): void => {

@@ -4,8 +4,8 @@
  */
 import type { Command } from '../milter/command.ts';
 import type { Modification, Reply } from '../milter/reply.ts';
-import type { Entry, RecordedSession } from '../recording/recorded-session.ts';
-import { commandOf } from './commands.ts';
+import type { Entry } from '../recording/recorded-session.ts';
+import type { ReadSession } from './commands.ts';
 
 export type Stage = 'connect' | 'helo' | 'mail' | 'rcpt' | 'data' | 'message' | 'unknown';
 
@@ -24,6 +24,8 @@ export interface Step {
   readonly where: string;
   /** What was asked and has no recorded answer. */
   readonly unrecorded: readonly string[];
+  /** Of the message, where it is known. */
+  readonly queueId: string | undefined;
 }
 
 const CONTINUE: Reply = { kind: 'continue' };
@@ -34,6 +36,7 @@ export interface Outcome {
   readonly edits: readonly Modification[];
   readonly calls: readonly { readonly name: string; readonly where: string }[];
   readonly unrecorded: readonly string[];
+  readonly queueId?: string | undefined;
 }
 
 /** Makes steps of commands in order. */
@@ -113,7 +116,12 @@ export class StepList {
     if (isEnd) this.end();
   }
 
-  #put(stage: Stage, command: string, { reply, edits, calls, unrecorded }: Outcome, message: number): void {
+  #put(
+    stage: Stage,
+    command: string,
+    { reply, edits, calls, unrecorded, queueId }: Outcome,
+    message: number,
+  ): void {
     this.#commands += 1;
     const number =
       stage === 'rcpt' ? `${message}.${this.#recipients}` : message > 0 ? `${message}` : this.#commands;
@@ -128,6 +136,7 @@ export class StepList {
       callback: call?.name ?? '',
       where: call?.where ?? '',
       unrecorded,
+      queueId,
     });
   }
 }
@@ -139,6 +148,7 @@ function together(before: Outcome, next: Outcome): Outcome {
     edits: [...before.edits, ...next.edits],
     calls: [...before.calls, ...next.calls],
     unrecorded: [...before.unrecorded, ...next.unrecorded],
+    queueId: next.queueId ?? before.queueId,
   };
 }
 
@@ -162,14 +172,16 @@ function labelOf(command: Extract<Command, { kind: 'connect' | 'helo' | 'mail' |
 }
 
 /** A session as it was recorded. */
-export function recordedSteps({ entries }: RecordedSession): readonly Step[] {
+export function recordedSteps({ session, commands }: ReadSession): readonly Step[] {
   const list = new StepList();
   let command: Command | undefined;
+  let number = 0;
   let outcome = nothing();
-  for (const entry of entries) {
+  for (const entry of session.entries) {
     if (entry[0] === 'command') {
       if (command) list.add(command, outcome);
-      command = commandOf(entry[1]);
+      command = commands[number];
+      number += 1;
       outcome = nothing();
     } else note(entry, outcome);
   }

@@ -149,6 +149,11 @@ export class MessageFile {
     return this.#waitingBytes + this.#writingBytes;
   }
 
+  /** Whether something of it is on the disk, or on its way there. */
+  get isBegun(): boolean {
+    return this.#made;
+  }
+
   /** Takes bytes of the message, which must not change afterwards. A promise means: wait, the disk is behind. */
   append(pieces: readonly Buffer[]): void | Promise<void> {
     if (this.#failure !== undefined || this.#removed) return;

@@ -71,6 +71,7 @@ function readable(options: Options): string[] {
   const secrets = [...(options.srsSecret === undefined ? [] : [options.srsSecret]), ...options.signingKey];
   return [
     ...[PROGRAM, ...packages, dirname(options.script), ...modules],
+    ...(options.shadow === undefined ? [] : [dirname(options.shadow)]),
     ...[...SYSTEM, ...options.confineRead, ...secrets, ...options.geo],
   ];
 }

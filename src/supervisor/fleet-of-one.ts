@@ -7,16 +7,23 @@ import { type Deadlines, type StatusParts, statusOf } from '../control/status.ts
 import type { EventWriter } from '../events/event-writer.ts';
 import type { Family } from '../metrics/family.ts';
 import type { ScriptReport } from '../policy/policy-source.ts';
+import type { ShadowState } from '../shadow/shadow-state.ts';
 import type { ReleaseGate } from './release-gate.ts';
 import { reloadNow } from './reload-now.ts';
 import type { ScriptState } from './script-state.ts';
 import type { Service } from './service.ts';
+
+/** So often it is looked whether the shadow has found something. */
+const TELL_MS = 1000;
 
 interface Facts {
   readonly version: string;
   readonly listening: readonly string[];
   readonly deadlines: Deadlines;
   readonly script: ScriptState;
+  readonly shadow: ShadowState | undefined;
+  /** The share of `--canary`. */
+  readonly canary: number | undefined;
   readonly events: EventWriter | undefined;
   /** The policy's own figures. */
   readonly families: () => readonly Family[];
@@ -29,7 +36,7 @@ const ALONE = { processes: 1, silent: 0 };
 
 export function fleetOfOne(
   service: Service,
-  { version, listening, deadlines, script, events, families, gate, examine }: Facts,
+  { version, listening, deadlines, script, shadow, canary, events, families, gate, examine }: Facts,
 ): Fleet {
   const startedAt = Date.now();
   const rates = new RateWindow(() => service.stats.counts);
@@ -45,9 +52,19 @@ export function fleetOfOne(
     rates,
     logDrops: 0,
     eventDrops: events?.dropped ?? 0,
+    shadow: shadowNow()?.status,
+    canary,
   });
+  /** With what has been compared up to now. */
+  const shadowNow = (): ShadowState | undefined => {
+    const told = service.shadowTold();
+    if (told !== undefined) shadow?.told(told);
+    return shadow;
+  };
+  if (shadow !== undefined) setInterval(shadowNow, TELL_MS).unref();
   return {
     status: async () => statusOf(parts()),
+    shadow: (isReset) => shadowNow()?.report(isReset),
     sessions: async () => openSessionsOf([[0, service.stats.openNow()]]),
     snapshot: () => ({
       ...parts(),

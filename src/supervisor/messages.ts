@@ -11,6 +11,8 @@ import type { BoundAddress } from '../net/listen-address.ts';
 import type { Options } from '../options/option-table.ts';
 import type { ScriptNotice } from '../policy/lua-policies.ts';
 import type { ScriptReport } from '../policy/policy-source.ts';
+import type { CandidateVersion } from '../shadow/candidate.ts';
+import type { Told } from '../shadow/shadow.ts';
 import type { ReadSecret } from '../system/secret-file.ts';
 import type { Loaded, TrialStart, Verdict } from '../trial/trial.ts';
 
@@ -75,6 +77,8 @@ export type FromWorker =
   | { readonly kind: 'sessions'; readonly id: number; readonly told: OpenSessionsOfProcess }
   | { readonly kind: 'traced'; readonly id: number; readonly record: TraceRecord }
   | { readonly kind: 'decided'; readonly decision: Decision }
+  | { readonly kind: 'shadowed'; readonly told: Told }
+  | { readonly kind: 'shadowFound'; readonly version: CandidateVersion }
   /** Figures of the policy. */
   | { readonly kind: 'measured'; readonly deltas: readonly MetricDelta[] }
   /** A line of an event of the policy. */

@@ -12,7 +12,7 @@ import { type Release, ReleasedFiles } from '../lua/script/released-files.ts';
 import { ScriptFile } from '../lua/script/script-file.ts';
 import type { GoodVersion } from '../lua/script/script-versions.ts';
 import type { Metrics } from '../metrics/metric.ts';
-import type { PolicyFactory } from '../milter/policy.ts';
+import type { PolicyFactory, SessionInfo } from '../milter/policy.ts';
 import { Connection, type ConnectionSettings, type ConnectionTimeouts } from '../net/connection.ts';
 import { Crowd } from '../net/crowd.ts';
 import type { Listener } from '../net/listener.ts';
@@ -20,9 +20,21 @@ import { type Admission, Server } from '../net/server.ts';
 import type { Options } from '../options/option-table.ts';
 import { messageLimitsOf } from '../options/options.ts';
 import type { ScriptNotice } from '../policy/lua-policies.ts';
-import { openPolicySource, type PolicySource, servicesOf } from '../policy/policy-source.ts';
+import type { SessionObserver } from '../policy/policy-settings.ts';
+import {
+  openPolicySource,
+  type PolicySource,
+  type PolicySourceSettings,
+  servicesOf,
+} from '../policy/policy-source.ts';
 import { Recorder } from '../recording/recorder.ts';
+import { boundToSession, Tapes } from '../recording/tapes.ts';
 import { counted } from '../services/counted.ts';
+import type { Services } from '../services/services.ts';
+import { CanaryPolicies } from '../shadow/canary.ts';
+import type { CandidateVersion } from '../shadow/candidate.ts';
+import { Shadow, type Told } from '../shadow/shadow.ts';
+import { ShadowedPolicies } from '../shadow/shadowed-policies.ts';
 import { Spool } from '../spool/message-file.ts';
 import { Logger } from '../syslog/log.ts';
 import type { LogSink } from '../syslog/log-sink.ts';
@@ -65,6 +77,8 @@ export interface ServiceSettings {
   readonly lastGood?: GoodVersion | undefined;
   /** Takes every decision. */
   readonly journal?: ((decision: Decision) => void) | undefined;
+  /** Takes what is to be said of a new version of the candidate of `--shadow`. */
+  readonly announceShadow: (version: CandidateVersion) => void;
   readonly admission?: Admission | undefined;
   /** Takes the policy's own figures. */
   readonly metrics?: Metrics | undefined;
@@ -82,6 +96,9 @@ export class Service {
   readonly #startedAt = Date.now();
   readonly #stopping = new AbortController();
   readonly #recorder: Recorder | undefined;
+  readonly #served: PolicyFactory;
+  readonly #shadow: Shadow | undefined;
+  readonly #tapes: Tapes | undefined;
   readonly #slices: SliceQueue;
   /** Where edits wait for their release. */
   readonly #released: ReleasedFiles | undefined;
@@ -113,32 +130,63 @@ export class Service {
       listening: () => this.#listening,
     });
     const { silent: _, ...services } = this.#services;
-    const recorder = recorderOf(settings, this.log);
-    this.#recorder = recorder;
-    this.#slices = new SliceQueue(recorder?.bind);
+    this.#recorder = recorderOf(settings, this.log);
+    const { shadow, record } = options;
+    const wanted = shadow !== undefined || record !== undefined;
+    this.#slices = new SliceQueue(wanted ? boundToSession : undefined);
+    this.#shadow = shadow === undefined ? undefined : this.#openShadow(shadow, services);
+    const takers = [this.#recorder, this.#shadow].filter((taker) => taker !== undefined);
+    const tapes = wanted ? new Tapes(takers) : undefined;
+    this.#tapes = tapes;
     const ports = options.metrics
       ? counted(services, (service, outcome, milliseconds) =>
           this.stats.asked(service, outcome, milliseconds),
         )
       : this.#services;
     this.#released = options.onReload.length > 0 ? new ReleasedFiles() : undefined;
-    const surroundings = recorder?.surroundings;
-    this.policies = openPolicySource({
-      options,
+    const source = {
       log: this.log,
-      services: recorder?.listen(ports) ?? ports,
+      services: tapes?.listen(ports) ?? ports,
       spool,
-      sessions: recorder?.observe(this.stats) ?? this.stats,
-      ...(surroundings && { surroundings }),
-      ...(this.#released && {
-        surroundings: this.#released.in(surroundings ?? SYSTEM),
-        file: new ScriptFile(options.script, this.#released),
-      }),
+      ...(tapes && { surroundings: tapes.surroundings }),
       ownFiles: ownFiles(options),
       slices: this.#slices,
+    };
+    this.policies = openPolicySource({
+      ...source,
+      options,
+      sessions: tapes?.observe(this.stats) ?? this.stats,
+      ...(this.#released && {
+        surroundings: this.#released.in(tapes?.surroundings ?? SYSTEM),
+        file: new ScriptFile(options.script, this.#released),
+      }),
       ...(announce && { announce }),
       lastGood,
     });
+    this.#served = this.#servedWith(source);
+  }
+
+  /** The policies that sessions get. */
+  #servedWith(source: Omit<PolicySourceSettings, 'options'>): PolicyFactory {
+    const { options, announceShadow } = this.#settings;
+    const { canary, shadow } = options;
+    if (shadow === undefined || this.#shadow === undefined) return this.policies;
+    if (canary === undefined) return new ShadowedPolicies(this.policies, this.#shadow.interests);
+    const observer = { watch: (session: SessionInfo) => this.stats.watch(session, true) };
+    const candidate = (sessions: SessionObserver): PolicyFactory =>
+      openPolicySource({
+        ...source,
+        options: { ...options, script: shadow, onBadScript: 'skip' },
+        sessions,
+        announce: announceShadow,
+        consequence: 'the live policy serves',
+      });
+    return new CanaryPolicies(
+      this.policies,
+      candidate,
+      this.#tapes?.observe(observer, true) ?? observer,
+      canary,
+    );
   }
 
   get connections(): number {
@@ -161,7 +209,7 @@ export class Service {
   serve(listeners: readonly Listener[]): void {
     const { options, admission } = this.#settings;
     const crowd = new Crowd(() => this.connections);
-    const settings = { ...this.#connectionSettings(this.policies, this.log), tapes: this.#recorder, crowd };
+    const settings = { ...this.#connectionSettings(this.#served, this.log), tapes: this.#tapes, crowd };
     this.#listening = listeners.flatMap(({ address }) => (address.kind === 'unix' ? [] : [address]));
     this.#server = new Server(listeners, {
       maxConnections: options.maxConnections,
@@ -173,6 +221,28 @@ export class Service {
       warn: (message) => this.log.warning(message),
     });
     if (options.warmUpSessions > 0) this.#warmingUp = this.#warmUp();
+    void this.#shadow?.examine();
+  }
+
+  #openShadow(script: string, services: Services): Shadow {
+    const { options, spool, announceShadow } = this.#settings;
+    return new Shadow({
+      options,
+      script,
+      spool,
+      services,
+      sink: this.sink,
+      slices: this.#slices,
+      ownFiles: ownFiles(options),
+      announce: announceShadow,
+      isShort: () => this.#memory.isShort,
+      warn: (text) => this.log.error(text),
+    });
+  }
+
+  /** What the shadow has compared since the last time. */
+  shadowTold(): Told | undefined {
+    return this.#shadow?.told();
   }
 
   #connectionSettings(policies: PolicyFactory, log: Logger): ConnectionSettings {
@@ -216,6 +286,7 @@ export class Service {
     this.#stopping.abort();
     this.#memory.stop();
     this.#loop?.stop();
+    this.#shadow?.close();
     await this.#server?.acceptQueued();
     const stopped = this.#server?.shutdown(graceMs, hurry);
     announce(this.connections);

@@ -23,10 +23,12 @@ import type { PassiveSocket } from '../net/passive-socket.ts';
 import { refusalText, Throttle } from '../net/server.ts';
 import type { Options } from '../options/option-table.ts';
 import type { ScriptReport } from '../policy/policy-source.ts';
+import { ShadowState } from '../shadow/shadow-state.ts';
 import type { Logger } from '../syslog/log.ts';
 import type { LogSink } from '../syslog/log-sink.ts';
 import type { ReadSecret } from '../system/secret-file.ts';
 import { EXIT, OperatorError } from '../text/operator-error.ts';
+import { latin1Of } from '../text/visible.ts';
 import { ownPermits, PermitPool } from './connection-permits.ts';
 import type { Launch } from './launch.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
@@ -79,6 +81,7 @@ export class Supervisor implements Fleet {
   readonly #script: ScriptState;
   /** Where edits wait for their trial. */
   readonly #gate: ReleaseGate | undefined;
+  readonly #shadow: ShadowState | undefined;
   readonly #past = noCounts();
   readonly #rates = new RateWindow(() => countsOf({ past: this.#past, processes: this.#processes() }));
   readonly #statuses = new PendingRequests<ProcessStatus>();
@@ -105,7 +108,12 @@ export class Supervisor implements Fleet {
     this.#settings = settings;
     this.#refusals = new Throttle((message) => settings.log.warning(message));
     this.#pool = new PermitPool(settings.options.maxConnections, settings.options.workers);
-    this.#script = new ScriptState(settings.options.script, settings.options.onError, settings.log);
+    const { script, onError, shadow, canary } = settings.options;
+    this.#script = new ScriptState(script, onError, settings.log);
+    this.#shadow =
+      shadow === undefined
+        ? undefined
+        : new ShadowState(latin1Of(shadow), canary !== undefined, settings.log);
     if (settings.options.onReload.length > 0)
       this.#gate = new ReleaseGate({
         ...settings,
@@ -224,7 +232,13 @@ export class Supervisor implements Fleet {
       rates: this.#rates,
       logDrops: sink.dropped,
       eventDrops: this.#settings.events?.dropped ?? 0,
+      shadow: this.#shadow?.status,
+      canary: this.#settings.options.canary,
     });
+  }
+
+  shadow(isReset: boolean): object | undefined {
+    return this.#shadow?.report(isReset);
   }
 
   async sessions(): Promise<OpenSessions> {
@@ -250,6 +264,8 @@ export class Supervisor implements Fleet {
       rates: this.#rates,
       logDrops: sink.dropped,
       eventDrops: events?.dropped ?? 0,
+      shadow: this.#shadow?.status,
+      canary: options.canary,
       workers: options.workers,
       ready: workers.filter(({ isReady }) => isReady).length,
       isStopping: this.#isStopping,
@@ -382,6 +398,12 @@ export class Supervisor implements Fleet {
         break;
       case 'decided':
         this.#settings.journal?.(message.decision);
+        break;
+      case 'shadowed':
+        this.#shadow?.told(message.told);
+        break;
+      case 'shadowFound':
+        this.#shadow?.found(message.version);
         break;
       case 'measured':
         this.#settings.metrics?.add(message.deltas);

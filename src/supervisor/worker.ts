@@ -61,6 +61,9 @@ async function begin(start: WorkerStart): Promise<void> {
       // What is released is known.
       if (!notice.first || start.release === undefined) post({ kind: 'notice', notice });
     },
+    announceShadow: ({ key, hash, problem, callbacks }) => {
+      post({ kind: 'shadowFound', version: { key, hash, problem, callbacks } });
+    },
     metrics,
     tellEvent: 'path' in options.events ? (line) => post({ kind: 'told', line }) : undefined,
     journal:
@@ -145,6 +148,8 @@ async function begin(start: WorkerStart): Promise<void> {
     if (isBehind()) return;
     const deltas = metrics?.take() ?? [];
     if (deltas.length > 0) post({ kind: 'measured', deltas });
+    const told = service.shadowTold();
+    if (told !== undefined) post({ kind: 'shadowed', told });
   };
   setInterval(() => {
     measured();

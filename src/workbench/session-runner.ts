@@ -49,30 +49,34 @@ export class SessionRunner implements MtaSide {
     return this.#driver.agreement?.symbols ?? [];
   }
 
-  /** One command at a time. */
-  async say(command: Command): Promise<FilterReply> {
+  /** One command at a time. @returns at once where the policy waits for nothing */
+  say(command: Command): FilterReply | Promise<FilterReply> {
     this.#settings.heard?.(command);
     this.#reply = undefined;
     this.#modifications = [];
     this.#driver.receive(command);
-    await this.#carryOut();
+    return this.#driver.carryOut() ? this.#said() : this.#rest().then(() => this.#said());
+  }
+
+  /** The MTA is gone: what is open ends. @returns undefined where the policy waits for nothing */
+  end(): Promise<void> | undefined {
+    this.#driver.end();
+    if (!this.#driver.carryOut()) return this.#rest().then(() => this.#driver.dispose());
+    this.#driver.dispose();
+    return undefined;
+  }
+
+  #said(): FilterReply {
     return { reply: this.#reply, modifications: this.#modifications };
   }
 
-  /** The MTA is gone: what is open ends. */
-  async end(): Promise<void> {
-    this.#driver.end();
-    await this.#carryOut();
-    this.#driver.dispose();
-  }
-
-  async #carryOut(): Promise<void> {
-    while (!this.#driver.carryOut()) {
+  async #rest(): Promise<void> {
+    do {
       const failure = await new Promise<Failure | undefined>((resolve) => {
         this.#goneOn = resolve;
       });
       if (failure !== undefined) throw failure.error;
-    }
+    } while (!this.#driver.carryOut());
   }
 
   send(reply: Reply): void {

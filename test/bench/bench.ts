@@ -22,6 +22,7 @@ import { askDaemon, startPair, WORKS } from './policy-daemons.ts';
 import { compilePrograms, type Programs } from './programs.ts';
 import { appendRows, commitOf, type Measured } from './record.ts';
 import { isPinned, ServerUnderTest } from './server.ts';
+import { shadowCost } from './shadow-cost.ts';
 import { startStores } from './store-cost.ts';
 
 const PARTS = [
@@ -35,6 +36,7 @@ const PARTS = [
   'authentication',
   'content',
   'compute',
+  'shadow',
 ] as const;
 /** V8 needs some thousands of sessions to compile what they run. */
 const WARM_UP_RUNS = 4;
@@ -108,6 +110,7 @@ function summaryOf(all: readonly Run[]): Summary {
     cpuUs: of('cpuUs'),
     p50: of('p50'),
     p99: of('p99'),
+    seconds: of('seconds'),
   };
 }
 
@@ -228,6 +231,20 @@ async function authentication(_programs: Programs, folder: string): Promise<unkn
     say(`  ours/hashed ${number(row.ratio, 2)} of the CPU time`);
   }
   return found;
+}
+
+async function shadow({ load }: Programs, folder: string): Promise<unknown> {
+  const table: Record<string, unknown> = {};
+  for (const profile of profiles) {
+    const found = await shadowCost(load, folder, profile, runs);
+    table[profile] = found;
+    say(`\n${profile}, bursts of 10 connections, the same policy as --shadow`);
+    say(`  alone ${found.alone.toFixed(0)} µs CPU, with its shadow ${found.beside.toFixed(0)} µs CPU`);
+    say(
+      `  ${found.ratio.toFixed(2)} of the CPU, ${(found.compared * 100).toFixed(1)} % of the sessions compared`,
+    );
+  }
+  return table;
 }
 
 async function memory({ load }: Programs, folder: string): Promise<unknown> {
@@ -376,6 +393,7 @@ try {
     authentication,
     content,
     compute: computation,
+    shadow,
   };
   const result: Record<string, unknown> = {
     date: new Date().toISOString(),

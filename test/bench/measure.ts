@@ -17,6 +17,7 @@ export interface Run {
   /** Of whole sessions, in µs. */
   readonly p50: number;
   readonly p99: number;
+  readonly seconds: number;
 }
 
 interface LoadResult {
@@ -54,7 +55,13 @@ export async function runLoad(
   if (result.errors > 0) throw new Error(`${profile}: ${result.errors} errors: ${result.firstError}`);
   const count = profile === 'keepalive' ? result.messages : result.sessions;
   const cpuUs = ((server.cpuMs() - before) * 1000) / count;
-  return { perSecond: count / result.seconds, cpuUs, p50: result.p50, p99: result.p99 };
+  return {
+    perSecond: count / result.seconds,
+    cpuUs,
+    p50: result.p50,
+    p99: result.p99,
+    seconds: result.seconds,
+  };
 }
 
 /**

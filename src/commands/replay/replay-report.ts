@@ -1,21 +1,8 @@
 /** What a replay has found, by line of the policy: for people and for programs. */
+import { type ChangeGroup, groupOf } from '../../replay/change-group.ts';
 import type { Change, Finding } from '../../replay/differences.ts';
 import { visible } from '../../text/visible.ts';
 import type { Colour, Paint } from '../paint.ts';
-
-/** Mail that the same lines of the policy now treat in the same other way. */
-export interface ChangeGroup extends Pick<Change, 'kind' | 'stage'> {
-  /** `file:line` that the callback returned from, before and now; '' where none was called. */
-  readonly before: string;
-  readonly after: string;
-  readonly sessions: number;
-  readonly example: {
-    readonly session: string;
-    readonly time: string;
-    readonly client: string;
-    readonly sender: string;
-  } & Pick<Change, 'command' | 'before' | 'after' | 'edits'>;
-}
 
 export interface ReplayReport {
   readonly sessions: number;
@@ -74,20 +61,6 @@ export function reportOf(all: readonly Finding[], problems: readonly string[]): 
   };
 }
 
-function groupOf(
-  { kind, stage, command, before, after, edits }: Change,
-  { session, began, client, sender }: Finding,
-): ChangeGroup {
-  return {
-    kind,
-    stage,
-    before: before.where,
-    after: after.where,
-    sessions: 0,
-    example: { session, time: new Date(began).toISOString(), client, sender, command, before, after, edits },
-  };
-}
-
 /** Questions that are shown: there may be one for each client. */
 const MOST_QUESTIONS = 10;
 const MOST_EDITS = 8;
@@ -129,7 +102,8 @@ export function reportText(report: ReplayReport, isCompared: boolean, paint: Pai
   return lines;
 }
 
-const STAGES: Readonly<Record<Change['stage'], string>> = {
+/** As people know them. */
+export const STAGES: Readonly<Record<Change['stage'], string>> = {
   connect: 'connect',
   helo: 'HELO',
   mail: 'MAIL',
@@ -139,13 +113,14 @@ const STAGES: Readonly<Record<Change['stage'], string>> = {
   unknown: 'unknown command',
 };
 
-function groupLines({ kind, stage, sessions, example }: ChangeGroup, paint: Paint): string[] {
-  const { session, time, client, sender, command, before, after, edits } = example;
+/** Latin1. */
+export function groupLines({ kind, stage, sessions, example }: ChangeGroup, paint: Paint): string[] {
+  const { session, time, client, sender, queueId, command, before, after, edits } = example;
   const lines = [
     `${String(sessions).padStart(7)}  ${paint('bold', `${STAGES[stage]}: ${kind}`)}  ${placeOf(after)}${before.where === after.where ? '' : ` (was ${placeOf(before)})`}`,
     paint(
       'dim',
-      `         session ${visible(session)}, ${time}, client ${visible(client) || 'unknown'}, from ${visible(sender) || 'nobody yet'}`,
+      `         session ${visible(session)}, ${queueId === undefined ? '' : `${visible(queueId)}, `}${time}, client ${visible(client) || 'unknown'}, from ${visible(sender) || 'nobody yet'}`,
     ),
     paint('dim', `         ${visible(command)}`),
   ];
@@ -166,6 +141,6 @@ function placeOf({ where, callback }: Change['before']): string {
   return visible(where || callback || 'no callback');
 }
 
-function counted(count: number, what: string): string {
+export function counted(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? '' : 's'}`;
 }

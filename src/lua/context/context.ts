@@ -311,6 +311,10 @@ export class LuaContext implements Host {
     return this.#surroundings.locate(path);
   }
 
+  get discards(): boolean {
+    return this.#surroundings.discards ?? false;
+  }
+
   held(path: string): LuaFile | null | undefined {
     return this.#surroundings.held?.(path);
   }

@@ -21,6 +21,8 @@ export interface Surroundings {
   env(name: string): string | undefined;
   /** Where a file is that the script names, as bytes. */
   locate(path: Buffer): Buffer;
+  /** Whether what the script writes to files is lost, and none is made, removed or renamed; false without it. */
+  readonly discards?: boolean;
   /**
    * A Lua file that a script looks for, where another counts than the one that is there; null: none counts.
    * @param path as the script names it, latin1

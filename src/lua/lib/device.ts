@@ -95,6 +95,7 @@ const FLAGS: Record<OpenMode, number> = {
  * its other end; with it a FIFO without a reader cannot be opened for writing (ENXIO), and one without data says EAGAIN.
  */
 export function openDevice(host: Host, name: Buffer, mode: OpenMode): Device {
+  if (host.discards && mode !== 'r') return fromDescriptor(openSync('/dev/null', constants.O_RDWR));
   return fromDescriptor(openChecked(host, host.locate(name), FLAGS[mode] | constants.O_NONBLOCK, 0o666));
 }
 
@@ -108,8 +109,13 @@ export function openTemporary(): Device {
 /** Creates a new empty file that only this user may read; the caller closes the descriptor. */
 export function createTemporary(): { name: string; descriptor: number } {
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
-  const name = `${tmpdir()}/lua_${randomBytes(9).toString('hex')}`;
+  const name = temporaryName();
   return { name, descriptor: openSync(name, flags, 0o600) };
+}
+
+/** Of a file that is not there. */
+export function temporaryName(): string {
+  return `${tmpdir()}/lua_${randomBytes(9).toString('hex')}`;
 }
 
 function fromDescriptor(descriptor: number): Device {

@@ -18,7 +18,7 @@ import {
 } from './arguments.ts';
 import { ByteBuilder } from './budget.ts';
 import { type BrokenTime, breakTime, localTime, timeText } from './calendar.ts';
-import { createTemporary } from './device.ts';
+import { createTemporary, temporaryName } from './device.ts';
 import { requireNameOurs } from './open-checked.ts';
 import { os_execute } from './popen.ts';
 import { runSteps, type Steps } from './steps.ts';
@@ -191,6 +191,10 @@ function os_getenv(L: LuaState): number {
 
 function os_tmpname(L: LuaState): number {
   hostOf(L).charge(L, STEPS_PER_CALL);
+  if (hostOf(L).discards) {
+    lua.lua_pushstring(L, Buffer.from(temporaryName()));
+    return 1;
+  }
   try {
     const { name, descriptor } = createTemporary();
     closeSync(descriptor);
@@ -207,7 +211,7 @@ function os_remove(L: LuaState): number {
   try {
     const place = hostOf(L).locate(name);
     requireNameOurs(hostOf(L), place);
-    removeFile(place);
+    if (!hostOf(L).discards) removeFile(place);
   } catch (error) {
     return pushFailure(L, error, name);
   }
@@ -233,7 +237,7 @@ function os_rename(L: LuaState): number {
   try {
     requireNameOurs(host, from);
     requireNameOurs(host, to);
-    renameSync(from, to);
+    if (!host.discards) renameSync(from, to);
   } catch (error) {
     return pushFailure(L, error); // Without a name, as C Lua: either file may be the culprit.
   }
