@@ -228,7 +228,7 @@ function failuresOf({ file, cases, broken }: FileReport): string[] {
     return [
       `${where}: test "${name}" fails: ${failure.message
         .split(/\n/)
-        .map((line) => line.trim())
+        .map((line) => line.trim().replace(/\s+/g, ' '))
         .join(' / ')}`,
     ];
   });

@@ -116,7 +116,7 @@ test('the first case that fails is told, with its line and the number of others'
   });
   assert.match(
     verdict.refusal ?? '',
-    /^policy_test\.lua:5: test "wrong" fails: .*452.* \(and 1 more failure\)$/,
+    /^policy_test\.lua:5: test "wrong" fails: \S.* \/ expected: 452 \/ got: 451 .* \(and 1 more failure\)$/,
   );
   assert.equal(verdict.passed, 1);
 });
