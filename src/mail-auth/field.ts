@@ -13,9 +13,27 @@ export function lineOf({ name, value }: Field): string {
   return `${name}:${value.replace(/\r?\n/g, '\r\n')}`;
 }
 
+/** A field of which the bytes are made when they are looked at: a stranger's are many, and signatures cover few. */
+class ReadField implements ParsedField {
+  readonly casedKey: string;
+  key: string;
+  readonly #field: Field;
+  #line: Buffer | undefined;
+
+  constructor(field: Field) {
+    this.#field = field;
+    this.casedKey = field.name.replace(/[ \t]+$/, '');
+    this.key = lowerCase(this.casedKey);
+  }
+
+  get line(): Buffer {
+    this.#line ??= Buffer.from(lineOf(this.#field), 'latin1');
+    return this.#line;
+  }
+}
+
 export function parsedField(field: Field): ParsedField {
-  const casedKey = field.name.replace(/[ \t]+$/, '');
-  return { key: lowerCase(casedKey), casedKey, line: Buffer.from(lineOf(field), 'latin1') };
+  return new ReadField(field);
 }
 
 /** The relaxed canonical form of a field (RFC 6376 section 3.4.2), without its line end. */
@@ -30,5 +48,7 @@ export function relaxedLine({ name, value }: Field): string {
 
 /** Letters of ASCII only: bytes above 127 are no letters. */
 export function lowerCase(latin1: string): string {
+  // Much faster, and the same for ASCII.
+  if (/^[\0-\x7f]*$/.test(latin1)) return latin1.toLowerCase();
   return latin1.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }

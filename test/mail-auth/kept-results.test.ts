@@ -1,45 +1,13 @@
 /** Results of SPF and DMARC that are found again: only while nothing of what they were made of has changed. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Answer } from '../../src/asking/answer.ts';
-import type { RecordSource, Records, RecordType } from '../../src/dns/records.ts';
+import type { RecordSource } from '../../src/dns/records.ts';
 import { checkDmarc } from '../../src/mail-auth/dmarc.ts';
 import { KeptResults } from '../../src/mail-auth/kept-results.ts';
 import { LookUps } from '../../src/mail-auth/look-ups.ts';
 import { checkSpf, type SpfClient } from '../../src/mail-auth/spf.ts';
-import { certain, inquiryOf, zoneOf } from './messages.ts';
-
-type Table = Parameters<typeof zoneOf>[0];
-
-/** A DNS with a cache, as the server's is: an answer is one object until it ends. */
-class CachedZone implements RecordSource {
-  readonly timeoutMs = 1000;
-  /** Questions that were answered anew. */
-  readonly asked: string[] = [];
-  #table: Table;
-  readonly #cache = new Map<string, Answer<Records[RecordType]>>();
-
-  constructor(table: Table) {
-    this.#table = table;
-  }
-
-  /** The records are others, and the answers to these questions have ended. */
-  change(table: Table, ...ended: readonly string[]): void {
-    this.#table = { ...this.#table, ...table };
-    for (const question of ended) assert.ok(this.#cache.delete(question), question);
-  }
-
-  recall<Type extends RecordType>(type: Type, name: string): Answer<Records[Type]> | undefined {
-    return this.#cache.get(`${name} ${type}`) as Answer<Records[Type]> | undefined;
-  }
-
-  async query<Type extends RecordType>(type: Type, name: string): Promise<Answer<Records[Type]>> {
-    this.asked.push(`${name} ${type}`);
-    const answer = await inquiryOf(zoneOf(this.#table)).ask(type, name);
-    this.#cache.set(`${name} ${type}`, answer);
-    return answer;
-  }
-}
+import { CachedZone } from './cached-zone.ts';
+import { certain, inquiryOf } from './messages.ts';
 
 const CLIENT: SpfClient = {
   address: '192.0.2.7',
