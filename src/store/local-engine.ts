@@ -12,8 +12,8 @@ export interface Table {
   read(key: Buffer): Buffer | undefined;
   /** Runs `step` while nobody else writes. What it reads is up to date. Its writes are safe when the promise resolves. */
   atomically<T>(step: () => T): Promise<T>;
-  /** The same before it returns, where nobody ever has to be waited for. */
-  atOnce?<T>(step: () => T): { readonly value: T };
+  /** The same before it returns; undefined where somebody would have to be waited for, and nothing was done. */
+  atOnce<T>(step: () => T): { readonly value: T } | undefined;
   /** Within a step. */
   write(key: Buffer, bytes: Buffer): void;
   remove(key: Buffer): void;
@@ -48,7 +48,7 @@ export class LocalEngine implements Engine {
 
   /** The answer, where nobody must be waited for. @throws StoreFailure: nothing was done */
   now<Result>(operation: Operation<Result>): Answer<Result> | undefined {
-    return this.#look(operation) ?? this.#table.atOnce?.(() => this.#carryOut(operation)).value;
+    return this.#look(operation) ?? this.#table.atOnce(() => this.#carryOut(operation))?.value;
   }
 
   /** The answer, where nothing is to be written, or nothing can be. */
