@@ -54,7 +54,10 @@ export class Tape {
   heard({ command, payload }: { readonly command: number; readonly payload: BodyBytes }): void {
     if (this.#isOver) this.#endSession();
     if (command !== SMFIC.OPTNEG && command !== SMFIC.QUIT) this.#hasBegun = true;
-    const packet = Buffer.concat([Buffer.from([command]), ...piecesOf(payload)]);
+    const packet = Buffer.allocUnsafe(1 + payload.length);
+    packet[0] = command;
+    let at = 1;
+    for (const piece of piecesOf(payload)) at += piece.copy(packet, at);
     const entry: Entry = ['command', packet, Date.now() - this.#began];
     if (command === SMFIC.OPTNEG) this.#negotiation = [entry];
     if (command === SMFIC.QUIT_NC) this.#isOver = true;

@@ -9,7 +9,7 @@ import { read } from '../replay/commands.ts';
 import { findingOf } from '../replay/differences.ts';
 import { recordedSteps } from '../replay/steps.ts';
 import { Candidate, type CandidateSettings, type Tried } from './candidate.ts';
-import { type CandidateFailure, type Compared, Tally } from './tally.ts';
+import { type CandidateFailure, type Compared, type ShadowFinding, Tally } from './tally.ts';
 import { toldFinding } from './told-finding.ts';
 
 /** Sessions that were not compared. */
@@ -196,11 +196,13 @@ export class Shadow implements TapeTaker {
       this.#notCompared.broken += 1;
       return;
     }
+    const tally = this.#tallyOf(live, candidate);
     const finding = {
       ...findingOf(session, recordedSteps(session), tried),
       failures: failuresOf(tried, taped),
     };
-    this.#tallyOf(live, candidate)?.note(toldFinding(finding, this.#isRedacted));
+    if (isPlain(finding)) tally?.notePlain();
+    else tally?.note(toldFinding(finding, this.#isRedacted));
   }
 
   #tallyOf(live: string | undefined, candidate: string): Tally | undefined {
@@ -212,6 +214,11 @@ export class Shadow implements TapeTaker {
     }
     return known?.tally;
   }
+}
+
+/** Whether there is nothing to tell of a session, as of nearly all. */
+function isPlain({ changes, failures, unrecorded, unseen }: ShadowFinding): boolean {
+  return changes.length + failures.length + unrecorded.length + unseen.length === 0;
 }
 
 /** Failures of callbacks that did not fail in the live policy. */

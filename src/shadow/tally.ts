@@ -79,6 +79,11 @@ export class Tally {
   readonly #unasked = new Map<string, { sessions: number; readonly example: string }>();
   readonly #unseen = new Map<string, number>();
 
+  /** One more session, of which there is nothing to tell. */
+  notePlain(): void {
+    this.#compared += 1;
+  }
+
   /** One more session. */
   note(finding: ShadowFinding): void {
     const { session, began, client, sender, changes, failures, unrecorded, unseen } = finding;
