@@ -295,6 +295,20 @@ describe('what a stranger chooses', () => {
         ['pass', ''],
       ],
     );
+    const reasons = async (tags: number) => {
+      const many = signature(0, `h=from; ${'x=1; '.repeat(tags)}y=1`);
+      return certain((await check({ fields: [many, ...fields], body }, zoneOf(ZONE))).dkim)[0]?.reason;
+    };
+    assert.equal(await reasons(91), 'signature syntax error');
+    assert.equal(await reasons(101), 'limit: the signatures are too long');
+    const results = (bytes: number) => ({
+      name: 'ARC-Authentication-Results',
+      value: ` i=1; a.example; ${'x'.repeat(bytes)}`,
+    });
+    const reasonOf = async (bytes: number) =>
+      certain((await check({ fields: [results(bytes), ...fields], body }, zoneOf(ZONE))).arc).reason;
+    assert.doesNotMatch(await reasonOf(16_000), /limit/);
+    assert.match(await reasonOf(17_000), /^limit/);
     const author = { name: 'From', value: ` ${'jane@example.com,'.repeat(2000)}` };
     const dmarc = await check({ fields: [author], body }, zoneOf(ZONE));
     assert.equal(certain(dmarc.dmarc).result, 'permerror');
