@@ -109,7 +109,8 @@ function formatCommand({
 }
 
 function tagged(tag: string, help: string, shown: string | undefined): string[] {
-  const fallback = shown === undefined ? '' : ` Default: ${shown}.`;
+  const fallback =
+    shown === undefined ? '' : ` Default: ${shown === '.' ? 'the folder that you are in' : shown}.`;
   return ['.TP', bold(tag), inline(`${help.replace(/\.?$/, '.')}${fallback}`)];
 }
 

@@ -484,7 +484,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
     positionals: {
       what: {
         help: "A queue id, an id of a session or transaction, an address or domain of sender or recipient, or a client's address or network",
-        shown: 'all messages',
+        shown: 'those of --since, --last, --rejected or --failed',
       },
     },
     examples: [
