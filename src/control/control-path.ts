@@ -5,7 +5,16 @@
  * It needs no disk and is of no use after a reboot: so it is in the runtime directory. Where --spool names a directory it is
  * beside that, so that each of several servers has its own.
  */
-import { closeSync, constants, fchownSync, fstatSync, lstatSync, mkdirSync, openSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fchownSync,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Options } from '../options/option-table.ts';
@@ -89,7 +98,8 @@ function isHad(directory: string, { uid, gid }: Account): boolean {
     const found = fstatSync(descriptor);
     if ((found.mode & 0o022) !== 0) return false;
     if (found.uid === uid) return true;
-    if (!isRoot || directory !== RUN) return false;
+    // That of a server that runs as somebody else stays his: nobody would trust its socket any more.
+    if (!isRoot || directory !== RUN || isListenedIn(directory)) return false;
     fchownSync(descriptor, uid, gid);
     return true;
   } catch {
@@ -97,6 +107,14 @@ function isHad(directory: string, { uid, gid }: Account): boolean {
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);
   }
+}
+
+/** Whether a process listens at a unix socket in the directory, by the name that it was bound to. */
+function isListenedIn(directory: string): boolean {
+  const listening = /^\S+: \S+ \S+ 00010000 /;
+  return readFileSync('/proc/net/unix', 'latin1')
+    .split('\n')
+    .some((line) => line.includes(` ${directory}/`) && listening.test(line));
 }
 
 function make(directory: string): void {

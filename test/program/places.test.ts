@@ -132,6 +132,16 @@ test('root starts it with --user: root and that user find it without options', n
     '/run/smtpf-milter 9 755\n/run/smtpf-milter/control 9 600\n/var/tmp/smtpf-milter-65534 65534 700',
   );
   for (const uid of [0, 9]) assertServes(own.status(uid));
+
+  // One that root starts besides, for himself, takes nothing from it.
+  const besides = await own.start(t, 0, []);
+  assert.equal(
+    own.owners('/run/smtpf-milter', '/run/smtpf-milter/control', '/tmp/smtpf-milter-0.control'),
+    '/run/smtpf-milter 9 755\n/run/smtpf-milter/control 9 600\n/tmp/smtpf-milter-0.control 0 600',
+  );
+  assertServes(own.status(9));
+  assert.equal(await besides.stop(), 0);
+  assertServes(own.status(0));
   assert.equal(await next.stop(), 0);
 });
 
