@@ -109,6 +109,7 @@ test('budgets hold while lines are counted', async (t) => {
   );
   assert.match(
     report.cases[0]?.failure?.message ?? '',
-    /error in smtp\.do_mail: .*p\.lua:[23]: more than 1000 ms of CPU time/,
+    // Where other programs have the processor, the time of the callback is over first.
+    /error in smtp\.do_mail: .*p\.lua:[23]: (more than 1000 ms of CPU time|the time for this callback is over)/,
   );
 });
