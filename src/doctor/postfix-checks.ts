@@ -84,6 +84,8 @@ class PostfixChecks {
   readonly #account: Account;
   readonly #queue: string;
   readonly #postconf: string;
+  /** Who listens at one of the sockets cannot be seen by this user: it may be this milter. */
+  #isUnseen = false;
 
   constructor(config: PostfixConfig, scene: Scene, account: Account) {
     this.#config = config;
@@ -180,8 +182,14 @@ class PostfixChecks {
     }
     if (target.kind === 'unix' && (await this.#isElsewhere(attachment, entry, target.path))) return 'wrong';
     const occupant = await probe(target, path);
-    if (occupant === 'unknown')
-      findings.note(where, `${entry.endpoint}: whether somebody listens there cannot be seen from here`);
+    if (occupant === 'unknown') {
+      const isHidden = target.kind === 'unix' && process.getuid?.() !== 0;
+      if (isHidden) this.#isUnseen = true;
+      findings.note(
+        where,
+        `${entry.endpoint}: whether somebody listens there cannot be seen from here${isHidden ? ': run doctor as root' : ''}`,
+      );
+    }
     if (occupant === 'milter' || occupant === 'unknown') return 'other';
     const listening = addresses.map((address) => describe(address)).join(', ');
     findings.add({
@@ -291,7 +299,7 @@ class PostfixChecks {
 
   #notAttached(smtpd: readonly Attachment[]): void {
     // What was found wrong with an entry leads to the milter when it is mended.
-    if (smtpd.some(({ isWrong }) => isWrong)) return;
+    if (smtpd.some(({ isWrong }) => isWrong) || this.#isUnseen) return;
     const [attachment] = smtpd.filter(({ isOverride }) => !isOverride);
     const { findings } = this.#scene;
     if (smtpd.length === 0 || attachment === undefined) {

@@ -22,6 +22,11 @@ export async function checkServer(scene: Scene, silence: string | undefined): Pr
     const places = addresses.map(formatListenAddress).join(', ');
     if (seen.includes('milter'))
       findings.note('server', `a milter answers at ${places}, and its state cannot be asked: ${silence}`);
+    else if (seen.includes('unknown'))
+      findings.note(
+        'server',
+        `whether a milter listens on ${places} cannot be seen from here: run doctor as root`,
+      );
     else
       findings.add({
         id: 'server-down',

@@ -1,12 +1,14 @@
 /** `doctor`, the server and what it needs: each mistake is found, and its line mends it. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { freePort } from '../helpers/loopback.ts';
 import { mmdb } from '../helpers/mmdb.ts';
 import { ScriptedMailServer } from '../mail-client/scripted-mail-server.ts';
-import { only, PLAIN_POLICY, Site } from './site.ts';
+import { PROGRAM } from '../program/program.ts';
+import { only, PLAIN_POLICY, type Report, Site } from './site.ts';
 
 const skip = process.getuid?.() === 0 ? {} : { skip: 'root starts the milter' };
 const MAIL = 8;
@@ -28,6 +30,21 @@ it('server-down, and nothing when it runs', skip, async (t) => {
   const site = new Site(t);
   site.options.push('--listen', `inet:${await freePort()}@127.0.0.1`);
   assert.deepEqual(await mended(site, 'server-down'), ['systemctl start smtpf-milter']);
+});
+
+it('who may not see the socket is told nothing of a server that runs', skip, async (t) => {
+  const site = new Site(t);
+  const directory = site.makeDirectory('private', 'mail:mail', '750');
+  site.options.push('--listen', `unix:${directory}/milter.sock`);
+  await site.serve();
+  assert.deepEqual(await ids(site), []);
+  const asNobody = ['--reuid=65534', '--regid=65534', '--clear-groups', ...PROGRAM];
+  const { stdout } = spawnSync('setpriv', [...asNobody, 'doctor', '--json', ...site.options], {
+    encoding: 'utf8',
+  });
+  const report = JSON.parse(stdout) as Report;
+  assert.ok(!report.findings.some(({ id }) => id === 'server-down'), stdout);
+  assert.match(stdout, /whether a milter listens on .* cannot be seen from here: run doctor as root/);
 });
 
 it('policy-broken: a policy that cannot run any more', skip, async (t) => {
