@@ -224,8 +224,12 @@ async function main(): Promise<number> {
     }
     const { command } = parsed;
     isServer = command.name === 'serve';
-    const scope = command.options && { takes: (name: string) => takes(command, name), warn };
-    const options = resolveOptions(givenOptions(parsed), process.env, scope);
+    const given = givenOptions(parsed);
+    // What a server would not start with is found before its start.
+    const looksAtConfig = command.name === 'check' && given.has('config');
+    const scope =
+      command.options && !looksAtConfig ? { takes: (name: string) => takes(command, name), warn } : undefined;
+    const options = resolveOptions(given, process.env, scope);
     return await command.run(options, parsed.args, VERSION);
   };
   const code = await runCommand().catch(exitCodeOfError);

@@ -298,6 +298,21 @@ describe('a command that needs some options only', { concurrency: 4 }, () => {
 });
 
 describe('a wrong config file', () => {
+  test('is wrong for check where it is named, as for a server that begins', async (t) => {
+    const [config, script] = [join(directory(t), 'c.json'), join(directory(t), 'p.lua')];
+    writeFileSync(script, 'function smtp.do_mail() end\n');
+    for (const [content, problem] of [
+      ['{"on-eror":"tempfail"}', '"on-eror": unknown option (did you mean on-error?)'],
+      ['{"grace":"-1"}', '"grace": "-1" must be a number of seconds from 0 to 86400'],
+    ] as const) {
+      writeFileSync(config, content);
+      const named = await run(['check', '--config', config, script]);
+      assert.deepEqual([named.code, named.stderr], [78, `smtpf-milter: ${config}: ${problem}\n`]);
+    }
+    writeFileSync(config, '{"on-error":"tempfail"}');
+    assert.equal((await run(['check', '--config', config, script])).code, 0);
+  });
+
   const cases: readonly (readonly [string, string, RegExp])[] = [
     ['no JSON', '{ "listen": ', /^--config FILE: is not JSON: /],
     ['no object', '["inet:0@127.0.0.1"]', /^--config FILE: must hold a JSON object: \{ "listen": \.\.\. \}$/],
