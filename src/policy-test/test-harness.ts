@@ -147,6 +147,7 @@ export class TestHarness {
       observer,
       lineWatcher: this.#lineWatcher,
       file: this.#file(),
+      alwaysInFiles: true,
     });
     // No validation of the script first: its main chunk runs in the session, and only there.
     source.trust({ hash: this.script().script?.hash ?? '', callbacks: [], source: undefined });

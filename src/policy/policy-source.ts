@@ -93,6 +93,8 @@ export interface PolicySourceSettings {
   readonly lastGood?: GoodVersion | undefined;
   /** Where message files are made when the script looks for them, by `surroundings`; without it they are made at once. */
   readonly lateFiles?: LateFiles;
+  /** Every message that is kept is in a file, also where nobody needs that: a test can make it unreadable. */
+  readonly alwaysInFiles?: boolean;
   /** What follows where the script does not run, other than --on-error. */
   readonly consequence?: string;
   /** The script at `options.script` where several sources share it, compiled once. */
@@ -187,7 +189,7 @@ export function openPolicySource(settings: PolicySourceSettings): PolicySource {
     log,
     print: (L, line) => scriptLog.print(L, line),
     createMessageFile: (need) => {
-      if (need === 'memory') return messages.keep();
+      if (need === 'memory' && !settings.alwaysInFiles) return messages.keep();
       const made = messages.create();
       return lateFiles === undefined || need === 'file' ? made : lateFiles.late(made);
     },
