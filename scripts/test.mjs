@@ -9,7 +9,7 @@
  */
 import { spawn } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import * as os from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { onSupportedNode } from '../src/system/node-version.js';
 
@@ -81,7 +81,7 @@ onSupportedNode(async () => {
     '--enable-source-maps',
     '--test',
     `--test-reporter=${isAll ? './scripts/progress.mjs' : 'spec'}`,
-    `--test-concurrency=${availableParallelism() + 1}`,
+    `--test-concurrency=${os.availableParallelism() + 1}`,
   ];
   const child = spawn(
     process.execPath,
