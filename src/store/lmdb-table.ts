@@ -88,7 +88,8 @@ export class LmdbTable implements Table {
   readonly #path: string;
   readonly #file: string;
   readonly #maxBytes: number;
-  readonly #lock: LockFile;
+  /** Undefined where nothing is written and the lock file cannot be. */
+  readonly #lock: LockFile | undefined;
   readonly #commit: LastCommit;
   #steps: Step[] = [];
   /** The transaction that lmdb's thread makes. */
@@ -109,16 +110,16 @@ export class LmdbTable implements Table {
     this.#path = path;
     this.#file = join(path, DATA_FILE);
     this.#maxBytes = maxBytes;
-    this.#lock = LockFile.of(join(path, LOCK_FILE));
     this.#commit = new LastCommit(this.#file);
-    if (!readOnly) this.#lock.locate((look) => db.transactionSync(look, SYNCHRONOUS));
-    this.#putRight();
+    this.#lock = lockFile(join(path, LOCK_FILE), readOnly);
+    if (!readOnly) this.#lock?.locate((look) => db.transactionSync(look, SYNCHRONOUS));
+    if (this.#lock !== undefined) this.#putRight(this.#lock);
   }
 
   /** After our opening: others may commit meanwhile, and say so themselves. */
-  #putRight(): void {
-    for (let id = this.#commit.id; this.#lock.lastTransaction < id; id = this.#commit.id) {
-      this.#lock.lastTransaction = id;
+  #putRight(lock: LockFile): void {
+    for (let id = this.#commit.id; lock.lastTransaction < id; id = this.#commit.id) {
+      lock.lastTransaction = id;
     }
   }
 
@@ -144,7 +145,7 @@ export class LmdbTable implements Table {
 
   atOnce<T>(step: () => T): { readonly value: T } | undefined {
     if (this.#elsewhere !== undefined || this.#steps.length > 0) return undefined;
-    if (!this.#mayCommitHere || !this.#lock.isFree) return undefined;
+    if (!this.#mayCommitHere || this.#lock?.isFree !== true) return undefined;
     try {
       return { value: this.#transact(step) };
     } catch (error) {
@@ -153,13 +154,13 @@ export class LmdbTable implements Table {
   }
 
   get #mayCommitHere(): boolean {
-    return this.#lock.isKnown && performance.now() >= this.#elsewhereUntil;
+    return this.#lock?.isKnown === true && performance.now() >= this.#elsewhereUntil;
   }
 
   /** @param pauseMs until it looks again, where somebody has the lock */
   #begin(pauseMs = 1): void {
     if (this.#isGivenUp) return;
-    if (this.#lock.isKnown && !this.#lock.isFree) {
+    if (this.#lock?.isKnown === true && !this.#lock.isFree) {
       setTimeout(() => this.#begin(Math.min(pauseMs * 2, LONGEST_PAUSE_MS)), pauseMs);
       return;
     }
@@ -206,7 +207,7 @@ export class LmdbTable implements Table {
   #isAtNewest(): boolean {
     const { id } = this.#commit;
     if (this.#db.getWriteTxnId() === id + 1) return true;
-    this.#lock.lastTransaction = id;
+    if (this.#lock !== undefined) this.#lock.lastTransaction = id;
     return false;
   }
 
@@ -295,7 +296,17 @@ export class LmdbTable implements Table {
     }
     await alone(this.#path, () => this.#db.close());
     this.#commit.close();
-    this.#lock.close();
+    this.#lock?.close();
+  }
+}
+
+/** Who only reads may be where nothing can be written. @throws what the system says, to who writes */
+function lockFile(path: string, readOnly: boolean): LockFile | undefined {
+  try {
+    return LockFile.of(path);
+  } catch (error) {
+    if (readOnly) return undefined;
+    throw error;
   }
 }
 

@@ -333,6 +333,22 @@ test('wrong use is told in one line, with exit code 64', async (t) => {
   }
 });
 
+test('what is where nothing can be written is read there', {
+  skip: process.getuid?.() !== 0 && 'only root can mount',
+}, async (t) => {
+  const place = directory(t);
+  const address = `lmdb:${join(place, 'store')}`;
+  assert.equal((await run(['store', 'set', 'kv:a', '1', '--store', address])).code, 0);
+  const program = PROGRAM.map((word) => `'${word}'`).join(' ');
+  const mount = `mount --bind ${place} ${place} && mount -o remount,ro,bind ${place}`;
+  const { status, stdout } = spawnSync(
+    'unshare',
+    ['-m', 'sh', '-c', `${mount} && ${program} store get kv:a --store ${address}`],
+    { encoding: 'utf8' },
+  );
+  assert.deepEqual([status, stdout.trim().split(/\s+/).at(-1)], [0, '1']);
+});
+
 test('a store that does not answer is told in one line, with exit code 75', async (t) => {
   const none = join(directory(t), 'store');
   const down = async (address: string, reason: RegExp, ...words: string[]) => {
