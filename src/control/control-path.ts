@@ -5,18 +5,10 @@
  * It needs no disk and is of no use after a reboot: so it is in the runtime directory. Where --spool names a directory it is
  * beside that, so that each of several servers has its own.
  */
-import {
-  closeSync,
-  constants,
-  fchownSync,
-  fstatSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-} from 'node:fs';
+import { closeSync, constants, fchownSync, fstatSync, lstatSync, mkdirSync, openSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { listeningUnixSockets } from '../net/address-holder.ts';
 import type { Options } from '../options/option-table.ts';
 import { type Account, lookUpUser } from '../system/privileges.ts';
 import { firstDirectory } from '../system/service-directory.ts';
@@ -111,10 +103,7 @@ function isHad(directory: string, { uid, gid }: Account): boolean {
 
 /** Whether a process listens at a unix socket in the directory, by the name that it was bound to. */
 function isListenedIn(directory: string): boolean {
-  const listening = /^\S+: \S+ \S+ 00010000 /;
-  return readFileSync('/proc/net/unix', 'latin1')
-    .split('\n')
-    .some((line) => line.includes(` ${directory}/`) && listening.test(line));
+  return listeningUnixSockets().some(({ path }) => path.startsWith(`${directory}/`));
 }
 
 function make(directory: string): void {

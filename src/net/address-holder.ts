@@ -97,6 +97,22 @@ function meets(one: BoundAddress, other: BoundAddress): boolean {
   return one.kind === other.kind && (one.address === '0.0.0.0' || other.address === '0.0.0.0');
 }
 
+/** SOCK_STREAM, and __SO_ACCEPTCON. */
+const STREAM = '0001';
+const ACCEPTS = 0x10000;
+
+/** Unix sockets that are listened on; `path` is the name each was bound to, '' for none. @throws what the system says */
+export function listeningUnixSockets(): { readonly inode: string; readonly path: string }[] {
+  return readFileSync('/proc/self/net/unix', 'latin1')
+    .split('\n')
+    .flatMap((line) => {
+      // Num RefCount Protocol Flags Type St Inode Path
+      const [, flags = '', type, inode = '', path = ''] =
+        /^\S+ \S+ \S+ (\S+) (\S+) \S+ +(\d+)(?: (.*))?$/.exec(line) ?? [];
+      return type === STREAM && (Number.parseInt(flags, 16) & ACCEPTS) !== 0 ? [{ inode, path }] : [];
+    });
+}
+
 export function tcpSockets(): TcpSocket[] {
   return ['/proc/self/net/tcp', '/proc/self/net/tcp6'].flatMap((file) => {
     let text: string;

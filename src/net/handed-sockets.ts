@@ -2,20 +2,16 @@
  * Sockets that the program is started with: systemd binds those of a .socket unit, keeps them while the program is started
  * anew, and connections wait in their queues meanwhile.
  */
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readlinkSync } from 'node:fs';
 import type { HandedDescriptor } from '../system/handed-descriptors.ts';
 import { EXIT, OperatorError } from '../text/operator-error.ts';
-import { LISTEN, tcpSockets } from './address-holder.ts';
+import { LISTEN, listeningUnixSockets, tcpSockets } from './address-holder.ts';
 import type { BoundAddress } from './listen-address.ts';
 
 export interface HandedSocket {
   readonly fd: number;
   readonly address: BoundAddress;
 }
-
-/** As in the kernel's /proc/net/unix: SOCK_STREAM, and __SO_ACCEPTCON. */
-const STREAM = '0001';
-const ACCEPTS = 0x10000;
 
 export class HandedSockets {
   readonly #untaken: Set<HandedDescriptor>;
@@ -75,18 +71,10 @@ function linkOf(fd: number): string {
 }
 
 function unixSocket(inode: string | undefined): BoundAddress | undefined {
-  let text: string;
   try {
-    text = readFileSync('/proc/self/net/unix', 'latin1');
-  } catch {
-    return undefined;
-  }
-  for (const line of text.split('\n')) {
-    // Num RefCount Protocol Flags Type St Inode Path
-    const [, flags = '', type, number, path = ''] =
-      /^\S+ \S+ \S+ (\S+) (\S+) \S+ +(\d+)(?: (.*))?$/.exec(line) ?? [];
-    if (number !== inode || type !== STREAM || (Number.parseInt(flags, 16) & ACCEPTS) === 0) continue;
+    const path = listeningUnixSockets().find((socket) => socket.inode === inode)?.path ?? '';
     return path.startsWith('/') ? { kind: 'unix', path, handed: true } : undefined;
+  } catch {
+    return undefined; // Nobody can tell.
   }
-  return undefined;
 }
