@@ -79,7 +79,7 @@ test('25 MB with 50 attachments', async (t) => {
   const chunks: Buffer[] = [];
   for (let at = 0; at < body.length; at += CHUNK) chunks.push(body.subarray(at, at + CHUNK));
   const before = peakMib(milter.running.child.pid);
-  const neighbour = new Neighbour(milter.port);
+  const neighbour = await Neighbour.start(t, milter.port);
   const began = performance.timeOrigin + performance.now();
   const reply = await mta.content([['Content-Type', ' multipart/mixed; boundary=b']], ...chunks);
   await neighbour.stop(t, () => collectionsOf(worker, milter.running.stderr));

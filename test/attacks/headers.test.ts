@@ -37,7 +37,7 @@ test('125,000 headers are refused, and the neighbour is served meanwhile', async
   // All at once, so that to make them keeps this process from nothing.
   const headers = Array<Buffer>(125_000).fill(packets.header('X', ' y'));
   const bytes = Buffer.concat([packets.header(...FORGED), ...headers, packets.eoh(), packets.eom()]);
-  const neighbour = new Neighbour(milter.port);
+  const neighbour = await Neighbour.start(t, milter.port);
   mta.socket.write(bytes);
   assert.equal((await mta.reply()).text, '552 5.3.4 Message has too many headers');
   await neighbour.stop(t);
@@ -71,7 +71,7 @@ test('edits of 10,000 headers in a loop keep no neighbour waiting', async (t) =>
     end`,
     ['--workers', '1', '--warm-up', '0', '--on-error', 'tempfail'],
   );
-  const neighbour = new Neighbour(milter.port);
+  const neighbour = await Neighbour.start(t, milter.port);
   const reply = await send(
     milter,
     Array.from({ length: 10_000 }, (): [string, string] => ['X', ' y']),

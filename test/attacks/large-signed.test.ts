@@ -102,7 +102,7 @@ s1._domainkey 3600 IN TXT ${(record.match(/.{1,200}/g) ?? []).map((part) => `"${
   assert.equal((await first.reply()).text, PASSED);
   const mtas = await Promise.all(Array.from({ length: MESSAGES }, open));
   const before = peakMib(worker);
-  const neighbour = new Neighbour(milter.port);
+  const neighbour = await Neighbour.start(t, milter.port);
   const began = performance.timeOrigin + performance.now();
   for (const mta of mtas) mta.socket.write(bytes);
   const replies = await Promise.all(mtas.map(async (mta) => (await mta.reply()).text));

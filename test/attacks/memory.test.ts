@@ -35,7 +35,7 @@ test('60 messages with 4 MiB of headers each do not end a heap of 256 MiB', asyn
   ]);
   const mtas: Mta[] = [];
   for (let i = 0; i < 60; i++) mtas.push(await envelope(milter));
-  const neighbour = new Neighbour(milter.port);
+  const neighbour = await Neighbour.start(t, milter.port);
   for (const mta of mtas) mta.socket.write(bytes);
   const texts = await Promise.all(mtas.map(async (mta) => (await mta.reply()).text));
   const deferred = texts.filter((text) => text === '451 4.3.2 Insufficient memory, try again later');
@@ -84,7 +84,7 @@ test('sessions that fill the heap have new messages deferred, and not the worker
   for (const mta of mtas) mta.socket.destroy();
   await milter.running.until('stderr', /memory is not short any more: [1-9]\d* messages were deferred/);
   assert.equal((await statusOf(milter)).workers[0]?.memoryShort, false);
-  const neighbour = new Neighbour(milter.port);
+  const neighbour = await Neighbour.start(t, milter.port);
   await new Promise((resolve) => setTimeout(resolve, 100));
   await neighbour.stop(t);
   assert.deepEqual(childrenOf(milter.running.child.pid), workers, 'the worker lives');
@@ -98,7 +98,7 @@ test('a session that keeps 25 MiB more at each RCPT is ended, and no neighbour f
       if to:find "hoard" then kept[#kept + 1] = ("x"):rep(25 * 1024 * 1024) .. #kept end
     end`,
   );
-  const neighbour = new Neighbour(milter.port);
+  const neighbour = await Neighbour.start(t, milter.port);
   const mta = await milter.connect();
   await mta.connect('192.0.2.7', 'mx.example');
   await mta.helo('mx.example');

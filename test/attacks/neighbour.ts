@@ -2,9 +2,9 @@
  * A good session on the same worker as an attack: how long it waits for its answers is what the attacks are judged by.
  */
 import assert from 'node:assert/strict';
+import { type ChildProcess, fork } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import type { TestContext } from 'node:test';
-import { Mta } from '../helpers/mta.ts';
 import { type Span, shareOf } from '../helpers/spans.ts';
 import { childrenOf } from '../program/milter-client.ts';
 
@@ -25,41 +25,33 @@ function runDelayMs(pid: number): number {
   }
 }
 
+/** What the process of `neighbour-sessions.ts` is told, and tells. */
+export type NeighbourNews = 'served' | readonly Span[];
+
 export class Neighbour {
-  readonly #port: number;
-  /** By the clock on the wall. */
-  readonly #waits: Span[] = [];
-  #stopped = false;
-  readonly #done: Promise<void>;
+  readonly #sessions: ChildProcess;
   readonly #delayBefore = runDelayMs(process.pid);
 
-  /** Holds sessions one after the other, each with a message, until `stop`. */
-  constructor(port: number) {
-    this.#port = port;
-    this.#done = this.#live();
+  private constructor(sessions: ChildProcess) {
+    this.#sessions = sessions;
   }
 
-  async #live(): Promise<void> {
-    while (!this.#stopped) {
-      const mta = await this.#timed(() => Mta.open({ port: this.#port }));
-      await this.#timed(() => mta.connect('192.0.2.200', 'good.example'));
-      await this.#timed(() => mta.helo('good.example'));
-      const mail = await this.#timed(() => mta.mail('<good@good.example>'));
-      assert.equal(mail.letter, 'c', `the neighbour is refused: ${mail.text}`);
-      await this.#timed(() => mta.rcpt('<someone@example.com>'));
-      const end = await this.#timed(() => mta.content([['Subject', ' hello']], 'hello\r\n'));
-      assert.match(end.letter, /^[ca]$/, `the neighbour's message is refused: ${end.text}`);
-      await mta.quit();
-      mta.socket.destroy();
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
+  /**
+   * Holds sessions one after the other, each with a message, until `stop`. They have a process of their own: what the
+   * attacker's takes to send is not what the neighbour waits.
+   */
+  static async start(t: TestContext, port: number): Promise<Neighbour> {
+    const sessions = fork(new URL('./neighbour-sessions.ts', import.meta.url), [`${port}`]);
+    t.after(() => sessions.kill('SIGKILL'));
+    await Neighbour.#news(sessions);
+    return new Neighbour(sessions);
   }
 
-  async #timed<T>(say: () => Promise<T>): Promise<T> {
-    const from = performance.timeOrigin + performance.now();
-    const reply = await say();
-    this.#waits.push({ from, to: performance.timeOrigin + performance.now() });
-    return reply;
+  static async #news(sessions: ChildProcess): Promise<NeighbourNews> {
+    return await new Promise((resolve, reject) => {
+      sessions.once('message', resolve);
+      sessions.once('exit', (code) => reject(new Error(`the neighbour has ended, exit code ${code}`)));
+    });
   }
 
   /**
@@ -68,17 +60,18 @@ export class Neighbour {
    * @param collections when garbage was collected on the worker: that is nobody's turn
    */
   async stop(t: TestContext, collections: () => readonly Span[] = () => []): Promise<void> {
-    this.#stopped = true;
-    await this.#done;
+    this.#sessions.send('stop');
+    const waits = await Neighbour.#news(this.#sessions);
+    assert.ok(typeof waits !== 'string');
     const spans = collections();
     if (spans.length > 0) {
-      const longest = Math.max(...this.#waits.map(({ from, to }) => to - from));
-      const collector = Math.max(...this.#waits.map((wait) => shareOf(wait, spans)));
+      const longest = Math.max(...waits.map(({ from, to }) => to - from));
+      const collector = Math.max(...waits.map((wait) => shareOf(wait, spans)));
       t.diagnostic(
         `with the collector at most ${longest.toFixed(1)} ms, of which ${collector.toFixed(1)} are its`,
       );
     }
-    const sorted = this.#waits
+    const sorted = waits
       .map((wait) => wait.to - wait.from - shareOf(wait, spans))
       .sort((one, other) => one - other);
     const longest = sorted.at(-1) ?? Number.NaN;

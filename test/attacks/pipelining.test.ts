@@ -51,7 +51,7 @@ async function besideFloods(
   const milter = await startMilter(t, policy, SETTINGS);
   const worker = await workerOf(milter);
   for (let i = 0; i < 4; i++) await flood(t, milter, Buffer.concat(packets));
-  const neighbour = new Neighbour(milter.port);
+  const neighbour = await Neighbour.start(t, milter.port);
   await seconds(duration);
   await neighbour.stop(t);
   await worker.stays();

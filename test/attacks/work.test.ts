@@ -65,7 +65,7 @@ test('work of the host', async (t) => {
   ]);
   for (const name of Object.keys(ATTACKS)) {
     await t.test(name, async (t) => {
-      const neighbour = new Neighbour(milter.port);
+      const neighbour = await Neighbour.start(t, milter.port);
       const replies = await Promise.all(Array.from({ length: SESSIONS }, () => attack(milter, name)));
       for (const reply of replies) assert.equal(reply.letter, 't', `${name}: ${reply.text}`);
       await neighbour.stop(t);

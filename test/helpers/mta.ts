@@ -60,7 +60,8 @@ export class Mta {
 
   /** Connects and negotiates; Postfix's and Sendmail's offer unless told otherwise. */
   static async open(address: Address, version = 6, actions = 0x1ff, protocol = 0x1fffff): Promise<Mta> {
-    const socket = connect(address.port, '127.0.0.1');
+    // Otherwise the kernel keeps a packet back for up to 40 ms, until the one before it is acknowledged.
+    const socket = connect({ port: address.port, host: '127.0.0.1', noDelay: true });
     await once(socket, 'connect');
     const self = new Mta(socket);
     socket.write(mta.optneg(version, actions, protocol));
