@@ -5,7 +5,7 @@
  * `ttlMs` from the last pass. A network of which enough attempts passed needs no delay. Ends are moved at most once an
  * hour, so that most attempts of a known sender write nothing.
  */
-import { known } from '../asking/answer.ts';
+import { type Answer, known } from '../asking/answer.ts';
 import { storeKey } from './key.ts';
 import type { Change, Operation } from './operation.ts';
 import { textsOf } from './reply.ts';
@@ -32,47 +32,68 @@ const GRAIN_MS = 3_600_000;
 /** Where a sight that passed has the time of the first one. */
 const PASSED = 0;
 
+/** Within Redis: delay, window, ttl and auto. */
+const CHECK = `local time = now()
+  local delay, window, ttl, auto = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+  local grain = math.min(3600000, ttl / 100)
+  local function number(key, kind)
+    local data = redis.call('GET', key)
+    if data and data:sub(1, 1) == kind and (#data == 9 or #data == 17) then return struct.unpack('>d', data:sub(2)), data end
+  end
+  local function refresh(key, data)
+    if redis.call('PTTL', key) < ttl - grain then put(key, data, ttl) end
+  end
+  local passes, client = number(KEYS[2], 'C')
+  if auto > 0 and (passes or 0) >= auto then
+    refresh(KEYS[2], client)
+    return { 'client', '0' }
+  end
+  local first, sight = number(KEYS[1], 'G')
+  if first == 0 then
+    refresh(KEYS[1], sight)
+    return { 'known', '0' }
+  end
+  if not first or first > time or time >= first + window then
+    put(KEYS[1], 'G' .. struct.pack('>dd', time, delay), window)
+    return { 'new', tostring(delay) }
+  end
+  if time < first + delay then return { 'early', string.format('%.17g', first + delay - time) } end
+  put(KEYS[1], 'G' .. struct.pack('>d', 0), ttl)
+  if auto > 0 then put(KEYS[2], 'C' .. struct.pack('>d', (passes or 0) + 1), ttl) end
+  return { 'passed', '0' }`;
+
+class Check implements Operation<Sighting> {
+  readonly keys: readonly Buffer[];
+  readonly script = CHECK;
+  readonly #attempt: Attempt;
+
+  constructor(attempt: Attempt) {
+    this.#attempt = attempt;
+    this.keys = [storeKey('grey', attempt.key), storeKey('client', attempt.network)];
+  }
+
+  get question(): string {
+    return `grey.check ${this.#attempt.key.toString('latin1')}`;
+  }
+
+  get args(): readonly string[] {
+    const { delayMs, windowMs, ttlMs, auto } = this.#attempt;
+    return [delayMs, windowMs, ttlMs, auto].map(String);
+  }
+
+  change([sight, passes]: readonly (Stored | undefined)[], now: number): Change<Sighting> {
+    return checking(this.#attempt, sight, passes, now);
+  }
+
+  read(reply: unknown): Answer<Sighting> {
+    const [why, left] = textsOf(reply);
+    if (why === 'new' || why === 'early') return known({ passed: false, why, leftMs: Number(left) });
+    return known({ passed: true, why: why === 'client' || why === 'known' ? why : 'passed' });
+  }
+}
+
 export function check(attempt: Attempt): Operation<Sighting> {
-  const { key, network, delayMs, windowMs, ttlMs, auto } = attempt;
-  return {
-    question: `grey.check ${key.toString('latin1')}`,
-    keys: [storeKey('grey', key), storeKey('client', network)],
-    change: ([sight, passes], now) => checking(attempt, sight, passes, now),
-    script: `local time = now()
-      local delay, window, ttl, auto = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-      local grain = math.min(3600000, ttl / 100)
-      local function number(key, kind)
-        local data = redis.call('GET', key)
-        if data and data:sub(1, 1) == kind and (#data == 9 or #data == 17) then return struct.unpack('>d', data:sub(2)), data end
-      end
-      local function refresh(key, data)
-        if redis.call('PTTL', key) < ttl - grain then put(key, data, ttl) end
-      end
-      local passes, client = number(KEYS[2], 'C')
-      if auto > 0 and (passes or 0) >= auto then
-        refresh(KEYS[2], client)
-        return { 'client', '0' }
-      end
-      local first, sight = number(KEYS[1], 'G')
-      if first == 0 then
-        refresh(KEYS[1], sight)
-        return { 'known', '0' }
-      end
-      if not first or first > time or time >= first + window then
-        put(KEYS[1], 'G' .. struct.pack('>dd', time, delay), window)
-        return { 'new', tostring(delay) }
-      end
-      if time < first + delay then return { 'early', string.format('%.17g', first + delay - time) } end
-      put(KEYS[1], 'G' .. struct.pack('>d', 0), ttl)
-      if auto > 0 then put(KEYS[2], 'C' .. struct.pack('>d', (passes or 0) + 1), ttl) end
-      return { 'passed', '0' }`,
-    args: [delayMs, windowMs, ttlMs, auto].map(String),
-    read: (reply) => {
-      const [why, left] = textsOf(reply);
-      if (why === 'new' || why === 'early') return known({ passed: false, why, leftMs: Number(left) });
-      return known({ passed: true, why: why === 'client' || why === 'known' ? why : 'passed' });
-    },
-  };
+  return new Check(attempt);
 }
 
 function checking(

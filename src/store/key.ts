@@ -35,11 +35,21 @@ function joined(
   before: string | undefined,
   after: string | undefined,
 ): Buffer {
-  const parts: Buffer[] = [Buffer.from(area, 'latin1'), mark];
-  if (before !== undefined) parts.push(Buffer.from(before, 'latin1'), NUL);
-  parts.push(key);
-  if (after !== undefined) parts.push(NUL, Buffer.from(after, 'latin1'));
-  return Buffer.concat(parts);
+  const head = before === undefined ? area.length + 1 : area.length + before.length + 2;
+  const tail = after === undefined ? 0 : 1 + after.length;
+  const bytes = Buffer.allocUnsafe(head + key.length + tail);
+  bytes.write(area, 'latin1');
+  mark.copy(bytes, area.length);
+  if (before !== undefined) {
+    bytes.write(before, area.length + 1, 'latin1');
+    bytes[head - 1] = 0;
+  }
+  key.copy(bytes, head);
+  if (after !== undefined) {
+    bytes[head + key.length] = 0;
+    bytes.write(after, head + key.length + 1, 'latin1');
+  }
+  return bytes;
 }
 
 /** What a key of the store belongs to. */

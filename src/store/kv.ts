@@ -118,7 +118,7 @@ export function lookUp(key: Buffer): Operation<Stored | undefined> {
   return {
     question: `look ${key.toString('latin1')}`,
     keys: [key],
-    change: ([found]) => ({ answer: known(found) }),
+    change: ([found]) => ({ answer: known(found && { data: found.data, expires: found.expires }) }),
     script: `local data = redis.call('GET', KEYS[1])
       if not data then return {} end
       local left = redis.call('PTTL', KEYS[1])

@@ -11,7 +11,8 @@ const MARK = 0xbeefc0de;
 export class LastCommit {
   readonly #file: number;
   readonly #pageSize: number;
-  readonly #id = Buffer.alloc(8);
+  /** From the id of the first page to that of the second. */
+  readonly #ids: Buffer;
 
   /** @param path of the file of an environment that is open @throws StoreFailure; what the system says */
   constructor(path: string) {
@@ -24,19 +25,20 @@ export class LastCommit {
     }
     this.#file = file;
     this.#pageSize = head.readUInt32LE(PAGE_SIZE_AT);
+    this.#ids = Buffer.alloc(this.#pageSize + 8);
   }
 
   /** Its id. Who has the lock for writers is told the last one. */
   get id(): number {
-    return Math.max(this.#at(ID_AT), this.#at(this.#pageSize + ID_AT));
+    readSync(this.#file, this.#ids, 0, this.#ids.length, ID_AT);
+    return Math.max(this.#idAt(0), this.#idAt(this.#pageSize));
   }
 
   close(): void {
     closeSync(this.#file);
   }
 
-  #at(position: number): number {
-    readSync(this.#file, this.#id, 0, 8, position);
-    return Number(this.#id.readBigUInt64LE());
+  #idAt(offset: number): number {
+    return Number(this.#ids.readBigUInt64LE(offset));
   }
 }

@@ -1,7 +1,8 @@
 /**
  * An engine over a table of bytes in this process or machine: what it has in common, in memory and in files.
  *
- * Most operations find nothing to write: they are tried outside of a transaction first, on what stands there now.
+ * Most operations find nothing to write: they are tried outside of a transaction first, on what stands there now. Those
+ * that nearly always write are tried so only where nobody may write at once.
  */
 import { type Answer, unknown } from '../asking/answer.ts';
 import type { Change, Engine, Entry, Operation, Page, Usage } from './operation.ts';
@@ -48,27 +49,31 @@ export class LocalEngine implements Engine {
 
   /** The answer, where nobody must be waited for. @throws StoreFailure: nothing was done */
   now<Result>(operation: Operation<Result>): Answer<Result> | undefined {
-    return this.#look(operation) ?? this.#table.atOnce(() => this.#carryOut(operation))?.value;
+    const carryOut = () => this.#carryOut(operation);
+    if (operation.writesMostly !== true) {
+      return this.#look(operation) ?? this.#table.atOnce(carryOut)?.value;
+    }
+    const done = this.#table.atOnce(carryOut);
+    return done === undefined ? this.#look(operation) : done.value;
   }
 
   /** The answer, where nothing is to be written, or nothing can be. */
   #look<Result>(operation: Operation<Result>): Answer<Result> | undefined {
-    const { answer, writes = [] } = this.#change(operation);
-    if (writes.every((write) => write === undefined)) return answer;
-    const bytes = writes.reduce((sum, write) => sum + (write?.data.length ?? 0), 0);
-    return bytes > 0 && this.#table.isFull(bytes)
-      ? unknown('limit', `${operation.question}: the store is full, see --store-mb`)
-      : undefined;
+    const change = this.#change(operation);
+    return isWritten(change.writes) ? undefined : change.answer;
   }
 
   /** Within a step. */
   #carryOut<Result>(operation: Operation<Result>): Answer<Result> {
-    const { answer, writes = [] } = this.#change(operation);
-    operation.keys.forEach((key, index) => {
-      const write = writes[index];
+    const { answer, writes } = this.#change(operation);
+    if (writes === undefined) return answer;
+    const { keys } = operation;
+    for (let i = 0; i < keys.length; i++) {
+      const [key, write] = [keys[i], writes[i]];
+      if (key === undefined || write === undefined) continue;
       if (write === null) this.#table.remove(key);
-      else if (write !== undefined) this.#table.write(key, encodeStored(write));
-    });
+      else this.#table.write(key, encodeStored(write));
+    }
     return answer;
   }
 
@@ -113,17 +118,34 @@ export class LocalEngine implements Engine {
     return this.#table.close();
   }
 
-  #change<Result>({ keys, change }: Operation<Result>): Change<Result> {
+  /** What comes of it, with what stands there: nothing is written where there is no room. */
+  #change<Result>(operation: Operation<Result>): Change<Result> {
+    const { keys } = operation;
     const now = this.#now();
     const found: (Stored | undefined)[] = keys.map((key) => decodeStored(this.#table.read(key), now));
-    return change(found, now);
+    const changed = operation.change(found, now);
+    const bytes = addedBytes(changed.writes);
+    if (bytes === 0 || !this.#table.isFull(bytes)) return changed;
+    return { answer: unknown('limit', `${operation.question}: the store is full, see --store-mb`) };
   }
+}
+
+type Writes = Change<unknown>['writes'];
+
+function isWritten(writes: Writes): boolean {
+  return writes?.some((write) => write !== undefined) === true;
+}
+
+function addedBytes(writes: Writes): number {
+  let bytes = 0;
+  for (const write of writes ?? []) bytes += write?.data.length ?? 0;
+  return bytes;
 }
 
 function entryAt(now: number): (item: readonly [Buffer, Buffer]) => Entry[] {
   return ([key, bytes]) => {
     const stored = decodeStored(bytes, now);
-    return stored === undefined ? [] : [{ key, ...stored }];
+    return stored === undefined ? [] : [{ key, expires: stored.expires, data: stored.data }];
   };
 }
 

@@ -9,13 +9,15 @@ export interface Operation<Result> {
   /** What is asked, for those who look on: `kv.get KEY`; latin1. */
   readonly question: string;
   readonly keys: readonly Buffer[];
+  /** It writes nearly always: nobody looks first whether there is anything to write. */
+  readonly writesMostly?: boolean;
   /** Computes without a trace. @param found what stands under each key @param now milliseconds since the epoch */
-  readonly change: (found: readonly (Stored | undefined)[], now: number) => Change<Result>;
+  change(found: readonly (Stored | undefined)[], now: number): Change<Result>;
   /** Lua of Redis, see redis-script.ts for the functions that it can call. */
   readonly script: string;
   readonly args: readonly (string | Buffer)[];
   /** Reads what the script returns: strings are bytes. */
-  readonly read: (reply: unknown) => Answer<Result>;
+  read(reply: unknown): Answer<Result>;
 }
 
 export interface Change<Result> {

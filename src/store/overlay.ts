@@ -64,12 +64,12 @@ export class OverlayStore implements Store {
   }
 
   #carryOut<Result>(operation: Operation<Result>, below: readonly (Stored | undefined)[]): Answer<Result> {
-    const { keys, change } = operation;
+    const { keys } = operation;
     const found = keys.map((key, i) => {
       const own = this.#own(nameOf(key));
       return own === undefined ? below[i] : (own ?? undefined);
     });
-    const { answer, writes = [] } = change(found, this.#now());
+    const { answer, writes = [] } = operation.change(found, this.#now());
     keys.forEach((key, i) => {
       const write = writes[i];
       if (write !== undefined && !isSame(write, found[i])) this.#write(nameOf(key), write);

@@ -6,7 +6,7 @@
  * "7/s" lets through 7, not 6 after some rounding. One further than the burst beyond now (the clock was set back) is cut
  * to it, and written back even where the take is refused: nobody is locked out for longer than one period.
  */
-import { known } from '../asking/answer.ts';
+import { type Answer, known } from '../asking/answer.ts';
 import { storeKey } from './key.ts';
 import { removal } from './kv.ts';
 import type { Change, Operation } from './operation.ts';
@@ -43,50 +43,73 @@ function isCount(number: number): boolean {
   return number >= 1 && number <= MAX_COUNT;
 }
 
-/**
- * Takes from all buckets, or from none where one refuses: of several that do, the one that does so for longest is told.
- * @param rates different ones, at least one @param cost whole, at most the least burst; 0 looks
- */
+/** Within Redis: cost, then count, period and burst of each rate. */
+const TAKE = `local time, cost = now(), tonumber(ARGV[1])
+  local tats, cuts, left, refused, longest = {}, {}, nil, nil, -1
+  for i, key in ipairs(KEYS) do
+    local count, period, burst = tonumber(ARGV[3*i-1]), tonumber(ARGV[3*i]), tonumber(ARGV[3*i+1])
+    local data = redis.call('GET', key)
+    local at, tau = time * count, period * burst
+    local tat = (data and data:sub(1, 1) == 'R' and #data == 9) and struct.unpack('>d', data:sub(2)) or at
+    if tat > at + tau then tat = at + tau cuts[i] = tat end
+    if tat < at then tat = at end
+    local new = tat + period * cost
+    local over = (new - at - tau) / count
+    if over > 0 and over > longest then refused, longest = i, over end
+    local rest = math.floor((tau - (new - at)) / period)
+    if not left or rest < left then left = rest end
+    tats[i] = new
+  end
+  for i, key in ipairs(KEYS) do
+    local count = tonumber(ARGV[3*i-1])
+    local tat = cuts[i]
+    if not refused and cost > 0 then tat = tats[i] end
+    if tat then put(key, 'R' .. struct.pack('>d', tat), math.ceil(tat / count) - time) end
+  end
+  if refused then return { 'refused', tostring(refused), string.format('%.17g', longest) } end
+  return { 'taken', tostring(left) }`;
+
+/** Takes from all buckets, or from none where one refuses: of several that do, the one that does so for longest is told. */
+class Take implements Operation<Taken> {
+  readonly keys: readonly Buffer[];
+  readonly writesMostly = true;
+  readonly script = TAKE;
+  readonly #key: Buffer;
+  readonly #rates: readonly Rate[];
+  readonly #cost: number;
+
+  constructor(key: Buffer, rates: readonly Rate[], cost: number) {
+    this.#key = key;
+    this.#rates = rates;
+    this.#cost = cost;
+    this.keys = rates.map(({ spec }) => bucketKey(key, spec));
+  }
+
+  get question(): string {
+    const specs = this.#rates.map(({ spec }) => spec).join(' ');
+    return `rate.take ${this.#key.toString('latin1')} ${specs}${this.#cost === 1 ? '' : ` cost ${this.#cost}`}`;
+  }
+
+  get args(): readonly string[] {
+    const rates = this.#rates.flatMap(({ count, periodMs, burst }) => [count, periodMs, burst]);
+    return [this.#cost, ...rates].map(String);
+  }
+
+  change(found: readonly (Stored | undefined)[], now: number): Change<Taken> {
+    return taking(found, now, this.#rates, this.#cost);
+  }
+
+  read(reply: unknown): Answer<Taken> {
+    const [kind, first, second] = textsOf(reply);
+    if (kind === 'taken') return known({ kind, left: Number(first) });
+    const spec = this.#rates[Number(first) - 1]?.spec ?? '';
+    return known({ kind: 'refused', retryMs: Number(second), spec });
+  }
+}
+
+/** @param rates different ones, at least one @param cost whole, at most the least burst; 0 looks */
 export function take(key: Buffer, rates: readonly Rate[], cost: number): Operation<Taken> {
-  const specs = rates.map(({ spec }) => spec);
-  return {
-    question: `rate.take ${key.toString('latin1')} ${specs.join(' ')}${cost === 1 ? '' : ` cost ${cost}`}`,
-    keys: specs.map((spec) => bucketKey(key, spec)),
-    change: (found, now) => taking(found, now, rates, cost),
-    script: `local time, cost = now(), tonumber(ARGV[1])
-      local tats, cuts, left, refused, longest = {}, {}, nil, nil, -1
-      for i, key in ipairs(KEYS) do
-        local count, period, burst = tonumber(ARGV[3*i-1]), tonumber(ARGV[3*i]), tonumber(ARGV[3*i+1])
-        local data = redis.call('GET', key)
-        local at, tau = time * count, period * burst
-        local tat = (data and data:sub(1, 1) == 'R' and #data == 9) and struct.unpack('>d', data:sub(2)) or at
-        if tat > at + tau then tat = at + tau cuts[i] = tat end
-        if tat < at then tat = at end
-        local new = tat + period * cost
-        local over = (new - at - tau) / count
-        if over > 0 and over > longest then refused, longest = i, over end
-        local rest = math.floor((tau - (new - at)) / period)
-        if not left or rest < left then left = rest end
-        tats[i] = new
-      end
-      for i, key in ipairs(KEYS) do
-        local count = tonumber(ARGV[3*i-1])
-        local tat = cuts[i]
-        if not refused and cost > 0 then tat = tats[i] end
-        if tat then put(key, 'R' .. struct.pack('>d', tat), math.ceil(tat / count) - time) end
-      end
-      if refused then return { 'refused', tostring(refused), string.format('%.17g', longest) } end
-      return { 'taken', tostring(left) }`,
-    args: [
-      String(cost),
-      ...rates.flatMap(({ count, periodMs, burst }) => [count, periodMs, burst].map(String)),
-    ],
-    read: (reply) => {
-      const [kind, first, second] = textsOf(reply);
-      if (kind === 'taken') return known({ kind, left: Number(first) });
-      return known({ kind: 'refused', retryMs: Number(second), spec: specs[Number(first) - 1] ?? '' });
-    },
-  };
+  return new Take(key, rates, cost);
 }
 
 /** Empties a bucket; false where it was. */

@@ -82,7 +82,8 @@ export class RedisEngine implements Engine {
     }, prefix);
   }
 
-  async run<Result>({ keys, script, args, read }: Operation<Result>): Promise<Answer<Result>> {
+  async run<Result>(operation: Operation<Result>): Promise<Answer<Result>> {
+    const { keys, script, args } = operation;
     const { text, sha } = scriptOf(script);
     const rest = [String(keys.length), ...keys.map((key) => this.#own(key)), ...args];
     let reply: unknown;
@@ -92,7 +93,7 @@ export class RedisEngine implements Engine {
       if (!(error instanceof StoreFailure) || !error.message.startsWith('NOSCRIPT')) throw error;
       reply = await this.#send(['EVAL', text, ...rest]);
     }
-    return read(reply);
+    return operation.read(reply);
   }
 
   async list(prefix: Buffer, from: Buffer = Buffer.from('0')): Promise<Page> {

@@ -41,11 +41,26 @@ export function encodeStored({ expires, data }: Stored): Buffer {
   return bytes;
 }
 
+/** As it was read: a view of the data is made where somebody needs one. */
+class Encoded implements Stored {
+  readonly expires: number;
+  readonly bytes: Buffer;
+
+  constructor(expires: number, bytes: Buffer) {
+    this.expires = expires;
+    this.bytes = bytes;
+  }
+
+  get data(): Buffer {
+    return this.bytes.subarray(EXPIRY_BYTES);
+  }
+}
+
 /** What `encodeStored` made; undefined where it has ended by `now`, or is nothing of ours. */
 export function decodeStored(bytes: Buffer | undefined, now: number): Stored | undefined {
   if (bytes === undefined || bytes.length <= EXPIRY_BYTES) return undefined;
   const expires = bytes.readDoubleBE(0);
-  return expires > now ? { expires, data: bytes.subarray(EXPIRY_BYTES) } : undefined;
+  return expires > now ? new Encoded(expires, bytes) : undefined;
 }
 
 /** Bytes of a kind, with one number, or two. */
@@ -59,7 +74,14 @@ export function numberData(kind: number, value: number, second?: number): Buffer
 
 /** The first number in what `numberData` made; undefined for anything else. */
 export function numberIn(kind: number, stored: Stored | undefined): number | undefined {
-  if (stored === undefined || stored.data[0] !== kind) return undefined;
-  const { length } = stored.data;
-  return length === 9 || length === 17 ? stored.data.readDoubleBE(1) : undefined;
+  if (stored === undefined) return undefined;
+  return stored instanceof Encoded
+    ? numberAt(kind, stored.bytes, EXPIRY_BYTES)
+    : numberAt(kind, stored.data, 0);
+}
+
+function numberAt(kind: number, bytes: Buffer, at: number): number | undefined {
+  if (bytes[at] !== kind) return undefined;
+  const length = bytes.length - at;
+  return length === 9 || length === 17 ? bytes.readDoubleBE(at + 1) : undefined;
 }

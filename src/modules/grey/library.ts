@@ -77,8 +77,7 @@ function attemptAt(L: LuaState, arg: number): Attempt & { readonly timeoutMs: nu
   if (!Number.isInteger(auto) || auto < 0 || auto > MAX_AUTO)
     return options.complain('auto', 'a whole number expected');
   const { ip, sender = '', recipient } = factsOf(L);
-  const address = parseAddress(ip);
-  const network = address === undefined ? ip : prefixOf(address, address.family === 4 ? 24 : 64);
+  const network = networkOf(ip);
   const parts = [network, plainSender(sender), ...(recipient === undefined ? [] : [recipient.toLowerCase()])];
   const key = options.bytes('key') ?? Buffer.from(parts.join('|'), 'latin1');
   if (key.length === 0) return options.complain('key', 'an empty string is no key');
@@ -92,6 +91,18 @@ function attemptAt(L: LuaState, arg: number): Attempt & { readonly timeoutMs: nu
     auto,
     timeoutMs: options.timeoutMs() ?? TIMEOUT_MS,
   };
+}
+
+/** The last one: a client names several recipients. */
+let client = { ip: '', network: '' };
+
+function networkOf(ip: string): string {
+  if (client.ip !== ip) {
+    const address = parseAddress(ip);
+    const network = address === undefined ? ip : prefixOf(address, address.family === 4 ? 24 : 64);
+    client = { ip, network };
+  }
+  return client.network;
 }
 
 function push(L: LuaState, seen: Seen): number {

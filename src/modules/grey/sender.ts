@@ -1,5 +1,8 @@
 /** Senders as greylisting compares them: what changes from message to message is left out. Text is latin1. */
 
+/** What nothing is left out of has none of these. */
+const CHANGING = /[\d+=#]/;
+
 /**
  * - SRS0 and SRS1 (a forwarder's): the address that was rewritten;
  * - BATV (`prvs=TAG=user`): the user;
@@ -11,6 +14,7 @@ export function plainSender(address: string): string {
   const at = lower.lastIndexOf('@');
   if (at < 0) return lower;
   const local = lower.slice(0, at);
+  if (!CHANGING.test(local)) return lower;
   const domain = lower.slice(at + 1);
   const [, host, user] = /^srs[01][=+-](?:.*==)?[^=]*=[^=]*=([^=]+)=(.*)$/s.exec(local) ?? [];
   if (host !== undefined && user !== undefined) return plainSender(`${user}@${host}`);

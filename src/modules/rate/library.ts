@@ -14,12 +14,21 @@ const MAX_SPEC = 40;
 /** A rate and how the script has written it. */
 type Written = Rate & { readonly written: string };
 
+/** Those that scripts have named, by the text. */
+const rates = new Map<string, Written>();
+const MOST_KEPT = 1000;
+
 function rateOf(L: LuaState, arg: number, written: string): Written {
+  const kept = rates.get(written);
+  if (kept !== undefined) return kept;
   const rate = parseRate(written);
-  const shown = written.slice(0, MAX_SPEC).replace(/[^ -~]/g, '?');
-  return rate === undefined
-    ? argumentError(L, arg, `a rate such as "200/h" or "200/h,50" expected, not "${shown}"`)
-    : { ...rate, written };
+  if (rate === undefined) {
+    const shown = written.slice(0, MAX_SPEC).replace(/[^ -~]/g, '?');
+    return argumentError(L, arg, `a rate such as "200/h" or "200/h,50" expected, not "${shown}"`);
+  }
+  const parsed = { ...rate, written };
+  if (rates.size < MOST_KEPT) rates.set(written, parsed);
+  return parsed;
 }
 
 /** One rate, or those of a table, each once. */
