@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { askServer } from '../control/control-client.ts';
 import type { Status } from '../control/status.ts';
 import { checkMacroNames } from '../doctor/both.ts';
+import { checkConfig } from '../doctor/config-checks.ts';
 import { checkFiles } from '../doctor/file-checks.ts';
 import { Findings, look, quoted } from '../doctor/finding.ts';
 import { checkKeys } from '../doctor/key-checks.ts';
@@ -16,6 +17,7 @@ import { readSendmail } from '../doctor/sendmail-config.ts';
 import { checkServer } from '../doctor/server-checks.ts';
 import { checkServices } from '../doctor/service-checks.ts';
 import type { Options } from '../options/option-table.ts';
+import { PACKAGED_CONFIG } from '../options/options.ts';
 import { accountNamed } from '../system/privileges.ts';
 import { decoded, indentedJson } from '../text/json-text.ts';
 import { EXIT, OperatorError } from '../text/operator-error.ts';
@@ -77,6 +79,12 @@ export async function examine(
     policy: policyFacts(running?.script.path ?? options.script),
   };
   await checkServer(scene, silence);
+  await checkConfig(scene);
+  if (options.config === undefined && existsSync(PACKAGED_CONFIG))
+    findings.note(
+      '--config',
+      `${PACKAGED_CONFIG} is there and was not read: where the server has its options from it, smtpf-milter doctor --config ${PACKAGED_CONFIG}`,
+    );
   checkFiles(scene);
   checkMacroNames(scene);
   await checkServices(scene);

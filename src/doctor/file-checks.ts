@@ -10,6 +10,9 @@ import { octal } from './socket-rights.ts';
 
 export function checkFiles(scene: Scene): void {
   const { options, owner, runner, policy } = scene;
+  // A server that root starts reads it before it becomes another user.
+  if (options.config !== undefined && options.user === undefined)
+    checkAccess(scene, 'config-unreadable', options.config, 'read', owner, 'the options in it');
   checkAccess(scene, 'policy-unreadable', policy.path, 'read', runner, 'the policy');
   if (options.spool !== undefined) checkOwnDirectory(scene, 'spool-rights', '--spool', options.spool, runner);
   if (options.store?.kind === 'lmdb')

@@ -45,7 +45,8 @@ export function contentOf(findings: Findings) {
 }
 
 /**
- * A shell script that mends what a command can mend, and says the rest in comments.
+ * A shell script that mends what a command can mend, and says the rest in comments. Services are started when the rest is
+ * mended.
  * @param reloads commands to run at its end
  */
 export function formatScript(findings: Findings, reloads: readonly string[]): string {
@@ -55,6 +56,7 @@ export function formatScript(findings: Findings, reloads: readonly string[]): st
   const lines = [
     ...['#!/bin/sh', '# Read this before you run it, as root.', 'set -eu', ''],
     ...all.flatMap((finding) => [...scriptOf(finding, done), '']),
+    ...startsIn(all),
     ...(mends ? reloads : []),
   ];
   return `${lines.map(visible).join('\n')}\n`;
@@ -65,7 +67,16 @@ function scriptOf({ id, where, problem, mend }: Finding, done: Set<string>): str
   for (const { kind, line } of mend) {
     if (done.has(line)) continue;
     done.add(line);
+    if (isStart({ kind, line })) continue;
     lines.push(kind === 'shell' ? line : `# ${LABELS[kind]}${line}`);
   }
   return lines;
+}
+
+function isStart({ kind, line }: Mend): boolean {
+  return kind === 'shell' && line.startsWith('systemctl ');
+}
+
+function startsIn(all: readonly Finding[]): string[] {
+  return [...new Set(all.flatMap(({ mend }) => mend.filter(isStart).map(({ line }) => line)))];
 }

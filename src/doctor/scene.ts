@@ -13,6 +13,7 @@ import { BadValue } from '../text/bad-value.ts';
 import { codeOf } from '../text/operator-error.ts';
 import type { Findings } from './finding.ts';
 import type { PolicyFacts } from './policy-facts.ts';
+import { accountOfUnit } from './unit.ts';
 
 export interface Scene {
   readonly options: Options;
@@ -130,7 +131,10 @@ export async function probe(
   );
 }
 
-/** Who the server is, and who runs the policy: of the one that runs, else as the options say. @throws OperatorError */
+/**
+ * Who the server is, and who runs the policy: of the one that runs, else as the options say, else whom systemd would start.
+ * @throws OperatorError
+ */
 export function accountsOf(
   { user, group, workerUser }: Options,
   running: Status | undefined,
@@ -143,7 +147,7 @@ export function accountsOf(
   const named =
     user === undefined
       ? group === undefined
-        ? own
+        ? ((running === undefined && own.uid === 0 ? accountOfUnit() : undefined) ?? own)
         : { ...own, gid: lookUpGroup('--group', group) }
       : accountNamed('--user', user, group);
   const runner =

@@ -218,6 +218,9 @@ function unknownName(from: string, prefix: string, name: string, exitCode: numbe
   return new OperatorError(`${from}: unknown option${hint}`, exitCode);
 }
 
+/** The options of the service of the Debian package. */
+export const PACKAGED_CONFIG = '/etc/smtpf-milter/config.json';
+
 /** Policies to be required by name: `policy.greylist`. They come with the program, in a folder beside its code. */
 export const READY_POLICIES = fileURLToPath(new URL('../../policies', import.meta.url));
 

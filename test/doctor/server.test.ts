@@ -7,7 +7,7 @@ import { it } from 'node:test';
 import { freePort } from '../helpers/loopback.ts';
 import { mmdb } from '../helpers/mmdb.ts';
 import { ScriptedMailServer } from '../mail-client/scripted-mail-server.ts';
-import { PROGRAM } from '../program/program.ts';
+import { PROGRAM, run } from '../program/program.ts';
 import { only, PLAIN_POLICY, type Report, Site } from './site.ts';
 
 const skip = process.getuid?.() === 0 ? {} : { skip: 'root starts the milter' };
@@ -30,6 +30,18 @@ it('server-down, and nothing when it runs', skip, async (t) => {
   const site = new Site(t);
   site.options.push('--listen', `inet:${await freePort()}@127.0.0.1`);
   assert.deepEqual(await mended(site, 'server-down'), ['systemctl start smtpf-milter']);
+});
+
+it('the script of --fix starts the server when the rest is mended', skip, async (t) => {
+  const site = new Site(t);
+  const secret = site.write('secret', 'a secret of more than a few letters\n');
+  site.options.push('--listen', `inet:${await freePort()}@127.0.0.1`, '--srs-secret', secret);
+  const { stdout } = await run(['doctor', ...site.options, '--fix']);
+  const [start, mend] = stdout
+    .split('\n')
+    .filter((line) => /^(chmod|systemctl)/.test(line))
+    .reverse();
+  assert.deepEqual([mend, start], [`chmod o= ${secret}`, 'systemctl start smtpf-milter'], stdout);
 });
 
 it('who may not see the socket is told nothing of a server that runs', skip, async (t) => {
@@ -77,6 +89,77 @@ it('policy-outdated: the last good version is served', skip, async (t) => {
   site.server.signal('SIGHUP');
   await site.server.logged(/the last good version \(\w+\) serves/);
   assert.deepEqual(await ids(site), ['policy-outdated']);
+});
+
+it('server-options: the config file was edited, and the server not started anew', skip, async (t) => {
+  const site = new Site(t);
+  const [before, after] = [await freePort(), await freePort()];
+  const socket = join(site.makeDirectory('own', 'mail:mail', '755'), 'milter.sock');
+  const config = {
+    listen: [`inet:${before}@127.0.0.1`, `unix:${socket}`],
+    script: site.policy,
+    spool: join(site.directory, 'spool'),
+    user: 'mail',
+    ...{ 'on-error': 'tempfail', workers: 0, syslog: 'stderr' },
+  };
+  const write = (more = {}) => site.write('config.json', JSON.stringify({ ...config, ...more }));
+  site.options = ['--config', write()];
+  await site.serve();
+  const { findings, remarks } = await site.doctor();
+  assert.deepEqual(findings, []);
+  assert.ok(!remarks.some(({ text }) => text.includes('was written after')));
+
+  // The same in other words: nothing differs, and that a file was written is said.
+  write({ listen: [`inet:localhost:${before}`, `local:${socket}`], clamd: 'inet:1@127.0.0.1' });
+  const rewritten = await site.doctor(['scanner-unreachable']);
+  assert.deepEqual(rewritten.findings, []);
+  assert.ok(
+    rewritten.remarks.some(({ text }) => text.startsWith('was written after the server was started')),
+  );
+
+  const script = site.write('new.lua', PLAIN_POLICY);
+  write({ listen: `inet:${after}@127.0.0.1`, script, deadline: 20 });
+  const finding = await only(site, 'server-options');
+  for (const text of [
+    `--script ${site.policy}, where the file has ${script}`,
+    '--deadline 8 s, where the file has 20 s',
+    `--listen inet:${before}@127.0.0.1 unix:${socket}, where the file has inet:${after}@127.0.0.1`,
+  ])
+    assert.ok(finding.problem.includes(text), `${text} in ${finding.problem}`);
+  const lines = await mended(site, 'server-options');
+  assert.equal(lines[0], 'systemctl restart smtpf-milter');
+  assert.match(lines[1] ?? '', /^ps -o args= -p \d+$/);
+});
+
+it('config-unreadable: of a server that is started as its user', skip, async (t) => {
+  const site = new Site(t);
+  const own = site.makeDirectory('own', 'mail:mail', '755');
+  const config = {
+    listen: 'inet:0@127.0.0.1',
+    script: site.policy,
+    spool: join(own, 'spool'),
+    workers: 0,
+    syslog: 'stderr',
+  };
+  const path = site.write('config.json', JSON.stringify(config), 0o600);
+  chownSync(path, MAIL, MAIL);
+  site.options = ['--config', path];
+  await site.serve('mail');
+  assert.deepEqual(await ids(site), []);
+  // As an editor leaves it that writes a new file.
+  chownSync(path, 0, 0);
+  const finding = await only(site, 'config-unreadable');
+  assert.match(
+    finding.problem,
+    /^user mail, who needs the options in it, cannot read it: may not read .*config\.json/,
+  );
+  assert.deepEqual(
+    finding.mend.map(({ line }) => line),
+    [`chgrp mail ${path}`, `chmod g+r ${path}`],
+  );
+  await site.mend(finding);
+  assert.deepEqual(await ids(site), []);
+  await site.serve('mail');
 });
 
 it('policy-unreadable: the directory of the policy is closed to its user', skip, async (t) => {

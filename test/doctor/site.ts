@@ -37,10 +37,12 @@ export class Server {
     this.#running = running;
   }
 
-  static async start(options: readonly string[]): Promise<Server> {
+  /** @param as the user that starts it, as `User=` of a unit does; undefined: this one */
+  static async start(options: readonly string[], as?: string): Promise<Server> {
     const own = Object.entries(process.env).filter(([name]) => !name.startsWith('SMTPF_MILTER_'));
     const env = { ...Object.fromEntries(own), SMTPF_MILTER_WARM_UP: '0', SMTPF_MILTER_GRACE: '0.1' };
-    const [command = '', ...first] = PROGRAM;
+    const become = as === undefined ? [] : ['setpriv', `--reuid=${as}`, `--regid=${as}`, '--init-groups'];
+    const [command = '', ...first] = [...become, ...PROGRAM];
     const running = new Running(spawn(command, [...first, ...options], { env }));
     await running.ready();
     return new Server(options, running);
@@ -122,9 +124,9 @@ export class Site {
   }
 
   /** Starts a milter with the options as they are now, after the site's own that runs has ended. */
-  async serve(): Promise<void> {
+  async serve(as?: string): Promise<void> {
     await this.stop();
-    const server = await Server.start(this.options);
+    const server = await Server.start(this.options, as);
     this.#server = server;
     this.#test.after(() => server.stop());
   }
