@@ -235,7 +235,7 @@ export class Connection implements MtaSide {
   #goOn(): void {
     const driver = this.#driver;
     if (driver.waiting || this.#queued) {
-      if (this.#readAheadBytes > READ_AHEAD_BYTES) this.#socket.pause();
+      if (this.#hasReadEnough) this.#socket.pause();
       return;
     }
     try {
@@ -269,10 +269,15 @@ export class Connection implements MtaSide {
     }
     this.#watchPacket();
     if (driver.waiting || this.#queued || this.#socket.writableNeedDrain) {
-      if (this.#readAheadBytes > READ_AHEAD_BYTES) this.#socket.pause();
+      if (this.#hasReadEnough) this.#socket.pause();
     } else if (this.#socket.isPaused()) {
       this.#socket.resume();
     }
+  }
+
+  /** What comes in large pieces, and waits for its turn, costs others their time already where it is read. */
+  get #hasReadEnough(): boolean {
+    return this.#readAheadBytes > READ_AHEAD_BYTES || (this.#isBulky && this.#queued);
   }
 
   /** @returns false while the policy works on an event. */
