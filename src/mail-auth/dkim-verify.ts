@@ -138,7 +138,7 @@ export class ArrivingMessage {
     return this.#verifier;
   }
 
-  /** The next part of the body: at most 64 KiB, with turns of the event loop between. */
+  /** The next part of the body, with turns of the event loop between. */
   body(chunk: Buffer): void {
     for (const { hash } of this.#bodies.values()) hash?.update(chunk);
   }

@@ -7,9 +7,6 @@ import type { Field } from '../../mail-auth/field.ts';
 import type { Asker } from '../../mail-auth/look-ups.ts';
 import type { MessageListener } from '../message-listener.ts';
 
-/** What is hashed at a time. */
-const PIECE_BYTES = 64 * 1024;
-
 /** Who asks is known only when the script wants the answers. */
 class LateAsker implements Asker {
   by: Asker | undefined;
@@ -50,9 +47,7 @@ export class Arriving implements MessageListener {
   }
 
   body(bytes: Buffer): void {
-    for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
-      this.message.body(bytes.subarray(at, at + PIECE_BYTES));
-    }
+    this.message.body(bytes);
   }
 
   end(): void {
