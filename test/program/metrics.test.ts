@@ -1,7 +1,7 @@
 /** `--metrics` and `--events` of a running server with workers, asked as Prometheus asks. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
@@ -177,6 +177,24 @@ describe('--metrics', () => {
     assert.equal((await get(port, '/metrics', { method: 'POST', body: 'x' })).code, 405);
     const head = await fetch(`http://127.0.0.1:${port}/metrics?x=1`, { method: 'HEAD' });
     assert.equal(head.headers.get('content-type'), 'text/plain; version=0.0.4; charset=utf-8');
+  });
+
+  test('has what the documents name', async (t) => {
+    const candidate = join(directory(t), 'new.lua');
+    writeFileSync(candidate, POLICY);
+    const { milter, port } = await server(t, ['--shadow', candidate, '--canary', '50%']);
+    await mailReply(milter, '<joe@b.example>');
+    const { text } = await figures(port, (of) => of('smtpf_sessions_total') === 1);
+    const docs = fileURLToPath(new URL('../../docs', import.meta.url));
+    const pages = readdirSync(docs).map((file) => readFileSync(join(docs, file), 'utf8'));
+    const named = new Set(
+      pages.flatMap((page) => [...page.matchAll(/`(smtpf_[a-z_]*[a-z])`/g)].map(([, name = '']) => name)),
+    );
+    assert.ok(named.has('smtpf_events_lost_total'));
+    assert.deepEqual(
+      [...named].filter((name) => !new RegExp(`^# TYPE ${name} `, 'm').test(text)),
+      [],
+    );
   });
 
   test('is answered while others are silent, send without end, or never read', async (t) => {

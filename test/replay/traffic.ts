@@ -6,6 +6,8 @@ export interface Mail {
   readonly sender: string;
   readonly rcpt: string;
   readonly subject: string;
+  /** In packets of at most 65,535 bytes. */
+  readonly body?: readonly Buffer[];
 }
 
 /** @returns the answer that refused it, or to the end of the message */
@@ -26,7 +28,7 @@ export async function sendMail(address: { readonly port: number }, mail: Mail): 
       ['From', ` ${mail.sender}`],
       ['Subject', ` ${mail.subject}`],
     ],
-    Buffer.from('Hello,\r\n\r\nthis is a message.\r\n'),
+    ...(mail.body ?? ['Hello,\r\n\r\nthis is a message.\r\n']),
   );
   await mta.quit();
   return end.text || end.letter;

@@ -259,6 +259,29 @@ end`;
   );
 });
 
+test('a process without time to spare leaves sessions out, says so, and answers the MTA', async (t) => {
+  const live = 'function smtp.do_dot() end';
+  const lua = `function smtp.do_mail(sender) while sender == "loop@example.net" do end end\n${live}`;
+  const shadowed = await startShadow(t, live, lua, ['--cpu-ms', '3600000', '--deadline', '3600'], '1');
+  const mail = { ip: '192.0.2.1', sender: 'loop@example.net', rcpt: 'joe@example.com', subject: 'x' };
+  assert.equal(await sendMail(shadowed.milter, mail), 'c');
+  // What waits for its turn beside the one that does not end is soon more than 32 MiB.
+  const body = Array<Buffer>(192).fill(Buffer.alloc(65_535, 'x'));
+  const large = { ...mail, sender: 'a@example.net', body };
+  let left = 0;
+  while (left === 0) {
+    assert.equal(await sendMail(shadowed.milter, large), 'c');
+    left = (await reportOf(shadowed, 0)).notCompared.busy;
+  }
+  const { code, stdout } = await report(shadowed);
+  assert.equal(code, 0, stdout);
+  const [, told] =
+    /\nwarning: (\d+) sessions? not compared: the process was short of time or memory\n/.exec(stdout) ?? [];
+  assert.ok(Number(told) >= left, stdout);
+  const { shadow } = await statusOf(shadowed.milter);
+  assert.ok((shadow?.notCompared ?? 0) >= left);
+});
+
 test('an edited candidate is counted anew, a broken one is said, and the live policy goes on', async (t) => {
   const live = `function smtp.do_rcpt() end`;
   const shadowed = await startShadow(t, live, `function smtp.do_rcpt() return 550, "5.7.1 one" end`);
