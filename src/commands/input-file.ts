@@ -1,7 +1,8 @@
 /** Files that an operator names for a command to read: one answer, and one exit code, for those that cannot be read. */
 import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { refusalToRead } from '../system/privileges.ts';
 import { irregularity, readRegular } from '../system/regular-file.ts';
-import { EXIT, OperatorError, systemReason } from '../text/operator-error.ts';
+import { EXIT, OperatorError } from '../text/operator-error.ts';
 
 /** What the caller has open already, `<(...)` of a shell included, and what is empty: to open it waits for nobody. */
 const OPEN_ALREADY = /^(\/dev\/(stdin|fd\/\d+|null)|\/proc\/self\/fd\/\d+)$/;
@@ -37,7 +38,7 @@ export function unreadableScript(path: string): string | undefined {
     return reason;
   } catch (error) {
     if (path === '-') return 'a script is read from a file, not from standard input';
-    return systemReason(error);
+    return refusalToRead(error);
   }
 }
 
@@ -49,7 +50,7 @@ export function requireScript(command: string, path: string): void {
 
 /** Of a file that the system does not let us read. */
 export function unreadable(what: string, path: string, error: unknown): OperatorError {
-  return noInput(`${what} ${path}: cannot be read: ${systemReason(error)}`);
+  return noInput(`${what} ${path}: cannot be read: ${refusalToRead(error)}`);
 }
 
 export function noInput(message: string): OperatorError {

@@ -7,10 +7,11 @@
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { MessageLimits } from '../milter/transaction.ts';
+import { refusalToRead } from '../system/privileges.ts';
 import { readRegular } from '../system/regular-file.ts';
 import { BadValue } from '../text/bad-value.ts';
 import { nearest } from '../text/nearest.ts';
-import { EXIT, exitCodeOf, OperatorError, systemReason } from '../text/operator-error.ts';
+import { EXIT, exitCodeOf, OperatorError } from '../text/operator-error.ts';
 import { absolutePath, OPTION_TABLE, type OptionDefinition, type Options, single } from './option-table.ts';
 
 const ENVIRONMENT_PREFIX = 'SMTPF_MILTER_';
@@ -124,21 +125,36 @@ const absolutePathOption: OptionDefinition<string> = {
 function readConfig(file: string): object {
   let source: string;
   try {
-    source = readRegular(file).toString('utf8');
+    source = readRegular(file)
+      .toString('utf8')
+      .replace(/^\uFEFF/, '');
   } catch (error) {
-    throw new OperatorError(`--config ${file}: cannot be read: ${systemReason(error)}`, exitCodeOf(error));
+    throw new OperatorError(`--config ${file}: cannot be read: ${refusalToRead(error)}`, exitCodeOf(error));
   }
   let content: unknown;
   try {
-    content = JSON.parse(source.replace(/^\uFEFF/, ''));
+    content = JSON.parse(source);
   } catch (error) {
     const why = error instanceof Error ? error.message.replace(/\s+/g, ' ') : String(error);
-    throw new OperatorError(`--config ${file}: is not JSON: ${why}`, EXIT.config);
+    throw new OperatorError(`--config ${file}: is not JSON: ${why}${slipIn(source, why)}`, EXIT.config);
   }
   if (typeof content !== 'object' || content === null || Array.isArray(content)) {
     throw new OperatorError(`--config ${file}: must hold a JSON object: { "listen": ... }`, EXIT.config);
   }
   return content;
+}
+
+/** The usual slips of a hand at JSON, in words; empty for others. @param why as JSON.parse says it */
+function slipIn(source: string, why: string): string {
+  const at = / at position (\d+)/.exec(why)?.[1];
+  const rest = at === undefined ? '' : source.slice(Number(at));
+  if (/^(\/\/|\/\*|#)/.test(rest)) return ': JSON has no comments';
+  if (/^Expected ',' or/.test(why)) return ': a comma is missing before it';
+  if (/^Expected .*property name/.test(why))
+    return rest.startsWith('}')
+      ? ': the comma before it is one too many'
+      : ': a name stands in double quotes';
+  return '';
 }
 
 function configTexts(content: unknown, from: string): readonly string[] {

@@ -160,6 +160,12 @@ export function userName(): string {
   }
 }
 
+/** Why a file cannot be read: who is refused is seldom who types, as of a service. */
+export function refusalToRead(error: unknown): string {
+  const reason = systemReason(error);
+  return codeOf(error) === 'EACCES' ? `${reason} to user ${userName()}` : reason;
+}
+
 /** The name of a user or group; its number when it has none. */
 export function nameOf(database: 'passwd' | 'group', id: number): string {
   try {

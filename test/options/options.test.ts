@@ -315,6 +315,22 @@ describe('a wrong config file', () => {
 
   const cases: readonly (readonly [string, string, RegExp])[] = [
     ['no JSON', '{ "listen": ', /^--config FILE: is not JSON: /],
+    [
+      'a comma missing',
+      '{"grace": 1\n "script": "x"}',
+      /^--config FILE: is not JSON: .*: a comma is missing before it$/,
+    ],
+    [
+      'a comma too many',
+      '{"grace": 1,\n}',
+      /^--config FILE: is not JSON: .*: the comma before it is one too many$/,
+    ],
+    [
+      'a name without quotes',
+      '{grace: 1}',
+      /^--config FILE: is not JSON: .*: a name stands in double quotes$/,
+    ],
+    ['a comment', '{\n// mine\n"grace": 1}', /^--config FILE: is not JSON: .*: JSON has no comments$/],
     ['no object', '["inet:0@127.0.0.1"]', /^--config FILE: must hold a JSON object: \{ "listen": \.\.\. \}$/],
     ['an unknown key', '{"lisen":"x"}', /^FILE: "lisen": unknown option \(did you mean listen\?\)$/],
     ['__proto__', '{"__proto__":{"a":1}}', /^FILE: "__proto__": unknown option$/],
