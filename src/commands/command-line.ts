@@ -1,5 +1,5 @@
 /** The command line: finds the command and its options, runs it, and turns its end into an exit code. */
-import { readFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import yargs, { type Argv } from 'yargs';
 import { OPTION_TABLE } from '../options/option-table.ts';
 import { onOff } from '../options/option-values.ts';
@@ -229,13 +229,24 @@ async function main(): Promise<number> {
     const looksAtConfig = command.name === 'check' && given.has('config');
     const scope =
       command.options && !looksAtConfig ? { takes: (name: string) => takes(command, name), warn } : undefined;
-    const options = resolveOptions(given, process.env, scope);
+    const options = resolveOptions(withUsualConfig(given, command), process.env, scope);
     return await command.run(options, parsed.args, VERSION);
   };
   const code = await runCommand().catch(exitCodeOfError);
   // A server waits for whoever reads its log as long as the log says, and no longer.
   if (!isServer) await flushed(process.stdout, process.stderr);
   return code;
+}
+
+/** One that only root may read is not meant by others. */
+function withUsualConfig(given: GivenOptions, { usualConfig }: CommandDefinition): GivenOptions {
+  if (usualConfig === undefined || given.has('config') || process.env['SMTPF_MILTER_CONFIG']) return given;
+  try {
+    accessSync(usualConfig, constants.R_OK);
+  } catch {
+    return given;
+  }
+  return new Map([...given, ['config', [usualConfig]]]);
 }
 
 /** Says what was wrong. */

@@ -1,6 +1,6 @@
 /** The commands: one table, from which command line and `--help` follow. */
 import type { Options } from '../options/option-table.ts';
-import type { GivenOptions } from '../options/options.ts';
+import { type GivenOptions, PACKAGED_CONFIG } from '../options/options.ts';
 import { type OwnOptions, ownList, ownSwitch, ownValue } from './own-option.ts';
 import { print } from './print.ts';
 import { TRY_OPTIONS } from './try/try-options.ts';
@@ -24,6 +24,8 @@ export interface CommandDefinition {
   readonly examples: readonly (readonly [command: string, meaning: string])[];
   /** Paragraphs that `--help` shows below the examples. */
   readonly notes?: readonly string[];
+  /** The config file where none is named: of a package, where it is and may be read. */
+  readonly usualConfig?: string;
   /** Options that its arguments stand for. */
   readonly implied?: (args: Arguments) => GivenOptions;
   /** @returns the exit code. The parts a command needs are loaded only when it runs. */
@@ -398,9 +400,11 @@ export const COMMANDS: readonly CommandDefinition[] = [
     positionals: {},
     examples: [
       ['$0 doctor', 'Exit code 0, or 1 and what is wrong. Run it as root, with the options of the server'],
-      ['$0 doctor --config /etc/smtpf-milter/config.json --json', 'For monitoring'],
+      ['$0 doctor --config /usr/local/etc/smtpf.json --json', 'For monitoring'],
       ['$0 doctor --postfix /etc/postfix --fix', 'A script to read, and to run as root'],
     ],
+    notes: [`Without --config it takes ${PACKAGED_CONFIG}, where it is.`],
+    usualConfig: PACKAGED_CONFIG,
     run: async (options, { postfix, sendmail, ignore, json, fix }) => {
       const { doctor } = await import('./doctor.ts');
       const text = (value: unknown) => (value === undefined ? undefined : String(value));

@@ -14,7 +14,7 @@ import { contentOf, formatScript, formatText } from '../doctor/report.ts';
 import { accountsOf, addressesOf, addressesOfRunning, type Scene } from '../doctor/scene.ts';
 import { checkSendmail } from '../doctor/sendmail-checks.ts';
 import { readSendmail } from '../doctor/sendmail-config.ts';
-import { checkServer } from '../doctor/server-checks.ts';
+import { checkServer, checkSilence } from '../doctor/server-checks.ts';
 import { checkServices } from '../doctor/service-checks.ts';
 import type { Options } from '../options/option-table.ts';
 import { PACKAGED_CONFIG } from '../options/options.ts';
@@ -78,7 +78,7 @@ export async function examine(
     ...accountsOf(options, running),
     policy: policyFacts(running?.script.path ?? options.script),
   };
-  await checkServer(scene, silence);
+  if (running !== undefined) checkServer(scene, running);
   await checkConfig(scene);
   if (options.config === undefined && existsSync(PACKAGED_CONFIG))
     findings.note(
@@ -90,6 +90,7 @@ export async function examine(
   await checkServices(scene);
   await checkKeys(scene);
   await checkMaps(scene);
+  if (running === undefined) await checkSilence(scene, silence);
   return { findings, reloads: await checkMtas(scene, switches) };
 }
 

@@ -113,10 +113,8 @@ async function reach(options: Options): Promise<{ path: string; socket: Socket }
     }
   }
   const nothing = `${paths.join(', ')} (no such file or directory)`;
-  throw new OperatorError(
-    `no server answers at ${reason ?? nothing}: name its --control, or run as its user`,
-    EXIT.unavailable,
-  );
+  const ways = process.getuid?.() === 0 ? 'or name its --control' : 'name its --control, or run as its user';
+  throw new OperatorError(`no server answers at ${reason ?? nothing}: start it, ${ways}`, EXIT.unavailable);
 }
 
 function refusedAt(path: string, error: unknown): string {

@@ -1,6 +1,8 @@
 /** Whether the server's users get at the files that options name. */
 import { lstatSync, type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { madeForSocket } from '../net/endpoint.ts';
+import { formatListenAddress } from '../net/listen-address.ts';
 import { type Account, nameOf } from '../system/privileges.ts';
 import { isOpenToOthers } from '../system/secret-file.ts';
 import { type Mend, quoted, shell } from './finding.ts';
@@ -10,9 +12,12 @@ import { octal } from './socket-rights.ts';
 
 export function checkFiles(scene: Scene): void {
   const { options, owner, runner, policy } = scene;
-  // A server that root starts reads it before it becomes another user.
-  if (options.config !== undefined && options.user === undefined)
-    checkAccess(scene, 'config-unreadable', options.config, 'read', owner, 'the options in it');
+  // A server that root starts reads it, and makes its socket, before it becomes another user.
+  if (options.user === undefined) {
+    if (options.config !== undefined)
+      checkAccess(scene, 'config-unreadable', options.config, 'read', owner, 'the options in it');
+    if (scene.running === undefined) checkPlacesOfSockets(scene);
+  }
   checkAccess(scene, 'policy-unreadable', policy.path, 'read', runner, 'the policy');
   if (options.spool !== undefined) checkOwnDirectory(scene, 'spool-rights', '--spool', options.spool, runner);
   if (options.store?.kind === 'lmdb')
@@ -25,6 +30,25 @@ export function checkFiles(scene: Scene): void {
     ...signingKey.map((key) => ['--signing-key', key] as const),
   ])
     checkSecret(scene, name, path);
+}
+
+/** Of a server that is to be started. */
+function checkPlacesOfSockets(scene: Scene): void {
+  for (const address of scene.addresses) {
+    if (address.kind !== 'unix') continue;
+    const directory = dirname(address.path);
+    if (statsOf(directory) !== undefined) {
+      checkAccess(scene, 'listen-rights', directory, 'make', scene.owner, '--listen');
+      continue;
+    }
+    scene.findings.add({
+      id: 'listen-rights',
+      severity: 'error',
+      where: directory,
+      problem: `there is no such directory for ${formatListenAddress(address)}`,
+      mend: [shell(madeForSocket(quoted(directory), quoted(nameOf('passwd', scene.owner.uid))))],
+    });
+  }
 }
 
 function checkSecret(scene: Scene, name: string, path: string): void {

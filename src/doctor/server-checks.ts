@@ -1,52 +1,55 @@
 /** Whether a server runs and filters. */
-import { isFiltering } from '../control/status.ts';
+import { isFiltering, type Status } from '../control/status.ts';
 import { formatListenAddress } from '../net/listen-address.ts';
 import { consequenceOf } from '../policy/failure.ts';
 import { look, quoted, shell } from './finding.ts';
 import { probe, type Scene } from './scene.ts';
 
-/** @param silence why no server has answered, as the control socket's client says it */
-export async function checkServer(scene: Scene, silence: string | undefined): Promise<void> {
-  const { findings, running, addresses, policy } = scene;
-  const tell = look(`smtpf-milter check ${quoted(policy.path)}`);
-  if (running === undefined) {
-    const seen = await Promise.all(
-      addresses.map((address) =>
-        probe(
-          address.kind === 'unix'
-            ? { kind: 'unix', path: address.path }
-            : { kind: 'inet', host: address.address, port: address.port },
-        ),
+/**
+ * Where no server has answered. To be looked at after what a start needs: a line that starts it stands behind those that
+ * let it start.
+ * @param silence why none has, as the control socket's client says it
+ */
+export async function checkSilence(scene: Scene, silence: string | undefined): Promise<void> {
+  const { findings, addresses, policy } = scene;
+  if (policy.problem !== undefined)
+    findings.add({
+      id: 'policy-broken',
+      severity: 'error',
+      where: policy.path,
+      problem: `the policy cannot run: ${oneLine(policy.problem)}`,
+      mend: [lookAt(policy.path)],
+    });
+  const seen = await Promise.all(
+    addresses.map((address) =>
+      probe(
+        address.kind === 'unix'
+          ? { kind: 'unix', path: address.path }
+          : { kind: 'inet', host: address.address, port: address.port },
       ),
+    ),
+  );
+  const places = addresses.map(formatListenAddress).join(', ');
+  if (seen.includes('milter'))
+    findings.note('server', `a milter answers at ${places}, and its state cannot be asked: ${silence}`);
+  else if (seen.includes('unknown'))
+    findings.note(
+      'server',
+      `whether a milter listens on ${places} cannot be seen from here: run doctor as root`,
     );
-    const places = addresses.map(formatListenAddress).join(', ');
-    if (seen.includes('milter'))
-      findings.note('server', `a milter answers at ${places}, and its state cannot be asked: ${silence}`);
-    else if (seen.includes('unknown'))
-      findings.note(
-        'server',
-        `whether a milter listens on ${places} cannot be seen from here: run doctor as root`,
-      );
-    else
-      findings.add({
-        id: 'server-down',
-        severity: 'error',
-        where: 'server',
-        problem: `no milter listens on ${places}: ${silence}`,
-        mend: [shell('systemctl start smtpf-milter')],
-      });
-    if (policy.problem !== undefined)
-      findings.add({
-        id: 'policy-broken',
-        severity: 'error',
-        where: policy.path,
-        problem: `the policy cannot run: ${oneLine(policy.problem)}`,
-        mend: [tell],
-      });
-    return;
-  }
-  const { script, workers, version, pid } = running;
-  findings.right('server', `version ${version}, process ${pid}, listens on ${running.listening.join(', ')}`);
+  else
+    findings.add({
+      id: 'server-down',
+      severity: 'error',
+      where: 'server',
+      problem: `no milter listens on ${places}: ${silence}`,
+      mend: [shell('systemctl start smtpf-milter'), look('journalctl -u smtpf-milter -n 20')],
+    });
+}
+
+export function checkServer({ findings }: Scene, { script, workers, version, pid, listening }: Status): void {
+  const tell = lookAt(script.path);
+  findings.right('server', `version ${version}, process ${pid}, listens on ${listening.join(', ')}`);
   if (!isFiltering(script))
     findings.add({
       id: 'policy-broken',
@@ -76,6 +79,8 @@ export async function checkServer(scene: Scene, silence: string | undefined): Pr
       mend: [shell('systemctl restart smtpf-milter')],
     });
 }
+
+const lookAt = (policy: string) => look(`smtpf-milter check ${quoted(policy)}`);
 
 function oneLine(text: string): string {
   return text.replace(/\s*\n\s*/g, ' / ');

@@ -280,6 +280,12 @@ export function mayMakeFilesIn(directory: string): boolean {
   }
 }
 
+/** The command that makes a directory for a unix socket of a user: in Postfix's queue directory its group comes with it. */
+export function madeForSocket(directory: string, user: string): string {
+  const access = directory.startsWith('/var/spool/postfix/') ? ' -g postfix -m 2750' : '';
+  return `install -d -o ${user}${access} ${directory}`;
+}
+
 /** What lies at the path and may be replaced: a socket on which nobody answers; undefined when nothing is there. */
 async function findStale(path: string, { uid }: SocketAccess): Promise<Stats | undefined> {
   // libuv reports a missing directory as a missing permission.
@@ -287,7 +293,7 @@ async function findStale(path: string, { uid }: SocketAccess): Promise<Stats | u
   if (!statSync(directory, { throwIfNoEntry: false })) {
     const user = uid === undefined ? userName() : nameOf('passwd', uid);
     throw new OperatorError(
-      `there is no directory ${directory} (install -d -o ${user} ${directory})`,
+      `there is no directory ${directory} (${madeForSocket(directory, user)})`,
       EXIT.tempfail,
     );
   }

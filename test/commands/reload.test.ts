@@ -126,7 +126,7 @@ describe('reload', { concurrency: 3 }, () => {
     assert.equal(stdout, '');
     assert.match(
       stderr,
-      /^smtpf-milter: reload: no server answers at \S+none .*: name its --control, or run as its user\n$/,
+      /^smtpf-milter: reload: no server answers at \S+none .*: start it, (or name its --control|name its --control, or run as its user)\n$/,
     );
   });
 });

@@ -187,7 +187,7 @@ describe('doctor and Postfix: the socket', () => {
     },
     (finding) => {
       assert.match(finding.problem, /no milter listens on inet:\d+@127\.0\.0\.1/);
-      assert.deepEqual(lines(finding), ['systemctl start smtpf-milter']);
+      assert.deepEqual(lines(finding), ['systemctl start smtpf-milter', 'journalctl -u smtpf-milter -n 20']);
     },
   );
 });

@@ -29,7 +29,10 @@ async function mended(site: Site, id: string): Promise<readonly string[]> {
 it('server-down, and nothing when it runs', skip, async (t) => {
   const site = new Site(t);
   site.options.push('--listen', `inet:${await freePort()}@127.0.0.1`);
-  assert.deepEqual(await mended(site, 'server-down'), ['systemctl start smtpf-milter']);
+  assert.deepEqual(await mended(site, 'server-down'), [
+    'systemctl start smtpf-milter',
+    'journalctl -u smtpf-milter -n 20',
+  ]);
 });
 
 it('the script of --fix starts the server when the rest is mended', skip, async (t) => {

@@ -122,7 +122,7 @@ test('root starts it with --user: root and that user find it without options', n
   assert.equal(gone.status, 69);
   assert.equal(
     gone.stderr,
-    'smtpf-milter: no server answers at /run/smtpf-milter/control, /tmp/smtpf-milter-0.control (no such file or directory): name its --control, or run as its user\n',
+    'smtpf-milter: no server answers at /run/smtpf-milter/control, /tmp/smtpf-milter-0.control (no such file or directory): start it, or name its --control\n',
   );
 
   // Then for another user, and with workers of a third.
