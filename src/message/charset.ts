@@ -21,6 +21,17 @@ let iconv: Iconv | undefined;
 /** Bytes of the charset, one character each, to UTF-8, likewise. */
 export type Decoder = (bytes: string) => string;
 
+/** The same in pieces: what is not whole yet, and the state of a charset that has one, are kept for the next. */
+export interface PieceDecoder {
+  take(bytes: string): string;
+  end(): string;
+}
+
+interface Charset {
+  readonly decode: Decoder;
+  readonly begin: () => PieceDecoder;
+}
+
 /** Loads what is needed for most charsets: to be called where a script is loaded that reads headers. */
 export function loadCharsets(): void {
   decoderOf('windows-1252')?.('\x80');
@@ -28,16 +39,25 @@ export function loadCharsets(): void {
 
 /** Labels come from strangers. */
 const MAX_KNOWN = 500;
-const known = new Map<string, Decoder | undefined>();
+const known = new Map<string, Charset | undefined>();
 
 /** The decoder for a charset's label, in upper or lower case; undefined for an unknown charset. */
 export function decoderOf(label: string): Decoder | undefined {
+  return charsetOf(label)?.decode;
+}
+
+/** The same for text that comes in pieces. */
+export function pieceDecoderOf(label: string): PieceDecoder | undefined {
+  return charsetOf(label)?.begin();
+}
+
+function charsetOf(label: string): Charset | undefined {
   const key = label.trim().toLowerCase();
   if (known.has(key)) return known.get(key);
   if (known.size >= MAX_KNOWN) known.clear();
-  const decoder = mailDecoder(key) ?? standardDecoder(key) ?? singleByteDecoder(key);
-  known.set(key, decoder);
-  return decoder;
+  const charset = mailCharset(key) ?? standardCharset(key) ?? singleByteCharset(key);
+  known.set(key, charset);
+  return charset;
 }
 
 /** Bytes of the charset for UTF-8; undefined where it does not have all the letters, or nobody knows it. Text is latin1. */
@@ -69,17 +89,17 @@ const ALIASES: Readonly<Record<string, string>> = {
 };
 
 /** Charsets that the Encoding Standard does not have, or gives another meaning. */
-function mailDecoder(label: string): Decoder | undefined {
+function mailCharset(label: string): Charset | undefined {
   const alias = Object.hasOwn(ALIASES, label) ? ALIASES[label] : undefined;
-  if (alias) return decoderOf(alias);
+  if (alias) return charsetOf(alias);
   // RFC 1428: what these bytes are is not known. They stay as they are.
-  if (label === 'unknown-8bit') return (bytes) => bytes;
-  if (/^utf-?8$/.test(label)) return (bytes) => utf8Of(bufferOf(bytes).toString());
-  if (/^(x-)?(unicode-\d-\d-)?utf-?7$/.test(label)) return byIconv('utf-7');
+  if (label === 'unknown-8bit') return stateless((bytes) => bytes);
+  if (/^utf-?8$/.test(label)) return inUtf8();
+  if (/^(x-)?(unicode-\d-\d-)?utf-?7$/.test(label)) return utf7();
   if (/^utf-?32([bl]e)?$/.test(label)) return byIconv(label);
   if (/^(utf-?16|iso-10646-ucs-2|ucs-?2|unicode)$/.test(label)) return byTextDecoder('utf-16le', decodeUtf16);
   if (/^(iso-2022-jp-(1|2|3|2004|ms)|cp5022[012]|x-iso-2022-jp)$/.test(label))
-    return decoderOf('iso-2022-jp');
+    return charsetOf('iso-2022-jp');
   if (/^(cs)?iso-?2022-?kr$/.test(label)) return shifted('\x0e', '\x0f', 'euc-kr', '\x1b$)C');
   if (/^hz(-gb-2312)?$/.test(label)) return shifted('~{', '~}', 'gbk', '~\n');
   return undefined;
@@ -96,7 +116,7 @@ const BY_TEXT_DECODER: Readonly<Record<string, string>> = {
   'utf-8': 'utf-8',
 };
 
-function standardDecoder(label: string): Decoder | undefined {
+function standardCharset(label: string): Charset | undefined {
   let name: string;
   try {
     name = new TextDecoder(label).encoding;
@@ -106,15 +126,38 @@ function standardDecoder(label: string): Decoder | undefined {
   if (name === 'x-user-defined') return undefined;
   const own = BY_TEXT_DECODER[name];
   if (own !== undefined) return byTextDecoder(own);
-  return name === 'big5' || name === 'euc-kr' ? byIconv(name) : singleByteDecoder(name);
+  return name === 'big5' || name === 'euc-kr' ? byIconv(name) : singleByteCharset(name);
+}
+
+/** Each byte, or each piece, by itself. */
+function stateless(decode: Decoder): Charset {
+  return { decode, begin: () => ({ take: decode, end: () => '' }) };
 }
 
 function byTextDecoder(
   name: string,
   decode = (bytes: Buffer, decoder: TextDecoder) => decoder.decode(bytes),
-): Decoder {
-  const decoder = new TextDecoder(name);
-  return (bytes) => utf8Of(decode(bufferOf(bytes), decoder));
+): Charset {
+  const whole = new TextDecoder(name);
+  return {
+    decode: (bytes) => utf8Of(decode(bufferOf(bytes), whole)),
+    begin: () => inPieces(new TextDecoder(name)),
+  };
+}
+
+function inPieces(decoder: TextDecoder): PieceDecoder {
+  return {
+    take: (bytes) => utf8Of(decoder.decode(bufferOf(bytes), { stream: true })),
+    end: () => utf8Of(decoder.decode()),
+  };
+}
+
+/** A byte order mark is a character. */
+function inUtf8(): Charset {
+  return {
+    decode: (bytes) => utf8Of(bufferOf(bytes).toString()),
+    begin: () => inPieces(new TextDecoder('utf-8', { ignoreBOM: true })),
+  };
 }
 
 /** A byte order mark decides; without one it is little-endian, as in the Encoding Standard. */
@@ -123,8 +166,50 @@ function decodeUtf16(bytes: Buffer, littleEndian: TextDecoder): string {
   return isBigEndian ? new TextDecoder('utf-16be').decode(bytes) : littleEndian.decode(bytes);
 }
 
-function byIconv(name: string): Decoder {
-  return (bytes) => utf8Of(openIconv().decode(bufferOf(bytes), name));
+function byIconv(name: string): Charset {
+  return {
+    decode: (bytes) => utf8Of(openIconv().decode(bufferOf(bytes), name)),
+    begin: () => {
+      const decoder = openIconv().getDecoder(name);
+      return {
+        take: (bytes) => utf8Of(decoder.write(bufferOf(bytes))),
+        end: () => utf8Of(decoder.end() ?? ''),
+      };
+    },
+  };
+}
+
+/** What a run of base64 has at most that is decoded together. */
+const LONGEST_RUN = 65_536;
+
+/** The end of a run, `-`, is taken for a sign of its own by iconv-lite 0.7 where a piece begins with it. */
+function utf7(): Charset {
+  const { decode, begin } = byIconv('utf-7');
+  return {
+    decode,
+    begin: () => {
+      const decoder = begin();
+      let rest = '';
+      return {
+        take: (bytes) => {
+          const all = rest + bytes;
+          const cut = openRunIn(all);
+          rest = all.slice(cut);
+          return decoder.take(all.slice(0, cut));
+        },
+        end: () => decoder.take(rest) + decoder.end(),
+      };
+    },
+  };
+}
+
+/** Where a run begins that may go on behind the text; the end of it where none does. */
+function openRunIn(text: string): number {
+  let from = text.length;
+  while (from > 0 && text.length - from < LONGEST_RUN && /[A-Za-z0-9+/]/.test(text.charAt(from - 1)))
+    from -= 1;
+  const run = text.indexOf('+', from);
+  return run < 0 ? text.length : run;
 }
 
 function openIconv(): Iconv {
@@ -133,16 +218,68 @@ function openIconv(): Iconv {
 }
 
 /** Seven-bit text, of which what stands between `on` and `off` is that of an eight-bit charset without the eighth bit. */
-function shifted(on: string, off: string, charset: string, dropped: string): Decoder {
-  return (bytes) => {
-    const [start = '', ...parts] = bytes.replaceAll(dropped, '').split(on);
-    const rest = parts.map((part) => {
-      const [inside = '', ...outside] = part.split(off);
-      const raised = inside.replace(/[!-~]/g, (char) => String.fromCharCode(char.charCodeAt(0) | 0x80));
-      return raised + outside.join('');
-    });
-    return decoderOf(charset)?.(start + rest.join('')) ?? bytes;
+function shifted(on: string, off: string, charset: string, dropped: string): Charset {
+  const begin = () => new Shifted(on, off, charset, dropped);
+  return {
+    decode: (bytes) => {
+      const decoder = begin();
+      return decoder.take(bytes) + decoder.end();
+    },
+    begin,
   };
+}
+
+class Shifted implements PieceDecoder {
+  readonly #on: string;
+  readonly #off: string;
+  readonly #signs: readonly string[];
+  readonly #anySign: RegExp;
+  readonly #inner: PieceDecoder | undefined;
+  /** The beginning of a sign. */
+  #rest = '';
+  #isOn = false;
+
+  constructor(on: string, off: string, charset: string, dropped: string) {
+    this.#on = on;
+    this.#off = off;
+    this.#signs = [on, off, dropped];
+    this.#anySign = new RegExp(`(${this.#signs.map((sign) => sign.replace(/[{}$()]/g, '\\$&')).join('|')})`);
+    this.#inner = pieceDecoderOf(charset);
+  }
+
+  take(bytes: string): string {
+    const all = this.#rest + bytes;
+    const cut = this.#beginOfSign(all);
+    this.#rest = all.slice(cut);
+    return this.#decoded(all.slice(0, cut));
+  }
+
+  end(): string {
+    return this.#decoded(this.#rest) + (this.#inner?.end() ?? '');
+  }
+
+  /** Where a sign begins of which the rest has not come; the end where none does. */
+  #beginOfSign(bytes: string): number {
+    for (let at = Math.max(0, bytes.length - 3); at < bytes.length; at++) {
+      const tail = bytes.slice(at);
+      if (this.#signs.some((sign) => sign.length > tail.length && sign.startsWith(tail))) return at;
+    }
+    return bytes.length;
+  }
+
+  #decoded(bytes: string): string {
+    let text = '';
+    for (const piece of bytes.split(this.#anySign)) {
+      if (piece === this.#on) this.#isOn = true;
+      else if (piece === this.#off) this.#isOn = false;
+      else if (!this.#signs.includes(piece)) text += this.#isOn ? raised(piece) : piece;
+    }
+    return this.#inner?.take(text) ?? text;
+  }
+}
+
+function raised(bytes: string): string {
+  return bytes.replace(/[!-~]/g, (char) => String.fromCharCode(char.charCodeAt(0) | 0x80));
 }
 
 const UPPER_HALF = Buffer.from(Array.from({ length: 128 }, (_, i) => 128 + i));
@@ -158,7 +295,7 @@ const NEWER: Readonly<Record<string, Readonly<Record<number, string>>>> = {
   'x-mac-cyrillic': { 162: '\u0490', 182: '\u0491', 255: '\u20ac' },
 };
 
-function singleByteDecoder(name: string): Decoder | undefined {
+function singleByteCharset(name: string): Charset | undefined {
   const iconvName = ICONV_NAMES[name] ?? name;
   const lite = openIconv();
   if (ALIASES[name] === '' || !lite.encodingExists(iconvName)) return undefined;
@@ -170,7 +307,9 @@ function singleByteDecoder(name: string): Decoder | undefined {
     const unused = char === '\ufffd' && code < 0xa0;
     return utf8Of(NEWER[name]?.[code] ?? (unused ? String.fromCharCode(code) : char));
   });
-  return (bytes) => bytes.replace(/[\x80-\xff]/g, (byte) => table[byte.charCodeAt(0) - 128] ?? byte);
+  return stateless((bytes) =>
+    bytes.replace(/[\x80-\xff]/g, (byte) => table[byte.charCodeAt(0) - 128] ?? byte),
+  );
 }
 
 function bufferOf(bytes: string): Buffer {

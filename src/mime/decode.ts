@@ -13,17 +13,18 @@ export type Sink = (bytes: Buffer) => void;
 /** What the decoder needs of a part. */
 type Encoded = Pick<Part, 'source' | 'bodyStart' | 'end' | 'encoding'>;
 
-/** Decodes the body of a part. `enough` ends it early. */
+/** Decodes the body of a part. `enough` ends it early. @param bytes of it between two yields: more where less is done with them */
 export function* decode(
   part: Encoded,
   sink: Sink,
   defects: Set<Defect>,
   enough: () => boolean = () => false,
+  bytes = WINDOW,
 ): Slices<void> {
   const body = new RangeSource(part.source, part.bodyStart, part.end);
   const decoder = decoderOf(part.encoding, sink, defects);
   for (let position = 0; position < body.size && !enough(); ) {
-    const window = body.read(position, WINDOW);
+    const window = body.read(position, bytes);
     if (window.length === 0) break;
     decoder.take(window);
     position += window.length;

@@ -1,10 +1,15 @@
 /** The text of a part. */
+import { isAscii } from 'node:buffer';
 import { TextStream } from '../../message/text-stream.ts';
 import type { Slices } from '../../mime/byte-source.ts';
 import { decode } from '../../mime/decode.ts';
 import { HtmlText } from '../../mime/html-text.ts';
 import type { Defect, Part } from '../../mime/part.ts';
 
+/** Bytes that are decoded and read as HTML between two yields: each may take a microsecond. */
+const PIECE = 8192;
+/** A piece of so many bytes may end in the middle of a character, as more comes behind it. */
+const LEAST_CUT = 4096;
 /** Bytes of HTML in which it names its charset. */
 const META_BYTES = 2048;
 const META = /<meta[^>]{1,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]{1,40})/i;
@@ -20,34 +25,36 @@ export function* textOf(part: Part, most: number, defects: Set<Defect>): Slices<
     size += piece.length;
     pieces.push(piece);
   };
+  const named = namedCharset(part);
+  let meta: string | undefined;
+  let isFirst = true;
   const take = (bytes: Buffer) => {
     const text = bytes.toString('latin1');
-    stream ??= new TextStream(charsetOf(part, bytes), text);
-    add(stream.take(text));
+    if (isFirst && named === undefined && html) meta = META.exec(text.slice(0, META_BYTES))?.[1];
+    isFirst = false;
+    if (stream !== undefined) return add(stream.take(text));
+    // Where nothing names a charset, the first bytes that are no ASCII tell.
+    const charset = named ?? meta ?? (isAscii(bytes) ? undefined : charsetLike(bytes));
+    if (charset !== undefined) stream = new TextStream(charset, text);
+    add(stream === undefined ? text : stream.take(text));
   };
-  yield* decode(part, take, defects, () => size > most);
+  yield* decode(part, take, defects, () => size > most, PIECE);
   if (stream) add(stream.end());
   if (html) pieces.push(html.end());
   return size > most ? undefined : pieces.join('');
 }
 
-/** What the headers say, or the text itself where they say nothing. @param first its first piece */
-function charsetOf(part: Part, first: Buffer): string {
+/** What the headers say. */
+function namedCharset(part: Part): string | undefined {
   const given = part.contentType.parameters.get('charset')?.[0]?.text;
-  if (given !== undefined && given !== '') return given;
-  const meta =
-    part.type === 'text/html' ? META.exec(first.toString('latin1', 0, META_BYTES))?.[1] : undefined;
-  return meta ?? (isUtf8(first) ? 'utf-8' : 'windows-1252');
+  return given === '' ? undefined : given;
 }
 
-/** A piece of so many bytes may end in the middle of a character, as more comes behind it. */
-const PIECE = 4096;
-
-function isUtf8(bytes: Buffer): boolean {
+function charsetLike(bytes: Buffer): string {
   try {
-    new TextDecoder('utf-8', { fatal: true }).decode(bytes, { stream: bytes.length >= PIECE });
-    return true;
+    new TextDecoder('utf-8', { fatal: true }).decode(bytes, { stream: bytes.length >= LEAST_CUT });
+    return 'utf-8';
   } catch {
-    return false;
+    return 'windows-1252';
   }
 }

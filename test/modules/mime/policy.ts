@@ -41,13 +41,9 @@ export class Policy {
   }
 
   async send(message: Buffer | string): Promise<Reply> {
-    const text = typeof message === 'string' ? message.replace(/\r?\n/g, '\r\n') : message;
-    const { headers, body } = divided(typeof text === 'string' ? Buffer.from(text, 'latin1') : text);
     await this.#mta.mail('<a@b.example>');
     await this.#mta.rcpt('<c@d.example>');
-    const chunks: Buffer[] = [];
-    for (let at = 0; at < body.length; at += CHUNK) chunks.push(body.subarray(at, at + CHUNK));
-    return this.#mta.content(headers, ...chunks);
+    return sendMessage(this.#mta, message);
   }
 
   /** The reply, what the policy has shown of the message, and errors in the log. */
@@ -64,6 +60,15 @@ export class Policy {
       errors: lines.filter((line) => / smtp\.do_/.test(line)),
     };
   }
+}
+
+/** The reply to a message, in a transaction of which it is the content. @param message may have bare LFs where it is text */
+export async function sendMessage(mta: Mta, message: Buffer | string): Promise<Reply> {
+  const text = typeof message === 'string' ? message.replace(/\r?\n/g, '\r\n') : message;
+  const { headers, body } = divided(typeof text === 'string' ? Buffer.from(text, 'latin1') : text);
+  const chunks: Buffer[] = [];
+  for (let at = 0; at < body.length; at += CHUNK) chunks.push(body.subarray(at, at + CHUNK));
+  return mta.content(headers, ...chunks);
 }
 
 /** A message with parts, each a text with headers of its own. */
