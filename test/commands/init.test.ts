@@ -1,5 +1,6 @@
 /** The command init: what it writes is right at once, and it writes over nothing. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -80,6 +81,46 @@ test('says what was written, and what to do next', async (t) => {
   const settings = JSON.parse(readFileSync(join(folder, '.luarc.json'), 'utf8'));
   assert.ok(existsSync(join(settings['workspace.library'][0], 'policy', 'greylist.lua')));
   assert.equal(readFileSync(join(folder, 'smtpf.d.lua'), 'utf8'), (await run(['stubs'])).stdout);
+});
+
+test('fits the service whose config file is there: its policy, its address, its options', async (t) => {
+  const top = directory(t);
+  const live = join(top, 'etc', 'live.lua');
+  const config = join(top, 'config.json');
+  const of = async (folder: string, options: object, ...more: string[]) => {
+    writeFileSync(config, JSON.stringify({ script: live, ...options }));
+    const { code, stdout, stderr } = await run(['init', join(top, folder), '--config', config, ...more]);
+    assert.deepEqual([code, stderr], [0, '']);
+    return stdout;
+  };
+  const socket = '/var/spool/postfix/smtpf/milter.sock';
+  const stdout = await of('new', { listen: [`unix:${socket}`] }, '--with', 'greylist,antivirus');
+  for (const text of [
+    `  smtpf-milter check --config ${config} ${top}/new/smtpf.lua\n`,
+    `  smtpf-milter reload --config ${config}\n`,
+    '\nIt needs this in the config file (then: systemctl restart smtpf-milter):\n\n  "clamd": "unix:/run/clamav/clamd.ctl"\n',
+    '\n  smtpd_milters = unix:smtpf/milter.sock\n',
+    `S=unix:${socket}, F=T`,
+    `\nsmtpf-milter doctor --config ${config} looks`,
+  ])
+    assert.ok(stdout.includes(text), `${text} in ${stdout}`);
+  assert.doesNotMatch(stdout, /smtpf-milter serve/);
+
+  mkdirSync(join(top, 'etc'));
+  writeFileSync(live, 'mine');
+  for (const [line] of stdout.matchAll(/(?<=^ {2})install .*$/gm))
+    assert.equal(spawnSync('sh', ['-c', line]).status, 0);
+  assert.deepEqual(readdirSync(join(top, 'etc')).sort(), ['live.lua', 'live.lua~', 'live_test.lua']);
+  assert.equal(readFileSync(live, 'utf8'), readFileSync(join(top, 'new', 'smtpf.lua'), 'utf8'));
+
+  const there = { script: join(top, 'there', 'smtpf.lua'), clamd: 'inet:3310@127.0.0.1' };
+  const inPlace = await of('there', { ...there, listen: 'fd:smtpf-milter.socket' }, '--with', 'antivirus');
+  assert.match(inPlace, /^Next, look at it, and have the milter take it:$/m);
+  assert.match(inPlace, /^ {2}smtpd_milters = unix:smtpf\/milter\.sock$/m);
+  assert.doesNotMatch(inPlace, /install|"clamd"/);
+
+  const overTcp = JSON.parse(await of('tcp', { listen: 'inet6:9000' }, '--json'));
+  assert.equal(overTcp.mainCf[0], 'smtpd_milters = inet:[::1]:9000');
 });
 
 test('writes all files or none, and over nothing', async (t) => {

@@ -3,7 +3,14 @@ import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeSync } from 'n
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { formatStubs } from '../../api/stubs.ts';
-import { READY_POLICIES } from '../../options/options.ts';
+import {
+  type BoundAddress,
+  type ListenAddress,
+  mainCfLine,
+  sendmailMcLine,
+} from '../../net/listen-address.ts';
+import type { Options } from '../../options/option-table.ts';
+import { PACKAGED_CONFIG, READY_POLICIES } from '../../options/options.ts';
 import { nearest } from '../../text/nearest.ts';
 import { codeOf, EXIT, OperatorError, systemReason } from '../../text/operator-error.ts';
 import { visibleText } from '../../text/visible.ts';
@@ -19,11 +26,16 @@ export interface InitRequest {
 }
 
 const SCRIPT = 'smtpf.lua';
-/** Where `serve` listens without --listen. */
-const ADDRESS = { postfix: 'inet:127.0.0.1:8895', sendmail: 'inet:8895@127.0.0.1' };
+/** Of the unit smtpf-milter.socket. */
+const PACKAGED_SOCKET = '/var/spool/postfix/smtpf/milter.sock';
+const CLAMD = 'unix:/run/clamav/clamd.ctl';
 
-/** @returns the exit code. @throws OperatorError, and then there is no file that was not there before */
-export async function init(request: InitRequest): Promise<number> {
+/**
+ * @param options with `config` where a service has its options from a file: what is said next is about that service
+ * @returns the exit code
+ * @throws OperatorError, and then there is no file that was not there before
+ */
+export async function init(options: Options, request: InitRequest): Promise<number> {
   if (request.list) return print(request.json ? listJson() : listText());
   const given = request.with === undefined && !request.json && isDialogue() ? await ask(request) : request;
   const policies = namesIn(given.with ?? SENSIBLE.join());
@@ -36,9 +48,10 @@ export async function init(request: InitRequest): Promise<number> {
     'smtpf.d.lua': formatStubs(),
   };
   const written = writeAll(request.directory, files);
-  const next = nextSteps(join(request.directory, SCRIPT), request.directory, policies);
+  const next = nextSteps(options, request.directory, policies.includes('antivirus'));
   const result = { policies, domain, files: written, ...next };
-  return print(request.json ? `${JSON.stringify(result, undefined, 2)}\n` : initText(result));
+  const hasUnread = options.config === undefined && existsSync(PACKAGED_CONFIG);
+  return print(request.json ? `${JSON.stringify(result, undefined, 2)}\n` : initText(result, hasUnread));
 }
 
 function isDialogue(): boolean {
@@ -140,57 +153,103 @@ function writeAll(directory: string, files: Readonly<Record<string, string>>): s
 }
 
 interface NextSteps {
+  /** What it is for, and what to run. */
+  readonly next: string;
+  readonly commands: readonly string[];
+  /** What else the config file of the service must have. */
+  readonly config: readonly string[];
   readonly mainCf: readonly string[];
   readonly sendmailMc: readonly string[];
-  readonly commands: readonly string[];
+  readonly doctor: string;
 }
 
-function nextSteps(script: string, directory: string, policies: readonly string[]): NextSteps {
-  const clamd = policies.includes('antivirus') ? ' --clamd unix:/run/clamav/clamd.ctl' : '';
+function nextSteps(options: Options, directory: string, needsClamd: boolean): NextSteps {
   const quoted = (path: string) =>
     /^[\w./@%+=:,-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+  const script = join(directory, SCRIPT);
+  const { config, listen } = options;
+  const ofService = config === undefined ? '' : ` --config ${quoted(config)}`;
+  const clamd = needsClamd && options.clamd === undefined;
+  const look = [
+    `smtpf-milter check${ofService} ${quoted(script)}`,
+    `smtpf-milter test ${quoted(directory)}`,
+    `smtpf-milter try ${quoted(script)} --ip 198.51.100.7`,
+  ];
+  const bound = boundOf(listen[0]);
+  const rest = {
+    config: config !== undefined && clamd ? [`"clamd": "${CLAMD}"`] : [],
+    mainCf: [mainCfLine(bound), 'milter_default_action = tempfail'],
+    sendmailMc: [sendmailMcLine(bound)],
+    doctor: `smtpf-milter doctor${ofService}`,
+  };
+  if (config === undefined) {
+    const serve = `smtpf-milter serve --script ${quoted(resolve(script))} --on-error tempfail`;
+    const commands = [...look, clamd ? `${serve} --clamd ${CLAMD}` : serve];
+    return { next: 'Next, look at it, and start the milter:', commands, ...rest };
+  }
+  const reload = `smtpf-milter reload${ofService}`;
+  if (resolve(script) === options.script)
+    return { next: 'Next, look at it, and have the milter take it:', commands: [...look, reload], ...rest };
+  // What is there is kept, with ~ behind its name.
+  const install = (from: string, to: string) =>
+    `install --backup=simple -m 0644 ${quoted(from)} ${quoted(to)}`;
+  const tests = (path: string) => path.replace(/(\.lua)?$/, '_test.lua');
   return {
-    mainCf: [`smtpd_milters = ${ADDRESS.postfix}`, 'milter_default_action = tempfail'],
-    sendmailMc: [`INPUT_MAIL_FILTER(\`smtpf', \`S=${ADDRESS.sendmail}, F=T, T=S:10s;R:10s;E:5m')`],
+    next: 'Next, look at it, put it in the place of the policy that serves, and have the milter take it, as root:',
     commands: [
-      `smtpf-milter check ${quoted(script)}`,
-      `smtpf-milter test ${quoted(directory)}`,
-      `smtpf-milter try ${quoted(script)} --ip 198.51.100.7`,
-      `smtpf-milter serve --script ${quoted(resolve(script))} --on-error tempfail${clamd}`,
+      ...look,
+      install(resolve(script), options.script),
+      install(tests(resolve(script)), tests(options.script)),
+      reload,
     ],
+    ...rest,
   };
 }
 
-function initText({
-  policies,
-  domain,
-  files,
-  mainCf,
-  sendmailMc,
-  commands,
-}: NextSteps & {
-  readonly policies: readonly string[];
-  readonly domain: string;
-  readonly files: readonly string[];
-}): string {
+/** As an MTA finds it; of a socket that systemd keeps, where the unit of the package has it. */
+function boundOf(address: ListenAddress | undefined): BoundAddress {
+  if (address === undefined || address.kind === 'handed') return { kind: 'unix', path: PACKAGED_SOCKET };
+  if (address.kind === 'unix') return address;
+  const { host, family, port } = address;
+  return family === 'inet6'
+    ? { kind: 'inet6', address: host ?? '::', port }
+    : { kind: 'inet4', address: host ?? '0.0.0.0', port };
+}
+
+function initText(
+  result: NextSteps & {
+    readonly policies: readonly string[];
+    readonly domain: string;
+    readonly files: readonly string[];
+  },
+  hasUnread: boolean,
+): string {
+  const { policies, domain, files, next, commands, config, mainCf, sendmailMc, doctor } = result;
   const lines = (list: readonly string[]) => list.map((line) => `  ${visibleText(line)}\n`).join('');
   const placeholder =
     domain === ANY_DOMAIN
       ? `\n${ANY_DOMAIN} stands for your domain in it: put yours in, or use --domain.\n`
       : '';
+  const unread = hasUnread
+    ? `\nThis is for a milter of its own: the options of the service are in ${PACKAGED_CONFIG}, which this user may not read.\n`
+    : '';
+  const inConfig =
+    config.length === 0
+      ? ''
+      : `\nIt needs this in the config file (then: systemctl restart smtpf-milter):\n\n${lines(config)}`;
   return `A policy of ${policies.join(', ')}:
 
-${lines(files)}${placeholder}
-Next, look at it, and start the milter:
+${lines(files)}${placeholder}${inConfig}
+${next}
 
-${lines(commands)}
+${lines(commands)}${unread}
 Postfix, in main.cf (then: postfix reload):
 
 ${lines(mainCf)}
 Or Sendmail, in sendmail.mc (then: make -C /etc/mail, and a restart):
 
 ${lines(sendmailMc)}
-smtpf-milter doctor looks at both sides when they run.
+${visibleText(doctor)} looks at both sides when they run.
 `;
 }
 
