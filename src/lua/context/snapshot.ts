@@ -150,10 +150,8 @@ export class StateSnapshot {
 
   #table(table: LuaTable): Description {
     complete(table);
-    const { flags, order, asize } = table;
-    const is = { kind: 'table', metatable: this.#metatable(table), flags, order, asize } as const;
     const contents = sharedContents(table);
-    if (contents !== null) return { ...is, pairs: [], contents, byHash: null };
+    if (contents !== null) return this.#tableOf(table, [], contents, null);
     this.#count(sizeOf(table));
     const pairs: Pair[] = [];
     // The Map's key of an entry need not be the key's value.
@@ -169,7 +167,19 @@ export class StateSnapshot {
     }
     const byHash = new Map<unknown, Pair>();
     for (const pair of pairs) if (pair.sharedKey !== null) byHash.set(pair.hash, pair);
-    return { ...is, pairs, contents: null, byHash: byHash.size === pairs.length ? byHash : null };
+    return this.#tableOf(table, pairs, null, byHash.size === pairs.length ? byHash : null);
+  }
+
+  /** All have one shape, with their fields written out: copies are made of thousands of them. */
+  #tableOf(
+    table: LuaTable,
+    pairs: readonly Pair[],
+    contents: SharedContents | null,
+    byHash: ReadonlyMap<unknown, Pair> | null,
+  ): Description {
+    const { flags, order, asize } = table;
+    const metatable = this.#metatable(table);
+    return { kind: 'table', metatable, flags, order, asize, pairs, contents, byHash };
   }
 
   #count(pieces: number): void {
