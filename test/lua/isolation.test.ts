@@ -107,7 +107,9 @@ describe('a copy of a template', () => {
           object.self = object
           objectKey = key
           function count() shared.n = shared.n + 1 return shared.n end
-          list = { 1, 2, 3, "four" }`;
+          list = { 1, 2, 3, "four" }
+          rules = { last = "of them" }
+          for i = 1, 100 do rules[i] = { i, name = "rule " .. i } end`;
         const bytes = new Uint8Array(Buffer.from(chunk));
         assert.equal(lauxlib.luaL_loadbufferx(L, bytes, bytes.length, ascii('=rich'), ascii('t')), 0);
         lua.lua_call(L, 0, 0);
@@ -124,39 +126,58 @@ describe('a copy of a template', () => {
       },
     },
   ]);
-  const run = (source: string) => {
+  const run = async (source: string) => {
     const context = new LuaContext({ template: rich, script: compile(Buffer.from(source), 'rich') });
-    const outcome = context.call(
+    const outcome = await context.call(
       (L) => {
         context.script.push(L);
         return 0;
       },
       (L, n) => Array.from({ length: n }, (_, i) => lua.lua_tojsstring(L, i + 1)).join(' '),
     );
-    return outcome instanceof Promise || outcome.kind !== 'done' ? JSON.stringify(outcome) : outcome.value;
+    return outcome.kind !== 'done' ? JSON.stringify(outcome) : outcome.value;
   };
 
-  it('holds tables in circles, keys of every kind, metatables, Lua functions with common variables', () => {
+  it('holds tables in circles, keys of every kind, metatables, Lua functions with common variables', async () => {
     const source = `local n = object() + count()
       return object.self == object and "same" or "other", object[objectKey], object[print], object[1.5],
         object[true], object.n, n, #list, list[4], tostring(userdata)`;
     for (let i = 0; i < 3; i++) {
-      assert.equal(run(source), 'same by object by function float boolean 2 3 4 four value');
+      assert.equal(await run(source), 'same by object by function float boolean 2 3 4 four value');
     }
   });
 
-  it('keeps the order of a table for next', () => {
-    const order = run('local r = {} for k in pairs(string) do r[#r + 1] = k end return table.concat(r, " ")');
+  it('keeps the order of a table for next', async () => {
+    const order = await run(
+      'local r = {} for k in pairs(string) do r[#r + 1] = k end return table.concat(r, " ")',
+    );
     assert.match(order, /\bformat\b/);
     assert.equal(
-      run('local r = {} for k in pairs(string) do r[#r + 1] = k end return table.concat(r, " ")'),
+      await run('local r = {} for k in pairs(string) do r[#r + 1] = k end return table.concat(r, " ")'),
       order,
     );
   });
 
-  it('can be changed while it is traversed', () => {
-    assert.equal(run('for k in pairs(list) do list[k] = nil end list.x = 1 return next(list)'), 'x 1');
-    assert.equal(run('return #list'), '4');
+  it('can be changed while it is traversed', async () => {
+    assert.equal(await run('for k in pairs(list) do list[k] = nil end list.x = 1 return next(list)'), 'x 1');
+    assert.equal(await run('return #list'), '4');
+  });
+
+  it('has tables of its own in a list, however they were come by', async () => {
+    const source = `
+      local first, ninth = rules[1], rules[9]
+      first.name, rules[100].seen = "changed", true
+      local names, seen = 0, 0
+      for i, rule in ipairs(rules) do
+        if rule.name == "rule " .. i and rule[1] == i then names = names + 1 end
+        if rule.seen then seen = i end
+      end
+      rules[50] = nil
+      local entries = 0
+      for _ in pairs(rules) do entries = entries + 1 end
+      local same = rawequal(first, rules[1]) and rawequal(ninth, rules[9])
+      return names, seen, same and "same" or "others", rules[1].name, entries, rules.last, #rules`;
+    for (let i = 0; i < 3; i++) assert.equal(await run(source), '99 100 same changed 100 of them 100');
   });
 
   it('cannot be made of a coroutine', () => {

@@ -240,10 +240,15 @@ class Copy {
   }
 }
 
+/** A list of which this part has been asked for one by one is made as a whole: it is walked through. */
+const PART_OF_LIST = 1 / 16;
+
 /** What has not been made yet of a table's contents: a value is made when it is asked for. */
 class Rest {
   readonly #copy: Copy;
   readonly #pairs: ReadonlyMap<unknown, Pair>;
+  /** How many elements of a list have been made. */
+  #elements = 0;
 
   constructor(copy: Copy, pairs: ReadonlyMap<unknown, Pair>) {
     this.#copy = copy;
@@ -255,6 +260,10 @@ class Rest {
     if (pair === undefined) return NIL;
     // Nobody writes to what is found in a table: setting goes by fill().
     if (pair.sharedValue !== null) return pair.sharedValue;
+    if (typeof hash === 'number' && ++this.#elements > this.#pairs.size * PART_OF_LIST) {
+      table.fill?.();
+      return table.array[hash - 1] ?? table.strong?.get(hash)?.value ?? NIL;
+    }
     const value = this.#copy.value(pair.value);
     table.strong?.set(hash, { key: pair.sharedKey ?? NIL, value, p: undefined, n: undefined });
     return value;
