@@ -24,21 +24,27 @@ export const FRONTIER = 11;
 export const END_OF_SUBJECT = 12;
 export const MALFORMED = 13;
 
-export interface Step {
+/** All fields are always there: the matcher's code is compiled for steps of one shape. */
+export class Step {
   readonly op: number;
-  /** The byte of BYTE, the opening byte of BALANCED. */
-  readonly byte: number;
-  /** The closing byte of BALANCED. */
-  readonly closing: number;
   /** 256 flags: the bytes that SET, MOST, FEWEST, OPTIONAL and FRONTIER take. */
   readonly set: Uint8Array;
-  readonly least: number;
+  /** The byte of BYTE, the opening byte of BALANCED. */
+  byte = 0;
+  /** The closing byte of BALANCED. */
+  closing = 0;
+  least = 0;
   /** Number of the capture, from 0. */
-  readonly capture: number;
+  capture = 0;
   /** What MALFORMED raises. */
-  readonly message: string;
+  message = '';
   /** The byte that must come next, behind MOST and FEWEST; -1 when it may be any. */
-  next: number;
+  next = -1;
+
+  constructor(op: number, set: Uint8Array) {
+    this.op = op;
+    this.set = set;
+  }
 }
 
 export interface Pattern {
@@ -117,6 +123,11 @@ function single(byte: number): Uint8Array {
   return set;
 }
 
+/** Sets in brackets by what stands in them, which is much the same in the patterns of a policy. */
+const bracketSets = new Map<string, Uint8Array>();
+const MOST_SETS = 500;
+const LONGEST_SET = 32;
+
 /** Whether `text` has no character with a meaning in patterns. */
 export function isPlain(text: Uint8Array): boolean {
   for (let i = 0; i < text.length; i++) if (SPECIALS[text[i] ?? 0] === 1) return false;
@@ -127,7 +138,7 @@ export function isPlain(text: Uint8Array): boolean {
 const compiledWhole = new WeakMap<Uint8Array, Pattern>();
 const compiledBehindAnchor = new WeakMap<Uint8Array, Pattern>();
 
-/** Those that a script puts together come as new strings each time. Some 2 MiB at most: sets are 256 bytes. */
+/** Those that a script puts together come as new strings each time. */
 const compiledTexts = new Map<string, Pattern>();
 const MOST_KEPT = 500;
 const LONGEST_KEPT = 128;
@@ -168,28 +179,27 @@ class Compiler {
   }
 
   compile(): Pattern {
+    const steps = this.#steps;
     try {
       while (this.#at < this.#bytes.length) this.#item();
-      this.#add({ op: MATCH });
+      this.#add(MATCH);
     } catch (error) {
       if (!(error instanceof Malformed)) throw error;
-      this.#add({ op: MALFORMED, message: error.message });
+      this.#add(MALFORMED).message = error.message;
     }
-    const steps = this.#steps;
-    for (const [i, step] of steps.entries()) {
-      const following = steps[i + 1];
-      if (following?.op === BYTE) step.next = following.byte;
-    }
-    const head = steps.find((step) => step.op !== OPEN && step.op !== POSITION);
+    let at = 0;
+    while (steps[at]?.op === OPEN || steps[at]?.op === POSITION) at++;
+    const head = steps[at];
     const certain = head?.op === BYTE || head?.op === SET || (head?.op === MOST && head.least === 1);
     const first = certain ? (head?.set ?? null) : null;
     const firstByte = first !== null && first.indexOf(1) === first.lastIndexOf(1) ? first.indexOf(1) : -1;
     return { steps, captures: this.#closed.length, closed: this.#closed, first, firstByte };
   }
 
-  #add(step: Partial<Step> & { op: number }): void {
-    const { op, byte = 0, closing = 0, set = NO_BYTES, least = 0, capture = 0, message = '' } = step;
-    this.#steps.push({ op, byte, closing, set, least, capture, message, next: -1 });
+  #add(op: number, set: Uint8Array = NO_BYTES): Step {
+    const step = new Step(op, set);
+    this.#steps.push(step);
+    return step;
   }
 
   #item(): void {
@@ -198,7 +208,7 @@ class Compiler {
     if (byte === 0x28) this.#open(following === 0x29);
     else if (byte === 0x29) this.#close();
     else if (byte === 0x24 && following === undefined) {
-      this.#add({ op: END_OF_SUBJECT });
+      this.#add(END_OF_SUBJECT);
       this.#at++;
     } else if (byte === ESCAPE && following === 0x62) this.#balanced();
     else if (byte === ESCAPE && following === 0x66) this.#frontier();
@@ -211,7 +221,7 @@ class Compiler {
     const capture = this.#closed.length;
     if (capture >= MAX_CAPTURES) throw new Malformed('too many captures');
     this.#closed.push(position);
-    this.#add({ op: position ? POSITION : OPEN, capture });
+    this.#add(position ? POSITION : OPEN).capture = capture;
     this.#at += position ? 2 : 1;
   }
 
@@ -219,7 +229,7 @@ class Compiler {
     const capture = this.#closed.lastIndexOf(false);
     if (capture < 0) throw new Malformed('invalid pattern capture');
     this.#closed[capture] = true;
-    this.#add({ op: CLOSE, capture });
+    this.#add(CLOSE).capture = capture;
     this.#at++;
   }
 
@@ -229,19 +239,21 @@ class Compiler {
     if (byte === undefined || closing === undefined) {
       throw new Malformed("malformed pattern (missing arguments to '%b')");
     }
-    this.#add({ op: BALANCED, byte, closing });
+    const step = this.#add(BALANCED);
+    step.byte = byte;
+    step.closing = closing;
     this.#at += 4;
   }
 
   #frontier(): void {
     this.#at += 2;
     if (this.#bytes[this.#at] !== 0x5b) throw new Malformed("missing '[' after '%f' in pattern");
-    this.#add({ op: FRONTIER, set: this.#set() });
+    this.#add(FRONTIER, this.#set());
   }
 
   #backReference(capture: number): void {
     if (this.#closed[capture] !== true) throw new Malformed(`invalid capture index %${capture + 1}`);
-    this.#add({ op: BACK_REFERENCE, capture });
+    this.#add(BACK_REFERENCE).capture = capture;
     this.#at += 2;
   }
 
@@ -250,20 +262,27 @@ class Compiler {
     const set = this.#set();
     switch (this.#bytes[this.#at]) {
       case 0x2a: // *
-        this.#add({ op: MOST, set, least: 0 });
+        this.#add(MOST, set);
         break;
       case 0x2b: // +
-        this.#add({ op: MOST, set, least: 1 });
+        this.#add(MOST, set).least = 1;
         break;
       case 0x2d: // -
-        this.#add({ op: FEWEST, set });
+        this.#add(FEWEST, set);
         break;
       case 0x3f: // ?
-        this.#add({ op: OPTIONAL, set });
+        this.#add(OPTIONAL, set);
         break;
       default: {
-        const byte = set.indexOf(1);
-        this.#add({ op: singles[byte] === set ? BYTE : SET, set, byte });
+        // A character stands for itself, also behind an escape.
+        const byte = this.#bytes[this.#at - 1] ?? 0;
+        if (singles[byte] !== set) {
+          this.#add(SET, set);
+          return;
+        }
+        const before = this.#steps.at(-1);
+        if (before !== undefined) before.next = byte;
+        this.#add(BYTE, set).byte = byte;
         return;
       }
     }
@@ -282,10 +301,25 @@ class Compiler {
   }
 
   #brackets(): Uint8Array {
+    const begin = this.#at;
     const end = this.#closingBracket();
-    const negated = this.#bytes[this.#at] === 0x5e;
+    this.#at = end + 1;
+    if (end - begin > LONGEST_SET) return this.#members(begin, end);
+    const text = latin1Of(this.#bytes.subarray(begin, end));
+    let set = bracketSets.get(text);
+    if (set === undefined) {
+      set = this.#members(begin, end);
+      if (bracketSets.size >= MOST_SETS) bracketSets.clear();
+      bracketSets.set(text, set);
+    }
+    return set;
+  }
+
+  /** The set of what stands in brackets, from `begin` to before `end`. */
+  #members(begin: number, end: number): Uint8Array {
+    const negated = this.#bytes[begin] === 0x5e;
     const set = new Uint8Array(256);
-    for (let i = this.#at + (negated ? 1 : 0); i < end; i++) {
+    for (let i = begin + (negated ? 1 : 0); i < end; i++) {
       const byte = this.#bytes[i] ?? 0;
       const last = this.#bytes[i + 2];
       if (byte === ESCAPE) {
@@ -300,7 +334,6 @@ class Compiler {
         set[byte] = 1;
       }
     }
-    this.#at = end + 1;
     return negated ? complement(set) : set;
   }
 
