@@ -3,6 +3,16 @@ export const WARM_UP_POLICY = `
 local nets = { "192.0.2.", "198.51.100.", "2001:db8:" }
 local refused = { ["spam.example"] = true, ["junk.example"] = true }
 local size, total = 0, 0
+local rules = {}
+for i = 1, 24 do
+  rules[i] = {
+    name = "X-Header-" .. i % 10,
+    text = i % 3 == 0 and "value " .. i or nil,
+    pattern = i % 3 == 1 and "^%s*[Vv]alue[ ,]" .. i .. "$" or nil,
+    points = i % 7 / 2 - 1,
+    skip = i % 5 == 0,
+  }
+end
 
 local function domain_of(address)
   local domain = address:match("@([^@>]*)>?$")
@@ -36,6 +46,23 @@ function smtp.do_rcpt(recipient, params)
   if smtp.sess.helo == recipient or #smtp.tran.rcpts > 100 then return smtp.code.storage, "4.5.3 too many" end
 end
 
+-- Tables in a table, made for the session when it looks into them.
+local function weighed(headers)
+  local fields, points = {}, 0
+  for _, line in ipairs(headers) do
+    local name, value = line:match("^([^:]+):%s*(.*)$")
+    if name then fields[name:lower()] = value end
+  end
+  for _, rule in ipairs(rules) do
+    local value = not rule.skip and fields[rule.name:lower()]
+    if value then
+      if rule.text and value:find(rule.text, 1, true) then points = points + rule.points end
+      if rule.pattern and value:find(rule.pattern) then points = points + rule.points end
+    end
+  end
+  return points
+end
+
 function smtp.do_headers(headers)
   for i = 1, #headers do
     if headers[i]:find("^[Ss]ubject%s*:%s*spam%-%d") then return smtp.code.reject, "5.7.1 subject refused" end
@@ -44,6 +71,7 @@ function smtp.do_headers(headers)
     local name, value = line:match("^([^:]+):%s*(.*)$")
     if name == "X-Loop" and value ~= "" then return smtp.code.reject, "5.7.1 refused" end
   end
+  if weighed(headers) > 1000 then return smtp.code.reject, "5.7.1 refused" end
 end
 
 function smtp.do_chunk(chunk, length)
@@ -166,6 +194,11 @@ local function texts(line)
   local upper = line:gsub("%w+", function(found) count = count + 1 return found:upper() end)
   local some = line:gsub("(%w)(%w*)", "%2%1", 3):gsub("%d", { ["1"] = "one" }):gsub("o", "0")
   for i = 1, #some, 8 do count = (count * 31 + some:byte(i)) % 65521 end
+  -- Patterns that have not been there before: a script's are all new when it begins.
+  for i = 1, 16 do
+    local new = math.random(1000000)
+    if line:find("^%s*[Ww]ord" .. new .. "[%s,]") or line:find("([" .. new .. "%a]+)-%.x?" .. new .. "$") then return end
+  end
   if line:find("no such text", 1, true) or line:match("^%s*(.-)%s*$") == "" or line:find("[^%w]-%d?$") == 0 then return end
   return table.concat(parts) .. upper .. some:sub(2, -2) .. ("x"):rep(3) .. string.char(65, 66) .. tostring(at) .. #line .. string.format("%5.1f %x %q", to or 0, count, word or "")
 end
