@@ -1,12 +1,13 @@
 /** What one process knows of its sessions: counts, the log's decision lines, and live sight for those who trace. */
 
 import type { SessionInfo } from '../milter/policy.ts';
+import { Slots } from '../net/slots.ts';
 import type { Failure } from '../policy/failure.ts';
 import type { Call } from '../policy/policy-settings.ts';
 import type { Logger } from '../syslog/log.ts';
 import { type Counts, countCall, countFailure, countQuestion, noCounts, type VerdictName } from './counts.ts';
 import { type Decision, decisionLine, MAIN_CHUNK, verdictName } from './decision.ts';
-import { MAX_TOLD, type OpenSession, type OpenSessionsOfProcess } from './open-sessions.ts';
+import { MAX_TOLD, type OpenSessionsOfProcess } from './open-sessions.ts';
 import { SessionWatch, type WatchKeeper } from './session-watch.ts';
 import { type TraceFilter, type TraceRecord, type TraceSubject, TraceTap } from './trace.ts';
 
@@ -16,7 +17,7 @@ export class SessionStats implements WatchKeeper {
   readonly #logs: boolean;
   readonly #journal: ((decision: Decision) => void) | undefined;
   readonly #taps = new Set<TraceTap>();
-  readonly #open = new Set<SessionWatch>();
+  readonly #open = new Slots<SessionWatch>();
 
   /** @param journal takes every decision */
   constructor(log: Logger, journal?: (decision: Decision) => void) {
@@ -43,20 +44,16 @@ export class SessionStats implements WatchKeeper {
     return new SessionWatch(session, this, isCanary);
   }
 
-  sessionBegan(session: SessionWatch): void {
+  sessionBegan(session: SessionWatch): number {
     this.counts.sessions += 1;
     if (session.isCanary) this.counts.canarySessions += 1;
-    this.#open.add(session);
+    return this.#open.add(session);
   }
 
   /** Those in progress, the oldest first. */
   openNow(): OpenSessionsOfProcess {
-    const sessions: OpenSession[] = [];
-    for (const session of this.#open) {
-      if (sessions.length === MAX_TOLD) break;
-      sessions.push(session.now);
-    }
-    return { open: this.#open.size, sessions };
+    const sessions = [...this.#open].sort((one, other) => one.begunAt - other.begunAt).slice(0, MAX_TOLD);
+    return { open: this.#open.size, sessions: sessions.map(({ now }) => now) };
   }
 
   /** @returns what ends it. */
@@ -104,8 +101,8 @@ export class SessionStats implements WatchKeeper {
     if (this.tracing) this.traced(subject, { kind: 'decision', ...decision });
   }
 
-  ended(session: SessionWatch): void {
-    this.#open.delete(session);
+  ended(session: SessionWatch, place: number): void {
+    this.#open.remove(place);
     for (const tap of this.#taps) tap.forget(session);
   }
 }

@@ -37,14 +37,15 @@ export interface WatchKeeper {
   /** Whether decisions are wanted as records; they are counted anyway. */
   readonly recording: boolean;
   /** The SMTP session has begun: who only negotiates has none. */
-  sessionBegan(session: SessionWatch): void;
+  sessionBegan(session: SessionWatch): number;
   called(call: Call): void;
   scriptFailed(failure: Failure): void;
   traced(subject: TraceSubject, record: TraceRecord): void;
   decided(verdict: VerdictName, ofSession: boolean): void;
   /** @param mayLog of the session, see SessionInfo */
   record(subject: TraceSubject, decision: Decision, mayLog: (bytes: number) => boolean): void;
-  ended(session: SessionWatch): void;
+  /** @param place what `sessionBegan` returned */
+  ended(session: SessionWatch, place: number): void;
 }
 
 /** The verdict that decided about a message or session; a Decision is made of it only where a record is wanted. */
@@ -109,6 +110,8 @@ export class SessionWatch implements Policy, CallbackWatcher, TraceSubject {
   /** The policy has been told of something. */
   #begun = false;
   #begunAt = 0;
+  /** Among those in progress. */
+  #place = 0;
   /** The event whose verdict the policy has not given yet, and since when. */
   #waiting: { readonly kind: PolicyEvent['kind']; readonly since: number } | undefined;
   #disposed = false;
@@ -133,6 +136,11 @@ export class SessionWatch implements Policy, CallbackWatcher, TraceSubject {
     return this.#policy.interests;
   }
 
+  /** By `performance.now()`. */
+  get begunAt(): number {
+    return this.#begunAt;
+  }
+
   get ip(): string {
     return this.#ip;
   }
@@ -151,7 +159,7 @@ export class SessionWatch implements Policy, CallbackWatcher, TraceSubject {
     if (!this.#begun) {
       this.#begun = true;
       this.#begunAt = performance.now();
-      this.#keeper.sessionBegan(this);
+      this.#place = this.#keeper.sessionBegan(this);
     }
     this.#call = undefined;
     this.#note(event);
@@ -194,7 +202,7 @@ export class SessionWatch implements Policy, CallbackWatcher, TraceSubject {
     this.#policy?.dispose();
     if (this.#disposed) return;
     this.#disposed = true;
-    if (this.#begun) this.#keeper.ended(this);
+    if (this.#begun) this.#keeper.ended(this, this.#place);
   }
 
   /** What the MTA was told, which need not be what the policy said: a bound may have been reached. */

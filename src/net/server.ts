@@ -2,6 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { MtaSocket } from './handle-socket.ts';
 import type { Listener } from './listener.ts';
+import { Slots } from './slots.ts';
 
 /** One connection being served. */
 export interface Served {
@@ -52,13 +53,7 @@ const CLEAN_UP_MS = 2_000;
 export class Server {
   readonly #listeners: readonly Listener[];
   readonly #settings: ServerSettings;
-  /**
-   * Each in a slot, which is used again. A Set that is added to and deleted from makes itself anew all the time, and V8
-   * chains the copies: once an old one has come to be among the long-lived objects, its young successors, and the ended
-   * connections in them, look alive to each short collection.
-   */
-  readonly #slots: (Served | undefined)[] = [];
-  readonly #freeSlots: number[] = [];
+  readonly #served = new Slots<Served>();
   readonly #refusals: Throttle;
   readonly #failures: Throttle;
   readonly #looking: NodeJS.Timeout;
@@ -71,7 +66,7 @@ export class Server {
     this.#refusals = new Throttle(settings.warn);
     this.#failures = new Throttle(settings.warn);
     this.#looking = setInterval(() => {
-      for (const connection of this.#slots) connection?.keepAlive();
+      for (const connection of this.#served) connection.keepAlive();
     }, settings.lookMs ?? POLL_MS).unref();
     for (const listener of listeners) {
       listener.serveMtas(
@@ -82,7 +77,7 @@ export class Server {
   }
 
   get connections(): number {
-    return this.#slots.length - this.#freeSlots.length;
+    return this.#served.size;
   }
 
   /** Has those connections accepted that the kernel has made already: closing the socket would reset them. */
@@ -108,7 +103,7 @@ export class Server {
       if (problem !== undefined) this.#settings.warn(problem);
     }
     await this.#whenEmpty(graceMs, hurry);
-    const rest = this.#slots.filter((connection) => connection !== undefined);
+    const rest = [...this.#served];
     for (const connection of rest) connection.destroy();
     await this.#whenEmpty(CLEAN_UP_MS, undefined);
     clearInterval(this.#looking);
@@ -154,11 +149,9 @@ export class Server {
       return;
     }
     const connection = this.#settings.serve(socket);
-    const slot = this.#freeSlots.pop() ?? this.#slots.length;
-    this.#slots[slot] = connection;
+    const slot = this.#served.add(connection);
     connection.closed.then(() => {
-      this.#slots[slot] = undefined;
-      this.#freeSlots.push(slot);
+      this.#served.remove(slot);
       this.#settings.admission?.free();
       if (this.connections === 0) this.#emptied?.();
     });
