@@ -299,6 +299,17 @@ export function nativeErrorHandler(L: LuaState): number {
   return throwUncatchable(L);
 }
 
+/** Time: an argument that is a string, as most are, is found at once. */
+const { luaL_checkstring } = lauxlib;
+const { LUA_TLNGSTR } = internals.tags;
+lauxlib.luaL_checkstring = (L, arg) => {
+  const at = L.ci.funcOff + arg;
+  const value = arg > 0 && at < L.top ? L.stack[at] : undefined;
+  return value?.type === LUA_TLNGSTR
+    ? (value.value as { readonly realstring: LuaString }).realstring
+    : luaL_checkstring(L, arg);
+};
+
 /** A Lua string of our own ASCII text; cached by fengari, so never write to it. */
 export function ascii(text: string): LuaString {
   return engine.to_luastring(text, true);

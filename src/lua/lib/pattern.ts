@@ -143,24 +143,20 @@ const compiledTexts = new Map<string, Pattern>();
 const MOST_KEPT = 500;
 const LONGEST_KEPT = 128;
 
-/** Whether compilePattern has the compiled form at hand. */
-export function isCompiled(bytes: Uint8Array, anchored: boolean): boolean {
-  return (anchored ? compiledBehindAnchor : compiledWhole).has(bytes);
+/** The compiled form of pattern `bytes`, as compilePattern gives it, if it is at hand. */
+export function compiledPattern(bytes: Uint8Array, anchored: boolean): Pattern | undefined {
+  return (anchored ? compiledBehindAnchor : compiledWhole).get(bytes);
 }
 
 /** The compiled form of pattern `bytes`; without its first byte, which is an anchor, when `anchored`. */
 export function compilePattern(bytes: Uint8Array, anchored: boolean): Pattern {
-  const compiled = anchored ? compiledBehindAnchor : compiledWhole;
-  let pattern = compiled.get(bytes);
-  if (pattern === undefined) {
-    const text = bytes.length > LONGEST_KEPT ? undefined : `${anchored ? '^' : ''}${latin1Of(bytes)}`;
-    pattern = text === undefined ? undefined : compiledTexts.get(text);
-    pattern ??= new Compiler(bytes, anchored ? 1 : 0).compile();
-    compiled.set(bytes, pattern);
-    if (text !== undefined) {
-      if (compiledTexts.size >= MOST_KEPT) compiledTexts.clear();
-      compiledTexts.set(text, pattern);
-    }
+  const text = bytes.length > LONGEST_KEPT ? undefined : `${anchored ? '^' : ''}${latin1Of(bytes)}`;
+  let pattern = text === undefined ? undefined : compiledTexts.get(text);
+  pattern ??= new Compiler(bytes, anchored ? 1 : 0).compile();
+  (anchored ? compiledBehindAnchor : compiledWhole).set(bytes, pattern);
+  if (text !== undefined) {
+    if (compiledTexts.size >= MOST_KEPT) compiledTexts.clear();
+    compiledTexts.set(text, pattern);
   }
   return pattern;
 }

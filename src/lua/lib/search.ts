@@ -7,7 +7,7 @@ import { hostOf } from '../engine/host.ts';
 import { raise } from './arguments.ts';
 import { pushCaptures } from './captures.ts';
 import { Matcher, PatternError, type Progress } from './matcher.ts';
-import { compilePattern, isCompiled, isPlain, type Pattern } from './pattern.ts';
+import { compiledPattern, compilePattern, isPlain, type Pattern } from './pattern.ts';
 import { runSteps, type Steps } from './steps.ts';
 
 const ANCHOR = 0x5e;
@@ -50,7 +50,9 @@ const STEPS_PER_PATTERN_BYTE = 20;
 /** The compiled form of a pattern; without its first byte, which is an anchor, when `anchored`. */
 export function usePattern(L: LuaState, pattern: LuaString, anchored: boolean): Pattern {
   if (pattern.length > LONGEST_PATTERN) return raise(L, TOO_LONG);
-  if (!isCompiled(pattern, anchored)) hostOf(L).charge(L, pattern.length * STEPS_PER_PATTERN_BYTE);
+  const compiled = compiledPattern(pattern, anchored);
+  if (compiled !== undefined) return compiled;
+  hostOf(L).charge(L, pattern.length * STEPS_PER_PATTERN_BYTE);
   return compilePattern(pattern, anchored);
 }
 

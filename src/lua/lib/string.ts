@@ -100,23 +100,31 @@ function* convertRest(
   return 1;
 }
 
-/** Each byte of [first, last] is changed by `difference`. */
+/** Each byte of [first, last] is changed by `difference`; a short text without one is itself the result. */
 function pushShifted(L: LuaState, first: number, last: number, difference: number): number {
-  const whole = lauxlib.luaL_checkstring(L, 1);
-  if (whole.length <= SHORT_TEXT) {
-    const { length } = whole;
-    const shifted = new Uint8Array(length);
-    for (let i = 0; i < length; i++) {
-      const byte = whole[i] ?? 0;
-      shifted[i] = byte >= first && byte <= last ? byte + difference : byte;
-    }
-    pushOwnedBytes(L, shifted);
+  const text = lauxlib.luaL_checkstring(L, 1);
+  const { length } = text;
+  if (length > SHORT_TEXT) return pushShiftedLong(L, first, last, difference);
+  let at = 0;
+  while (at < length && !((text[at] ?? 0) >= first && (text[at] ?? 0) <= last)) at++;
+  if (at === length) {
+    lua.lua_pushvalue(L, 1);
     return 1;
   }
+  const shifted = new Uint8Array(length);
+  for (let i = 0; i < length; i++) {
+    const byte = text[i] ?? 0;
+    shifted[i] = byte >= first && byte <= last ? byte + difference : byte;
+  }
+  pushOwnedBytes(L, shifted);
+  return 1;
+}
+
+function pushShiftedLong(L: LuaState, from: number, to: number, difference: number): number {
   return pushConverted(L, (text, into, start, end) => {
     for (let i = start; i < end; i++) {
       const byte = text[i] ?? 0;
-      into[i] = byte >= first && byte <= last ? byte + difference : byte;
+      into[i] = byte >= from && byte <= to ? byte + difference : byte;
     }
   });
 }
