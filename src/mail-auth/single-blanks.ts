@@ -110,9 +110,11 @@ const load8 = (offset: number) => [0xfd, 0x5d, 0, ...leb(offset)]; // v128.load6
 const PICK = [0xfd, 0x0e]; // i8x16.swizzle
 const IN_EACH = [0xfd, 0x0f]; // i8x16.splat
 const EACH_EQUAL = [0xfd, 0x23]; // i8x16.eq
+const EACH_AT_MOST = [0xfd, 0x2a]; // i8x16.le_u
 const EACH_AND = [0xfd, 0x4e]; // v128.and
 const EACH_OR = [0xfd, 0x50]; // v128.or
 const CHOOSE = [0xfd, 0x52]; // v128.bitselect
+const ANY = [0xfd, 0x53]; // v128.any_true
 const BIT_OF_EACH = [0xfd, 0x64]; // i8x16.bitmask
 
 const I32 = 0x7f;
@@ -148,13 +150,16 @@ const REDUCE = [
   ...[...inEach(SPACE), ...set(spaces), ...inEach(TAB), ...set(tabs)],
   ...[...inEach(CR), ...set(crs), ...inEach(LF), ...set(lfs)],
   ...LOOP,
-  ...[...get(from), ...load(0), ...set(block), ...isBlank(block), ...set(blanks)],
+  ...[...get(from), ...load(0), ...set(block), ...get(from), ...load(1), ...set(next)],
+  // Most blocks stay as they are: without a tab, and without a space before a blank or a control character.
+  ...[...get(next), ...get(spaces), ...EACH_AT_MOST, ...isEach(block, spaces), ...EACH_AND],
+  ...[...isEach(block, tabs), ...EACH_OR, ...ANY, ...IF],
+  ...[...isBlank(block), ...set(blanks)],
   ...[...get(spaces), ...get(block), ...get(blanks), ...CHOOSE, ...set(block)],
   // Of a run the last one stays, unless a line end follows.
-  ...[...get(from), ...load(1), ...set(next), ...isBlank(next), ...isEach(next, crs)],
+  ...[...isBlank(next), ...isEach(next, crs)],
   ...[...get(from), ...load(2), ...get(lfs), ...EACH_EQUAL, ...EACH_AND, ...EACH_OR],
   ...[...get(blanks), ...EACH_AND, ...BIT_OF_EACH, ...set(dropped)],
-  ...[...get(dropped), ...IF],
   ...[...get(dropped), ...constant(0xff), AND, ...set(half), ...storeLeft(FIRST_LEFT)],
   ...[...get(dropped), ...constant(8), RIGHT, ...set(half), ...storeLeft(SECOND_LEFT)],
   ELSE,
