@@ -79,7 +79,8 @@ function programPage(): string {
     '.BR postconf (5),',
     '.BR systemd.service (5)',
     '.PP',
-    'The pages of documentation in /usr/share/doc/smtpf\\-milter.',
+    '/usr/share/doc/smtpf\\-milter/docs/tutorial.md leads from an installed package to a tested policy behind Postfix; the',
+    'other pages of documentation are beside it.',
   ].join('\n');
 }
 

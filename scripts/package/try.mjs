@@ -85,7 +85,7 @@ async function quick(work, deb) {
     }
   }
   mkdirSync(join(root, 'bin'), { recursive: true });
-  for (const name of ['run', 'tmp', 'var/lib', 'dev', 'proc'])
+  for (const name of ['run', 'tmp', 'var/lib/smtpf-milter', 'dev', 'proc'])
     mkdirSync(join(root, name), { recursive: true });
   copyFileSync('/bin/sh', join(root, 'bin/sh'));
   must('mknod', ['-m', '666', join(root, 'dev/null'), 'c', '1', '3']);
@@ -244,7 +244,7 @@ async function long(work, keep, given) {
   assert.ok(exposure <= 2, security);
   step(`installed, active; systemd-analyze security: ${exposure}`);
 
-  // As docs/installing.md has it: a policy, a unix socket, Postfix.
+  // As docs/tutorial.md has it: a policy, a unix socket, Postfix.
   sh(`cat > /etc/mail/smtpf.lua <<'END'
 function smtp.do_rcpt(recipient)
   if recipient == "refused@example.com" then return 550, "5.7.1 members only" end

@@ -3,13 +3,14 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { until } from '../deadline.ts';
 import { run } from '../mail-server.ts';
 import { documents } from './documents.ts';
 import { Milter, shell } from './machine.ts';
 
 const TUTORIAL = documents().get('docs/tutorial.md') ?? '';
 const LOG = '/var/log/postfix.log';
+/** What the tutorial makes outside of what is private to the room. */
+const COPY = '/root/new-policy';
 
 /** Blocks, each with the text before it. */
 const STEPS = [...TUTORIAL.matchAll(/([\s\S]*?)^```(\w*)\n([\s\S]*?)^```$/gm)].map(
@@ -22,8 +23,7 @@ function withoutTimes(text: string): string {
 
 /** What Debian has, but for mail that goes nowhere, smtpd in its chroot. */
 function startPostfix(): void {
-  // What the tutorial makes outside of what is private to the room.
-  rmSync('/tmp/new-policy', { recursive: true, force: true });
+  rmSync(COPY, { recursive: true, force: true });
   shell('install -d -o postfix /var/lib/postfix');
   const services = readFileSync('/usr/share/postfix/master.cf.dist', 'latin1');
   writeFileSync('/etc/postfix/master.cf', services);
@@ -61,25 +61,16 @@ test('every step does what the tutorial says', async () => {
         const services = text.split('\n').filter((line) => line.startsWith('systemctl '));
         for (const line of text.trim().split('\n')) {
           if (line === 'systemctl restart smtpf-milter') milter = await Milter.asSystemd(unit);
-          else if (line === 'systemctl reload smtpf-milter') {
-            milter?.reload();
-            await until(
-              () => (shell('smtpf-milter why all-staff@example.com') ? true : undefined),
-              () => 'the milter answers',
-            );
-          } else if (!line.startsWith('systemctl '))
-            printed = shell(line.replace(/^! (.*)$/, 'if $1; then exit 1; fi'));
+          else if (!line.startsWith('systemctl ')) printed = shell(line);
         }
         assert.ok(
-          services.every((line) =>
-            / (daemon-reload|enable smtpf-milter|restart smtpf-milter|reload smtpf-milter)$/.test(line),
-          ),
+          services.every((line) => / (daemon-reload|enable smtpf-milter|restart smtpf-milter)$/.test(line)),
         );
         tried.sh += 1;
       } else if (language === 'console') {
         const [, command = '', shown = ''] = /^\$ (.*)\n([\s\S]*)$/.exec(text) ?? [];
         const { stdout, stderr } = spawnSync('/bin/sh', ['-c', command], { encoding: 'utf8' });
-        assert.deepEqual([withoutTimes(stdout), stderr], [withoutTimes(shown), ''], command);
+        assert.equal(withoutTimes(stdout + stderr), withoutTimes(shown), command);
         tried.console += 1;
       } else if (language === '') {
         assert.ok(printed.includes(text), `${text} in: ${printed}`);
@@ -90,25 +81,11 @@ test('every step does what the tutorial says', async () => {
       }
     }
     assert.match(shell('smtpf-milter why all-staff@example.com'), /members only/);
-    assert.deepEqual(tried, { sh: 9, console: 3, written: 4 });
+    assert.deepEqual(tried, { sh: 9, console: 5, written: 4 });
     assert.match(readFileSync('/etc/mail/smtpf.lua', 'utf8'), /this list is for members only/);
-    const refused = spawnSync(
-      'curl',
-      [
-        '-v',
-        'smtp://127.0.0.1',
-        '--mail-from',
-        'a@example.net',
-        '--mail-rcpt',
-        'all-staff@example.com',
-        '-T',
-        '/tmp/hello.eml',
-      ],
-      { encoding: 'utf8' },
-    );
-    assert.match(refused.stderr, /550 5\.7\.1 this list is for members only/);
   } finally {
     await milter?.stop();
     run('/usr/sbin/postfix', ['stop']);
+    rmSync(COPY, { recursive: true, force: true });
   }
 });
