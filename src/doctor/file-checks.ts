@@ -5,10 +5,13 @@ import { madeForSocket } from '../net/endpoint.ts';
 import { formatListenAddress } from '../net/listen-address.ts';
 import { type Account, nameOf } from '../system/privileges.ts';
 import { isOpenToOthers } from '../system/secret-file.ts';
-import { type Mend, quoted, shell } from './finding.ts';
+import { type Mend, option, quoted, shell } from './finding.ts';
 import { type Need, type Obstacle, obstaclesTo } from './reach.ts';
 import type { Scene } from './scene.ts';
 import { octal } from './socket-rights.ts';
+
+/** By the Debian package, and by the tutorial. */
+const MADE_FOR_SOCKETS = '/var/spool/postfix/smtpf';
 
 export function checkFiles(scene: Scene): void {
   const { options, owner, runner, policy } = scene;
@@ -41,12 +44,18 @@ function checkPlacesOfSockets(scene: Scene): void {
       checkAccess(scene, 'listen-rights', directory, 'make', scene.owner, '--listen');
       continue;
     }
+    // Where one was made for this user, it is meant, and the only one that a unit lets it write to.
+    const isMade = scene.owner.uid !== 0 && statsOf(MADE_FOR_SOCKETS)?.uid === scene.owner.uid;
     scene.findings.add({
       id: 'listen-rights',
       severity: 'error',
       where: directory,
       problem: `there is no such directory for ${formatListenAddress(address)}`,
-      mend: [shell(madeForSocket(quoted(directory), quoted(nameOf('passwd', scene.owner.uid))))],
+      mend: [
+        isMade
+          ? option(`--listen unix:${MADE_FOR_SOCKETS}/milter.sock`)
+          : shell(madeForSocket(quoted(directory), quoted(nameOf('passwd', scene.owner.uid)))),
+      ],
     });
   }
 }

@@ -140,7 +140,12 @@ export async function refusal(
   const code = codeOf(error);
   const seen = place && code === 'EADDRINUSE' ? `: ${await holderOf(place)}` : '';
   const who = place && place.kind !== 'unix' && code === 'EACCES' ? ` to user ${userName()}` : '';
-  return new OperatorError(`${written}: ${systemReason(error)}${who}${seen}`, exitCodeOf(error));
+  // As ProtectSystem= of a unit makes all others.
+  const opened =
+    code === 'EROFS' && place?.kind === 'unix'
+      ? `; under systemd ReadWritePaths=${dirname(place.path)} opens the directory`
+      : '';
+  return new OperatorError(`${written}: ${systemReason(error)}${who}${seen}${opened}`, exitCodeOf(error));
 }
 
 async function bindBefore<S extends BoundSocket>(

@@ -17,6 +17,7 @@ esac
 
 const MACHINE = `set -e
 mount -t tmpfs -o mode=755 none /run
+mount -t tmpfs -o mode=755 none /var/spool
 mkdir /run/etc /run/bin
 cp -a /etc/. /run/etc
 mount --bind /run/etc /etc
@@ -30,12 +31,17 @@ echo '{ "listen": ["unix:/run/gone/milter.sock"] }' >/etc/smtpf-milter/config.js
 echo 'function smtp.do_mail() end' >/etc/mail/smtpf.lua
 `;
 
-/** What a script of root prints there. `doctor` is the command. */
+/** What a script of root prints there. `doctor` is the command, `milter` the program. */
 function onMachine(script: string): string {
   const program = PROGRAM.map((word) => `'${word}'`).join(' ');
   const { stdout, stderr, status } = spawnSync(
     'unshare',
-    ['-m', 'sh', '-c', `${MACHINE}\ndoctor() { ${program} doctor "$@" || test $? = 1; }\n${script}`],
+    [
+      '-m',
+      'sh',
+      '-c',
+      `${MACHINE}\ndoctor() { ${program} doctor "$@" || test $? = 1; }\nmilter() { ${program} "$@"; }\n${script}`,
+    ],
     { encoding: 'utf8', env: { ...process.env, SYSTEMCTL } },
   );
   assert.equal(status, 0, stderr);
@@ -80,5 +86,23 @@ doctor --json`);
   assert.deepEqual(
     findings.map(({ id }) => id),
     ['server-down'],
+  );
+});
+
+test("a socket is meant to be in the directory that was made for the unit's user", needsRoot, () => {
+  const report = onMachine('umask 022; install -d -o mail /var/spool/postfix/smtpf; doctor --json');
+  const { findings } = JSON.parse(report) as Report;
+  const { mend } = findings.find(({ id }) => id === 'listen-rights') ?? {};
+  assert.deepEqual(mend, [{ kind: 'option', line: '--listen unix:/var/spool/postfix/smtpf/milter.sock' }]);
+});
+
+test('a server that finds the directory of its socket read-only says how a unit opens it', needsRoot, () => {
+  const said = onMachine(`
+mkdir /run/closed
+mount -t tmpfs -o ro none /run/closed
+milter --listen unix:/run/closed/milter.sock --script /etc/mail/smtpf.lua --syslog none 2>&1 || true`);
+  assert.match(
+    said,
+    /^smtpf-milter: --listen unix:\/run\/closed\/milter\.sock: the file system is read-only; under systemd ReadWritePaths=\/run\/closed opens the directory$/m,
   );
 });
