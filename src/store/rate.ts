@@ -72,7 +72,7 @@ const TAKE = `local time, cost = now(), tonumber(ARGV[1])
 /** Takes from all buckets, or from none where one refuses: of several that do, the one that does so for longest is told. */
 class Take implements Operation<Taken> {
   readonly keys: readonly Buffer[];
-  readonly writesMostly = true;
+  readonly writesMostly: boolean;
   readonly script = TAKE;
   readonly #key: Buffer;
   readonly #rates: readonly Rate[];
@@ -82,6 +82,7 @@ class Take implements Operation<Taken> {
     this.#key = key;
     this.#rates = rates;
     this.#cost = cost;
+    this.writesMostly = cost > 0;
     this.keys = rates.map(({ spec }) => bucketKey(key, spec));
   }
 
