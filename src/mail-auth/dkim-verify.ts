@@ -9,7 +9,7 @@ import { type Answer, known, unknown } from '../asking/answer.ts';
 import { isUnclear } from './author.ts';
 import { BodyHash, type Canonicalization } from './body-hash.ts';
 import type { Author } from './dmarc.ts';
-import { type Field, parsedField } from './field.ts';
+import { type Field, lowerCase, parsedField } from './field.ts';
 import { type Asker, LookUps, type Unknown } from './look-ups.ts';
 import {
   type BodyDigest,
@@ -60,8 +60,10 @@ const MOST_BYTES: Readonly<Record<string, number>> = {
 const MOST_TAGS = 100;
 /** Blanks in a row in one of them: mailauth trims each value in the square of their number. */
 const MANY_BLANKS = /[ \t\r\n]{100}/;
-/** What mailauth reads of the header and is not used here. */
-const UNUSED: ReadonlySet<string> = new Set(['return-path', 'content-type']);
+/** The fields that mailauth reads: a stranger's are many. */
+const READ = /^(?:from|dkim-signature|arc-(?:seal|message-signature|authentication-results))[ \t]*$/i;
+/** Of results in a chain: the number of their set, as mailauth wants it, which else reads all of them. */
+const FIRST_PART = /^(?:[^();]|\([^()]*\))*;/;
 /** Names in `h=` times fields of the message that are compared for one signature. */
 const MOST_COMPARISONS = 200_000;
 const MOST_LOOK_UPS = 30;
@@ -75,7 +77,8 @@ const knownKeys = new KnownKeys();
 export class ArrivingMessage {
   readonly #lookUps: LookUps;
   readonly #verifier: DkimVerifier;
-  readonly #fields: readonly ParsedField[];
+  /** How many fields the message has. */
+  readonly #count: number;
   /** The fields that are verified, and whether each is too long to be looked at. */
   readonly #signatures: { readonly isTooLong: boolean }[] = [];
   #hasLongChain = false;
@@ -91,8 +94,9 @@ export class ArrivingMessage {
    * @param alsoHashed the canonical form of which a hash of the body is wanted in any case
    */
   constructor(fields: readonly Field[], asker: Asker, now: number, alsoHashed?: Canonicalization) {
-    const hidden: ParsedField[] = [];
-    this.#fields = this.#within(fields.map(parsedField), hidden);
+    this.#count = fields.length;
+    const read = this.#within(fields.filter(({ name }) => READ.test(name)).map(parsedField));
+    const shortened = new Map<Buffer, ParsedField>();
     this.#lookUps = new LookUps(asker, MOST_LOOK_UPS);
     const { DkimVerifier } = loadMailauth();
     this.#verifier = new DkimVerifier({
@@ -107,12 +111,17 @@ export class ArrivingMessage {
     this.#verifier.prepareSignature = (field) => this.#prepare(field, prepare);
     if (alsoHashed !== undefined) this.#wantHash(alsoHashed, '');
     // Nothing in it waits: all is prepared when it returns.
-    this.#prepared = this.#verifier.messageHeaders({ parsed: this.#fields }).catch((error: unknown) => error);
-    this.#isUnclear = this.#fields.some(
+    this.#prepared = this.#verifier
+      .messageHeaders({ parsed: read.map((field) => shortOf(field, shortened)) })
+      .catch((error: unknown) => error);
+    for (const { 'arc-authentication-results': results } of this.#verifier.arc.chain || []) {
+      results.original = shortened.get(results.original)?.line ?? results.original;
+    }
+    this.#verifier.headers = { parsed: coveredFields(fields, this.#verifier.signatureHeaders) };
+    this.#isUnclear = read.some(
       (field) =>
         field.key === 'from' && isUnclear(field.line.toString('latin1', field.line.indexOf(':') + 1)),
     );
-    for (const field of hidden) field.key = field.casedKey.toLowerCase();
     for (const [form, body] of this.#bodies) body.hash = new BodyHash(form, body.lengths);
   }
 
@@ -182,44 +191,31 @@ export class ArrivingMessage {
     for (const { hash } of this.#bodies.values()) hash?.end();
   }
 
-  /** Hides from mailauth, while it reads the header, what is too much of a kind: its name is none then. */
-  #within(fields: readonly ParsedField[], hidden: ParsedField[]): readonly ParsedField[] {
+  /** Without what is too much of a kind. */
+  #within(fields: readonly ParsedField[]): readonly ParsedField[] {
     const bytes = new Map<string, number>();
-    for (const field of fields) {
-      const { key } = field;
-      if (Object.hasOwn(MOST_BYTES, key)) bytes.set(key, (bytes.get(key) ?? 0) + field.line.length);
-    }
+    for (const { key, line } of fields) bytes.set(key, (bytes.get(key) ?? 0) + line.length);
     const isTooMuch = (kind: string) =>
       (bytes.get(kind) ?? 0) > (MOST_BYTES[kind] ?? Number.POSITIVE_INFINITY);
     this.#hasLongChain =
       [...bytes.keys()].some((kind) => kind.startsWith('arc-') && isTooMuch(kind)) ||
-      fields.some(
-        (field) => field.key.startsWith('arc-') && Object.hasOwn(MOST_BYTES, field.key) && isLaborious(field),
-      );
+      fields.some((field) => field.key.startsWith('arc-') && isLaborious(field));
     let read = 0;
-    for (const field of fields) {
+    return fields.filter((field) => {
       const { key } = field;
-      let hides = key.startsWith('arc-')
-        ? this.#hasLongChain
-        : UNUSED.has(key) || (key === 'from' && isTooMuch(key));
-      if (key === 'dkim-signature') {
-        const isLooked = this.#signatures.length < MOST_SIGNATURES;
-        const { length } = field.line;
-        const isTooLong = read + length > (MOST_BYTES[key] ?? 0) || (isLooked && isLaborious(field));
-        if (isLooked) this.#signatures.push({ isTooLong });
-        hides = !isLooked || isTooLong;
-        if (!hides) read += length;
-      }
-      if (hides) {
-        field.key = '';
-        hidden.push(field);
-      }
-    }
-    return fields;
+      if (key.startsWith('arc-')) return !this.#hasLongChain;
+      if (key === 'from') return !isTooMuch(key);
+      if (this.#signatures.length >= MOST_SIGNATURES) return false;
+      const { length } = field.line;
+      const isTooLong = read + length > (MOST_BYTES[key] ?? 0) || isLaborious(field);
+      this.#signatures.push({ isTooLong });
+      if (!isTooLong) read += length;
+      return !isTooLong;
+    });
   }
 
   #prepare(field: SignatureField, prepare: (field: SignatureField) => void): void {
-    if (coveredBy(field).length * this.#fields.length > MOST_COMPARISONS) {
+    if (coveredBy(field).length * this.#count > MOST_COMPARISONS) {
       field.skip = 'limit: it covers too many fields';
       return;
     }
@@ -258,6 +254,34 @@ export class ArrivingMessage {
       mark: result?.signature?.slice(0, 8) ?? '',
     };
   }
+}
+
+/** The fields that a signature covers, or would if there were more of a name. */
+function coveredFields(
+  fields: readonly Field[],
+  signatures: readonly SignatureField[],
+): readonly ParsedField[] {
+  const names = new Set(signatures.flatMap((field) => (field.skip || field.invalid ? [] : coveredBy(field))));
+  const lengths = new Set([...names].map((name) => name.length));
+  return fields
+    .filter(({ name }) => {
+      const written = /[ \t]$/.test(name) ? name.replace(/[ \t]+$/, '') : name;
+      return lengths.has(written.length) && names.has(lowerCase(written));
+    })
+    .map(parsedField);
+}
+
+/** @param shortened takes what stands in place of a longer line */
+function shortOf(field: ParsedField, shortened: Map<Buffer, ParsedField>): ParsedField {
+  if (field.key !== 'arc-authentication-results') return field;
+  const text = field.line.toString('latin1');
+  const colon = text.indexOf(':') + 1;
+  const line = Buffer.from(
+    `${text.slice(0, colon)}${FIRST_PART.exec(text.slice(colon))?.[0] ?? ''}`,
+    'latin1',
+  );
+  shortened.set(line, field);
+  return { key: field.key, casedKey: field.casedKey, line };
 }
 
 /** Whether it would take long to read it tag by tag. */
@@ -308,8 +332,7 @@ function keyName({ selector, signingDomain }: SignatureField): string {
 
 /** The names in `h=`, in lower case. */
 function coveredBy(field: SignatureField): readonly string[] {
-  return String(field.parsed.h?.value ?? '')
-    .toLowerCase()
+  return lowerCase(String(field.parsed.h?.value ?? ''))
     .split(':')
     .map((name) => name.trim())
     .filter((name) => name !== '');

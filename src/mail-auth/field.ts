@@ -16,7 +16,7 @@ export function lineOf({ name, value }: Field): string {
 /** A field of which the bytes are made when they are looked at: a stranger's are many, and signatures cover few. */
 class ReadField implements ParsedField {
   readonly casedKey: string;
-  key: string;
+  readonly key: string;
   readonly #field: Field;
   #line: Buffer | undefined;
 

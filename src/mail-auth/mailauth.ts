@@ -22,7 +22,7 @@ export interface Status {
 
 export interface ParsedField {
   /** In lower case. */
-  key: string;
+  readonly key: string;
   readonly casedKey: string;
   /** `Name: value` with CRLF in folds and none at the end. */
   readonly line: Buffer;
@@ -75,7 +75,7 @@ export interface ArcData {
 interface ArcField {
   readonly parsed: Tags;
   /** Its line, as in ParsedField. */
-  readonly original: Buffer;
+  original: Buffer;
 }
 
 export interface ArcSet {
@@ -103,6 +103,8 @@ export interface KeyCache {
 
 export interface DkimVerifier {
   readonly keyCache: KeyCache;
+  /** What signatures cover is looked for in it, once they are prepared. */
+  headers: ParsedHeader;
   readonly signatureHeaders: readonly SignatureField[];
   readonly bodyHashes: Map<string, BodyDigest>;
   readonly headerFrom: readonly string[];

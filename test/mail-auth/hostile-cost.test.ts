@@ -102,7 +102,15 @@ const HOSTILE: Readonly<Record<string, ParsedMessage>> = {
   ]),
   'lines of 1 MB': sign({ fields: FIELDS, body: Buffer.alloc(4_000_000, `${'x'.repeat(999_998)}\r\n`) }),
   'lines of blanks': sign({ fields: FIELDS, body: Buffer.alloc(4_000_000, `${' \t'.repeat(500)}\r\n`) }),
+  'tabs between letters': sign({ fields: FIELDS, body: Buffer.alloc(4_000_000, `${'a\t'.repeat(38)}a\r\n`) }),
+  'two blanks between letters': sign({
+    fields: FIELDS,
+    body: Buffer.alloc(4_000_000, `${'a  '.repeat(25)}a\r\n`),
+  }),
   '10,000 fields': withFields(many(10_000, 'X', () => ' y')),
+  '5,000 fields of as many names': withFields(
+    Array.from({ length: 5000 }, (_, i) => ({ name: `X${i}`, value: ' y' })),
+  ),
 };
 
 async function check({ fields, body }: ParsedMessage): Promise<void> {
