@@ -43,10 +43,11 @@ function methodText({ method, result, reason, properties }: MethodResult): strin
   return parts.join(' ');
 }
 
-/** A token, an address or a domain as it is, all else in quotes. */
+/** A token, an address or a domain as it is, all else in quotes, as what begins with the mark that stands before it. */
 function valueText(value: string): string {
   const text = printable(value);
   if (TOKEN.test(text)) return text;
+  if (text.startsWith('=')) return quoted(text);
   const at = text.lastIndexOf('@');
   const local = text.slice(0, Math.max(0, at));
   if (at >= 0 && DOMAIN.test(text.slice(at + 1)) && (local === '' || DOT_ATOM.test(local))) return text;
@@ -154,7 +155,8 @@ function tokensOf(value: string, most = MOST_TOKENS): Token[] {
       tokens.push({ kind: 'quoted', text });
       at = next;
     } else {
-      const end = endOfWord(value, at, tokens.at(-1)?.text === '=');
+      const last = tokens.at(-1);
+      const end = endOfWord(value, at, last?.kind === 'mark' && last.text === '=');
       tokens.push({ kind: 'word', text: value.slice(at, end) });
       at = end;
     }

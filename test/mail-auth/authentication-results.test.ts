@@ -143,6 +143,25 @@ describe('writing Authentication-Results', () => {
     );
   });
 
+  it('reads what stands behind a reason that is a mark', () => {
+    for (const reason of ['=', ';', '(', '"']) {
+      const properties = new Map([['smtp.mailfrom', ' ']]);
+      const results = [{ method: 'spf', result: 'pass', reason, properties }];
+      const read = parseResults(writeResults({ authserv: 'mx.example.com', results }));
+      assert.deepEqual(
+        read?.results.map((each) => [each.result, each.reason, [...each.properties]]),
+        [['pass', reason, [['smtp.mailfrom', '']]]],
+      );
+    }
+  });
+
+  it('is read again where an address begins with the mark before it', () => {
+    const properties = new Map([['smtp.mailfrom', '=@example.com']]);
+    const results = [{ method: 'spf', result: 'pass', reason: '', properties }];
+    const read = parseResults(writeResults({ authserv: 'mx.example.com', results }));
+    assert.deepEqual([...(read?.results[0]?.properties ?? [])], [['smtp.mailfrom', '=@example.com']]);
+  });
+
   it('is read by authres as it was meant', () => {
     const value = writeResults({
       authserv: 'mx.example.com',
