@@ -35,6 +35,19 @@ export function checkFiles(scene: Scene): void {
     checkSecret(scene, name, path);
 }
 
+/**
+ * The socket that a server is to have which is down and names a directory that is not there: where one was made for its
+ * user, that is meant, and the only one that a unit lets it write to. undefined for other servers.
+ */
+export function meantSocket({ addresses, options, owner, running }: Scene): string | undefined {
+  if (running !== undefined || options.user !== undefined || owner.uid === 0) return undefined;
+  const isLost = addresses.some(
+    (address) => address.kind === 'unix' && statsOf(dirname(address.path)) === undefined,
+  );
+  if (!isLost || statsOf(MADE_FOR_SOCKETS)?.uid !== owner.uid) return undefined;
+  return `${MADE_FOR_SOCKETS}/milter.sock`;
+}
+
 /** Of a server that is to be started. */
 function checkPlacesOfSockets(scene: Scene): void {
   for (const address of scene.addresses) {
@@ -44,16 +57,15 @@ function checkPlacesOfSockets(scene: Scene): void {
       checkAccess(scene, 'listen-rights', directory, 'make', scene.owner, '--listen');
       continue;
     }
-    // Where one was made for this user, it is meant, and the only one that a unit lets it write to.
-    const isMade = scene.owner.uid !== 0 && statsOf(MADE_FOR_SOCKETS)?.uid === scene.owner.uid;
+    const meant = meantSocket(scene);
     scene.findings.add({
       id: 'listen-rights',
       severity: 'error',
       where: directory,
       problem: `there is no such directory for ${formatListenAddress(address)}`,
       mend: [
-        isMade
-          ? option(`--listen unix:${MADE_FOR_SOCKETS}/milter.sock`)
+        meant !== undefined
+          ? option(`--listen unix:${meant}`)
           : shell(madeForSocket(quoted(directory), quoted(nameOf('passwd', scene.owner.uid)))),
       ],
     });

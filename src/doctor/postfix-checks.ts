@@ -17,6 +17,7 @@ import {
   seconds,
   seemsToSign,
 } from './both.ts';
+import { meantSocket } from './file-checks.ts';
 import { inPolicy, type Mend, option, quoted, shell } from './finding.ts';
 import { areOwnClients, readMilterMaps } from './milter-maps.ts';
 import type { MasterService, MilterEntry, PostfixConfig } from './postfix-config.ts';
@@ -175,7 +176,8 @@ class PostfixChecks {
     }
     const path = target.kind === 'unix' ? outside(view, target.path) : '';
     const ours = await ourAddress(target, addresses, path);
-    if (ours !== undefined) {
+    const isMeant = target.kind === 'unix' && path === meantSocket(this.#scene);
+    if (ours !== undefined || isMeant) {
       if (target.kind === 'unix') checkSocketRights(this.#scene, where, target.path, view);
       else findings.right(where, `${entry.endpoint} is this milter`);
       return 'ours';

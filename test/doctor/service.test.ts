@@ -89,12 +89,32 @@ doctor --json`);
   );
 });
 
-test("a socket is meant to be in the directory that was made for the unit's user", needsRoot, () => {
-  const report = onMachine('umask 022; install -d -o mail /var/spool/postfix/smtpf; doctor --json');
-  const { findings } = JSON.parse(report) as Report;
-  const { mend } = findings.find(({ id }) => id === 'listen-rights') ?? {};
-  assert.deepEqual(mend, [{ kind: 'option', line: '--listen unix:/var/spool/postfix/smtpf/milter.sock' }]);
-});
+test(
+  "a socket is meant to be in the directory that was made for the unit's user, where Postfix looks",
+  needsRoot,
+  () => {
+    const report = onMachine(`
+umask 022
+install -d -o mail -g news -m 2750 /var/spool/postfix/smtpf
+mkdir /etc/postfix
+cat >/etc/postfix/main.cf <<END
+mail_owner = news
+smtpd_milters = unix:smtpf/milter.sock
+milter_default_action = tempfail
+END
+echo 'smtp inet n - y - - smtpd' >/etc/postfix/master.cf
+chmod 644 /etc/smtpf-milter/config.json /etc/mail/smtpf.lua
+doctor --json`);
+    const { findings } = JSON.parse(report) as Report;
+    assert.deepEqual(
+      findings.map(({ id, mend: [first] }) => [id, first]),
+      [
+        ['listen-rights', { kind: 'option', line: '--listen unix:/var/spool/postfix/smtpf/milter.sock' }],
+        ['server-down', { kind: 'shell', line: 'systemctl start smtpf-milter' }],
+      ],
+    );
+  },
+);
 
 test('a server that finds the directory of its socket read-only says how a unit opens it', needsRoot, () => {
   const said = onMachine(`
