@@ -1,5 +1,4 @@
 /** The commands: one table, from which command line and `--help` follow. */
-import { accessSync, constants } from 'node:fs';
 import type { Options } from '../options/option-table.ts';
 import { type GivenOptions, PACKAGED_CONFIG } from '../options/options.ts';
 import { type OwnOptions, ownList, ownSwitch, ownValue } from './own-option.ts';
@@ -57,15 +56,6 @@ const OF_SERVER = {
   group: 'Its --group',
   config: 'Its --config',
 };
-
-function isReadable(path: string): boolean {
-  try {
-    accessSync(path, constants.R_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 const JSON_OUTPUT = { json: ownSwitch('Output', 'Print JSON') };
 
@@ -224,10 +214,9 @@ export const COMMANDS: readonly CommandDefinition[] = [
     summary: 'Write a first policy from the ready ones, with its tests, and say what to do with it',
     options: ['config'],
     server: {
-      config:
-        'Of the milter that it is for: what is said to do next fits its policy and its address. The one of the Debian package, where that is and can be read',
+      config: 'Of the milter that it is for: what is said to do next fits its policy and its address',
     },
-    implied: () => new Map(isReadable(PACKAGED_CONFIG) ? [['config', [PACKAGED_CONFIG]]] : []),
+    usualConfig: PACKAGED_CONFIG,
     own: {
       with: ownValue(
         'The policy',
@@ -248,6 +237,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
       ['$0 init --list', 'What there is'],
     ],
     notes: [
+      `Without --config it takes ${PACKAGED_CONFIG}, where it is.`,
       'Exit code 64: a policy that is not there, or a wrong domain; 73: a file is there already, or cannot be written. Then nothing is written.',
     ],
     run: async (options, { dir, with: names, domain, list, json }) => {

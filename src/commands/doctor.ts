@@ -83,7 +83,7 @@ export async function examine(
   if (options.config === undefined && existsSync(PACKAGED_CONFIG))
     findings.note(
       '--config',
-      `${PACKAGED_CONFIG} is there and was not read: where the server has its options from it, smtpf-milter doctor --config ${PACKAGED_CONFIG}`,
+      `${PACKAGED_CONFIG} is there, and this user may not read it: where the server has its options from it, run doctor as root`,
     );
   checkFiles(scene);
   checkMacroNames(scene);
