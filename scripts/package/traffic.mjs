@@ -1,10 +1,16 @@
-/** SMTP sessions with Postfix on port 25 of the loopback address, for so many seconds; prints what came of them as JSON. */
+/**
+ * SMTP sessions with Postfix on port 25 of the loopback address, for so many seconds or until standard input ends; prints
+ * what came of them as JSON. The second argument is the code for the recipient whom the policy refuses.
+ */
 import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 
 /** Sessions with Postfix on port 25 here, one after another in four rows, until the time is over. */
-async function traffic(seconds) {
-  const end = performance.now() + seconds * 1000;
+async function traffic(seconds, refused) {
+  let end = performance.now() + seconds * 1000;
+  process.stdin.resume().on('end', () => {
+    end = 0;
+  });
   const wrong = [];
   let sessions = 0;
   let longest = 0;
@@ -12,7 +18,7 @@ async function traffic(seconds) {
     while (performance.now() < end) {
       const began = performance.now();
       const replies = await session().catch((error) => [error.message]);
-      const expected = '220 250 250 250 550 354 250 221';
+      const expected = `220 250 250 250 ${refused} 354 250 221`;
       const got = replies.map((reply) => reply.slice(0, 3)).join(' ');
       if (got !== expected) wrong.push(replies.join(' | '));
       sessions += 1;
@@ -21,6 +27,7 @@ async function traffic(seconds) {
     }
   };
   await Promise.all([row(), row(), row(), row()]);
+  process.stdin.destroy();
   console.log(JSON.stringify({ sessions, wrong: wrong.slice(0, 10), longest }));
 }
 
@@ -55,4 +62,4 @@ function session() {
   });
 }
 
-await traffic(Number(process.argv[2]));
+await traffic(Number(process.argv[2]), process.argv[3]);

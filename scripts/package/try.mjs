@@ -3,8 +3,9 @@
  *
  *     npm run package:test -- --quick FILE.deb    unpacked beside a C library and a shell alone: no Node.js is there
  *     npm run package:test                        in a Debian that is booted: install, Postfix, upgrade and rollback
- *                                                 under traffic, watchdog, purge; two packages are built for it
- *     npm run package:test -- OLD.deb NEW.deb     with these two
+ *                                                 under traffic, watchdog, purge; a package is built for it, and
+ *                                                 made once more under a newer version
+ *     npm run package:test -- OLD.deb [NEW.deb]   with these
  *     npm run package:test -- --keep DIR          with the minimal Debian of an earlier run, or kept there for the next
  *
  * The long one needs mmdebstrap and systemd-container (systemd-nspawn), and a Debian mirror for its first run.
@@ -30,9 +31,12 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
+const CONFIG = '/etc/smtpf-milter/config.json';
 const SOCKET = '/var/spool/postfix/smtpf/milter.sock';
 const BOOT_MS = 120_000;
 const WAIT_MS = 120_000;
+/** Of traffic that is ended when what happens beside it is over. */
+const LONGEST_S = 600;
 
 function out(command, args, options = {}) {
   const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: 'utf8', ...options });
@@ -148,19 +152,34 @@ async function until(holds, why, milliseconds = WAIT_MS) {
 /** What is in the minimal Debian besides: Postfix is attached, a mail program is not needed. */
 const PACKAGES = ['systemd', 'systemd-sysv', 'postfix', 'procps'];
 
-function buildBoth(work) {
-  const { version } = JSON.parse(readFileSync(join(HERE, '../../package.json'), 'utf8'));
-  return [version, `${version}+next`].map((name) => {
-    const args = [join(HERE, '..', 'package-deb.mjs'), '--out', work, '--version', name];
-    return must(process.execPath, args).trim().split('\n').at(-1);
+function build(work) {
+  const args = [join(HERE, '..', 'package-deb.mjs'), '--out', work];
+  // Its path alone is on standard output.
+  const { status, stdout } = spawnSync(process.execPath, args, {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
   });
+  assert.equal(status, 0, 'no package could be built');
+  return stdout.trim();
+}
+
+/** The same program under a newer version: what dpkg and the scripts of the package do is what is looked at. */
+function newer(work, deb) {
+  const unpacked = join(work, 'newer');
+  must('dpkg-deb', ['--raw-extract', deb, unpacked]);
+  const control = join(unpacked, 'DEBIAN', 'control');
+  writeFileSync(control, readFileSync(control, 'utf8').replace(/^Version: .*$/m, '$&+next'));
+  must('dpkg-deb', ['--build', '--root-owner-group', '-Zxz', '-z1', unpacked, work]);
+  rmSync(unpacked, { recursive: true });
+  return join(work, basename(deb).replace(/_([^_]*)_/, '_$1+next_'));
 }
 
 async function long(work, keep, given) {
   const began = performance.now();
   const step = (text) =>
     console.log(`${((performance.now() - began) / 1000).toFixed(1).padStart(6)} s  ${text}`);
-  const [old, next] = given.length === 2 ? given : buildBoth(work);
+  const old = given[0] ?? build(work);
+  const next = given[1] ?? newer(work, old);
   step(`packages ${basename(old)} and ${basename(next)}`);
 
   const minimal = keep ?? join(work, 'minimal');
@@ -226,6 +245,10 @@ async function long(work, keep, given) {
     return text.trim();
   };
   const sh = (text) => ok('sh', '-c', text);
+  const dropIn = (lines) =>
+    sh(
+      `mkdir -p /run/systemd/system/smtpf-milter.service.d; printf '${lines}\\n' > /run/systemd/system/smtpf-milter.service.d/test.conf; systemctl daemon-reload`,
+    );
   const property = (name) => ok('systemctl', 'show', '--value', '--property', name, 'smtpf-milter.service');
   step('booted');
 
@@ -250,8 +273,8 @@ function smtp.do_rcpt(recipient)
   if recipient == "refused@example.com" then return 550, "5.7.1 members only" end
 end
 END`);
-  sh(`cat > /etc/smtpf-milter/config.json <<'END'
-{ "listen": ["unix:${SOCKET}"], "on-error": "tempfail", "on-bad-script": "last-good" }
+  sh(`cat > ${CONFIG} <<'END'
+{ "listen": ["unix:${SOCKET}"], "on-error": "tempfail", "on-bad-script": "last-good", "on-reload": "check" }
 END`);
   ok('systemctl', 'restart', 'smtpf-milter');
   assert.equal(ok('stat', '-c', '%U:%G %a', SOCKET), 'smtpf:postfix 660');
@@ -267,7 +290,8 @@ END`);
   ])
     ok('postconf', '-e', line);
   ok('systemctl', 'restart', 'postfix');
-  const send = (seconds) => {
+  /** @param refused what a recipient gets whom the policy refuses */
+  const send = (seconds, refused = '550') => {
     const args = [
       '--target',
       String(pid),
@@ -275,8 +299,9 @@ END`);
       process.execPath,
       join(HERE, 'traffic.mjs'),
       String(seconds),
+      refused,
     ];
-    return spawn('nsenter', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    return spawn('nsenter', args, { stdio: ['pipe', 'pipe', 'inherit'] });
   };
   const first = await totals(send(2));
   assert.ok(first.sessions > 0 && first.wrong.length === 0, JSON.stringify(first));
@@ -295,6 +320,38 @@ END`);
   ok('systemctl', 'reload', 'smtpf-milter');
   step('a broken policy: the last good version serves, and systemctl status says so');
 
+  // A start with it fails, once: systemd does not try again what only a person can mend.
+  const failsToStart = (reason) => {
+    assert.notEqual(inside('systemctl', 'restart', 'smtpf-milter').status, 0);
+    assert.deepEqual([property('ActiveState'), property('ExecMainStatus')], ['failed', '78']);
+    assert.match(inside('systemctl', 'status', '--no-pager', 'smtpf-milter').text, reason);
+  };
+  const doctor = () => inside('smtpf-milter', 'doctor', '--config', CONFIG).text;
+  const starts = () => {
+    ok('systemctl', 'start', 'smtpf-milter');
+    assert.equal(property('ActiveState'), 'active');
+  };
+  sh(`echo 'smtp.do_rcpt = ' > /etc/mail/smtpf.lua`);
+  failsToStart(/smtpf\.lua:\d+: unexpected symbol/);
+  for (const id of ['server-down', 'policy-broken'])
+    assert.match(doctor(), new RegExp(`^error {3}${id}: `, 'm'));
+  sh(`{ cat /root/good.lua; echo 'function smtp.do_rcptt() end'; } > /etc/mail/smtpf.lua`);
+  failsToStart(/smtpf\.lua:\d+:\d+: /);
+  ok('cp', '/root/good.lua', '/etc/mail/smtpf.lua');
+  starts();
+  sh(`cp -p ${CONFIG} /root/config.json; echo '{ "listen": ' > ${CONFIG}`);
+  failsToStart(/config\.json: is not JSON/);
+  // As an editor leaves it that writes a new file.
+  sh(`rm ${CONFIG}; install -m 0600 /root/config.json ${CONFIG}`);
+  failsToStart(/config\.json: cannot be read: permission denied/);
+  const [, ...mends] = doctor()
+    .match(/^error {3}config-unreadable: .*?\n\n/ms)[0]
+    .split('    mend: ');
+  for (const line of mends) sh(line.trim());
+  starts();
+  assert.match(doctor(), /nothing wrong was found/);
+  step('a start with a broken policy, or config file, fails once, and doctor names the line that mends it');
+
   // Socket activation: systemd keeps the socket.
   ok('systemctl', 'stop', 'smtpf-milter');
   sh(`sed -i 's,"unix:[^"]*","fd:smtpf-milter.socket",' /etc/smtpf-milter/config.json`);
@@ -306,7 +363,7 @@ END`);
     ['upgrade', next],
     ['rollback', old],
   ]) {
-    const client = send(25);
+    const client = send(LONGEST_S);
     const result = totals(client);
     await pause(2000);
     const before = property('MainPID');
@@ -316,6 +373,9 @@ END`);
     assert.notEqual(property('MainPID'), before, 'it was not started anew');
     assert.equal(property('ActiveState'), 'active');
     assert.match(ok('cat', '/etc/mail/smtpf.lua'), /members only/, 'a conffile is lost');
+    // Sessions of the new process too.
+    await pause(2000);
+    client.stdin.end();
     const { sessions, wrong, longest } = await result;
     assert.deepEqual(wrong, [], `of ${sessions} sessions`);
     step(
@@ -323,10 +383,25 @@ END`);
     );
   }
 
+  // A connection that waits for a policy that is refused begins a start, and another: not without end. A slow machine
+  // does not come to the unit's own limit.
+  ok('systemctl', 'stop', 'smtpf-milter.service');
+  dropIn('[Unit]\\nStartLimitIntervalSec=600\\nStartLimitBurst=3');
+  sh(`echo 'smtp.do_rcpt = ' > /etc/mail/smtpf.lua`);
+  const waiting = totals(send(1));
+  const ofSocket = () => ok('systemctl', 'show', '--value', '--property=Result', 'smtpf-milter.socket');
+  await until(() => ofSocket() === 'service-start-limit-hit', ofSocket);
+  assert.equal(property('ActiveState'), 'failed');
+  assert.ok((await waiting).wrong.every((replies) => /451|timeout|ECONNRESET/.test(replies)));
+  ok('cp', '/root/good.lua', '/etc/mail/smtpf.lua');
+  ok('systemctl', 'reset-failed', 'smtpf-milter.service');
+  ok('systemctl', 'start', 'smtpf-milter.socket', 'smtpf-milter.service');
+  assert.equal((await totals(send(1))).wrong.length, 0);
+  step('socket activation with a broken policy: starts have an end, and begin again by hand');
+
   // A supervisor that stands still is replaced.
-  sh(
-    'mkdir -p /run/systemd/system/smtpf-milter.service.d; printf "[Service]\\nWatchdogSec=3\\n" > /run/systemd/system/smtpf-milter.service.d/w.conf; systemctl daemon-reload; systemctl restart smtpf-milter',
-  );
+  dropIn('[Service]\\nWatchdogSec=3');
+  ok('systemctl', 'restart', 'smtpf-milter');
   const stuck = property('MainPID');
   ok('kill', '-STOP', stuck);
   await until(
@@ -336,9 +411,31 @@ END`);
   assert.equal((await totals(send(1))).wrong.length, 0);
   step('watchdog: a supervisor that stood still was replaced, and mail is filtered');
 
-  ok('dpkg', '--remove', 'smtpf-milter');
+  // What Postfix is told is left to its administrator, who is told the line.
+  const mainCf = () => ok('cat', '/etc/postfix/main.cf');
+  ok(
+    'postconf',
+    '-P',
+    '-e',
+    'smtp/inet/smtpd_milters=inet:127.0.0.1:1,unix:smtpf/milter.sock,inet:127.0.0.1:2',
+  );
+  const asked = mainCf();
+  const removed = ok('dpkg', '--remove', 'smtpf-milter');
   assert.match(ok('cat', '/etc/mail/smtpf.lua'), /members only/);
-  ok('dpkg', '--purge', 'smtpf-milter');
+  const purged = ok('dpkg', '--purge', 'smtpf-milter');
+  assert.equal(mainCf(), asked);
+  for (const said of [removed, purged])
+    assert.match(
+      said,
+      /To take it out, as root:\n {2}postconf -X smtpd_milters\n {2}postconf -P -e 'smtp\/inet\/smtpd_milters=inet:127\.0\.0\.1:1,inet:127\.0\.0\.1:2'\n {2}postfix reload$/m,
+    );
+  for (const [line] of purged.matchAll(/(?<=^ {2})(postconf|postfix) .*/gm)) sh(line);
+  // Nobody is at those two.
+  ok('postconf', '-PX', 'smtp/inet/smtpd_milters');
+  ok('postfix', 'reload');
+  const last = await totals(send(1, '250'));
+  assert.ok(last.sessions > 0 && last.wrong.length === 0, JSON.stringify(last));
+  step('removed: Postfix is told by whoever runs it to do without, by the lines that were said');
   const left = sh(
     `find / -xdev \\( -path /proc -o -path /sys -o -path /root \\) -prune -o \\( -name '*smtpf*' -print \\) | grep -v '^/var/log/' || true`,
   )
