@@ -352,6 +352,17 @@ END`);
   assert.match(doctor(), /nothing wrong was found/);
   step('a start with a broken policy, or config file, fails once, and doctor names the line that mends it');
 
+  // An upgrade is a start, and says when it has failed; also to the same version.
+  sh(`echo 'smtp.do_rcpt = ' > /etc/mail/smtpf.lua`);
+  assert.match(
+    ok('dpkg', '--install', `/root/${basename(old)}`),
+    /the service does not start, and mail is not filtered/,
+  );
+  assert.equal(property('ActiveState'), 'failed');
+  ok('cp', '/root/good.lua', '/etc/mail/smtpf.lua');
+  ok('systemctl', 'start', 'smtpf-milter');
+  step('upgrade with a broken policy: it says that the service does not start');
+
   // Socket activation: systemd keeps the socket.
   ok('systemctl', 'stop', 'smtpf-milter');
   sh(`sed -i 's,"unix:[^"]*","fd:smtpf-milter.socket",' /etc/smtpf-milter/config.json`);
