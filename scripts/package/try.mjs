@@ -205,7 +205,11 @@ async function long(work, keep, given) {
     console_ += bytes;
   });
   let pid;
-  process.on('exit', () => container.kill('SIGKILL'));
+  process.prependListener('exit', () => {
+    container.kill('SIGKILL');
+    // All of it ends with its init.
+    if (pid !== undefined) spawnSync('kill', ['-KILL', pid]);
+  });
   await until(
     () => {
       pid ??= childOf(container.pid);
@@ -482,7 +486,7 @@ const { values, positionals } = parseArgs({
 });
 if (process.getuid?.() !== 0) throw new Error('package:test: only root can make such roots');
 const work = mkdtempSync(join(tmpdir(), 'smtpf-milter-package-'));
-process.on('exit', () => rmSync(work, { recursive: true, force: true }));
+process.on('exit', () => rmSync(work, { recursive: true, force: true, maxRetries: 20 }));
 if (values.quick) await quick(work, positionals[0] ?? '');
 else await long(work, values.keep, positionals);
 console.log('package:test: all is well');
