@@ -58,7 +58,7 @@ const TIMEOUTS: Omit<ConnectionTimeouts, 'idleMs'> = {
  * counts towards that, dead or alive, up to the next short collection: 30 MB. Where the heap has come to be small, as
  * after a pause, V8's own factor allows for less, and under load it looks through everything twenty times a second.
  */
-const HEAP_GROWTH_PERCENT = 400;
+const HEAP_GROWTH_PERCENT = 200;
 
 export interface ServiceSettings {
   readonly options: Options;
