@@ -232,7 +232,7 @@ describe('long work', () => {
       table.sort(t, function(x, y) for i = 1, 20 do end return x < y end)
       out[5] = t[1] .. "," .. t[2000]
       return table.concat(out, " ")`;
-    const sliced = await evaluate(contextOf(source));
+    const sliced = await evaluate(contextOf(source, { cpuMs: 20_000 }));
     assert.deepEqual(sliced, { kind: 'done', value: '31154 28769 300000 end 1,2002' });
   });
 
