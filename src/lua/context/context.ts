@@ -487,7 +487,7 @@ export class LuaContext implements Host {
     if (suspension === null) return this.#crashed(run, new Error('a yield that nobody asked for'));
     run.asleep = suspension;
     if (suspension instanceof Slice) {
-      this.#meter.suspend();
+      this.#meter.suspend(false);
       const walk = this.#walkOwn(run);
       if (this.#meter.collectionDue) void this.#collect(run, suspension);
       else if (walk === null) this.#goOnAfterOthers(run, suspension);
@@ -505,7 +505,7 @@ export class LuaContext implements Host {
         if (now - this.#template.slices.roundStart(now) > SLICE_MS) this.#goOnAfterOthers(run, suspension);
         else this.#wake(run, suspension);
       });
-      this.#meter.suspend(); // What begin() has done is the callback's work.
+      this.#meter.suspend(true); // What begin() has done is the callback's work.
       this.#meter.spend(WAIT_MS);
     }
     return null;
