@@ -43,7 +43,8 @@ const CHECK = `local time = now()
   local function refresh(key, data)
     if redis.call('PTTL', key) < ttl - grain then put(key, data, ttl) end
   end
-  local passes, client = number(KEYS[2], 'C')
+  local passes, client
+  if auto > 0 then passes, client = number(KEYS[2], 'C') end
   if auto > 0 and (passes or 0) >= auto then
     refresh(KEYS[2], client)
     return { 'client', '0' }
@@ -69,7 +70,8 @@ class Check implements Operation<Sighting> {
 
   constructor(attempt: Attempt) {
     this.#attempt = attempt;
-    this.keys = [storeKey('grey', attempt.key), storeKey('client', attempt.network)];
+    const sight = storeKey('grey', attempt.key);
+    this.keys = attempt.auto > 0 ? [sight, storeKey('client', attempt.network)] : [sight];
   }
 
   get question(): string {
