@@ -136,7 +136,7 @@ for (const [what, change] of Object.entries({
 })) {
   test(`changes to a message count for what a session keeps: ${what}`, async (t) => {
     const milter = await start(t, `function smtp.do_rcpt(to) if to:find "many" then ${change} end end`, [
-      ...['--session-mb', '8', '--cpu-ms', '20000'],
+      ...['--session-mb', '8', '--cpu-ms', '20000', '--deadline', '120'],
     ]);
     const mta = await envelope(milter);
     assert.equal((await mta.rcpt('<many@d.example>')).letter, 't');
