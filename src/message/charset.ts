@@ -203,11 +203,14 @@ function utf7(): Charset {
   };
 }
 
+/** Whether a byte belongs to a run: letters, digits, `+` and `/`. */
+const IN_RUN = Array.from({ length: 256 }, (_, byte) => /[A-Za-z0-9+/]/.test(String.fromCharCode(byte)));
+
 /** Where a run begins that may go on behind the text; the end of it where none does. */
 function openRunIn(text: string): number {
   let from = text.length;
-  while (from > 0 && text.length - from < LONGEST_RUN && /[A-Za-z0-9+/]/.test(text.charAt(from - 1)))
-    from -= 1;
+  const least = Math.max(0, from - LONGEST_RUN);
+  while (from > least && IN_RUN[text.charCodeAt(from - 1)]) from -= 1;
   const run = text.indexOf('+', from);
   return run < 0 ? text.length : run;
 }
