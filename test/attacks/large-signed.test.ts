@@ -6,11 +6,11 @@ import { test } from 'node:test';
 import { keyRecord } from '../../src/mail-auth/signing-key.ts';
 import { Nsd, withoutNsd } from '../dns/nsd.ts';
 import { mta as packets } from '../helpers/packet-builder.ts';
-import { type Span, shareOf } from '../helpers/spans.ts';
 import { signed } from '../mail-auth/messages.ts';
 import { childrenOf, startMilter } from '../program/milter-client.ts';
-import { collectionsOf, RECORDED } from './collections.ts';
+import { collectionsOf } from './collections.ts';
 import { Neighbour } from './neighbour.ts';
+import { longestTurns, TIMED } from './turns.ts';
 
 const MESSAGES = 10;
 const BYTES = 25 * 1024 * 1024;
@@ -25,32 +25,6 @@ const POLICY = `function smtp.do_dot()
 end`;
 
 const PASSED = '550 5.7.1 pass pass pass';
-
-/** Tells of each turn of the event loop that takes the main thread more than 4 ms of CPU time. */
-const TURNS = `
-import { readFileSync, writeSync } from 'node:fs';
-const cpu = () => Number(readFileSync('/proc/thread-self/schedstat', 'latin1').split(' ')[0]) / 1e6;
-const now = () => performance.timeOrigin + performance.now();
-let [from, before] = [now(), cpu()];
-const look = () => {
-  const [to, after] = [now(), cpu()];
-  if (to - from > 4) writeSync(2, 'turn ' + process.pid + ' ' + from + ' ' + to + ' ' + (after - before) + '\\n');
-  [from, before] = [to, after];
-  setImmediate(look).unref();
-};
-look();`;
-
-const WATCHED = ['env', `${RECORDED[1]} --import data:text/javascript,${encodeURIComponent(TURNS)}`] as const;
-
-interface Turn extends Span {
-  readonly cpu: number;
-}
-
-function turnsOf(pid: number | undefined, stderr: string): Turn[] {
-  return [...stderr.matchAll(/turn (\d+) ([\d.]+) ([\d.]+) ([\d.]+)\n/g)]
-    .filter(([, process]) => Number(process) === pid)
-    .map(([, , from, to, cpu]) => ({ from: Number(from), to: Number(to), cpu: Number(cpu) }));
-}
 
 function peakMib(pid: number | undefined): number {
   const status = readFileSync(`/proc/${pid}/status`, 'latin1');
@@ -68,7 +42,7 @@ s1._domainkey 3600 IN TXT ${(record.match(/.{1,200}/g) ?? []).map((part) => `"${
   });
   t.after(() => nsd.stop());
   const args = ['--workers', '1', '--warm-up', '0', '--dns-server', nsd.server];
-  const milter = await startMilter(t, POLICY, args, WATCHED);
+  const milter = await startMilter(t, POLICY, args, TIMED);
   const [worker] = childrenOf(milter.running.child.pid);
 
   // Lines of text with runs of blanks, which have to be reduced, and lines of base64.
@@ -106,17 +80,13 @@ s1._domainkey 3600 IN TXT ${(record.match(/.{1,200}/g) ?? []).map((part) => `"${
   const began = performance.timeOrigin + performance.now();
   for (const mta of mtas) mta.socket.write(bytes);
   const replies = await Promise.all(mtas.map(async (mta) => (await mta.reply()).text));
-  const collections = () => collectionsOf(worker, milter.running.stderr);
-  await neighbour.stop(t, collections);
+  await neighbour.stop(t, () => collectionsOf(worker, milter.running.stderr));
   assert.deepEqual(
     replies,
     mtas.map(() => PASSED),
   );
   const grown = peakMib(worker) - before;
-  const own = turnsOf(worker, milter.running.stderr)
-    .filter(({ from }) => from > began)
-    .map((turn) => Math.min(turn.to - turn.from, turn.cpu) - shareOf(turn, collections()));
-  const longest = Math.max(0, ...own);
+  const { own: longest } = longestTurns(worker, milter.running.stderr, began);
   t.diagnostic(
     `the worker's longest turn took ${longest.toFixed(1)} ms of CPU time, and it grew by ${grown.toFixed(0)} MiB`,
   );
