@@ -36,7 +36,7 @@ export interface WatchKeeper {
   readonly tracing: boolean;
   /** Whether decisions are wanted as records; they are counted anyway. */
   readonly recording: boolean;
-  /** The SMTP session has begun: who only negotiates has none. */
+  /** The SMTP session has begun: who only negotiates has none. @returns its place, for `ended` */
   sessionBegan(session: SessionWatch): number;
   called(call: Call): void;
   scriptFailed(failure: Failure): void;

@@ -3,15 +3,13 @@ import { lstatSync, type Stats, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { madeForSocket } from '../net/endpoint.ts';
 import { formatListenAddress } from '../net/listen-address.ts';
+import { PACKAGED_SOCKET } from '../options/options.ts';
 import { type Account, nameOf } from '../system/privileges.ts';
 import { isOpenToOthers } from '../system/secret-file.ts';
 import { type Mend, option, quoted, shell } from './finding.ts';
 import { type Need, type Obstacle, obstaclesTo } from './reach.ts';
 import type { Scene } from './scene.ts';
 import { octal } from './socket-rights.ts';
-
-/** By the Debian package, and by the tutorial. */
-const MADE_FOR_SOCKETS = '/var/spool/postfix/smtpf';
 
 export function checkFiles(scene: Scene): void {
   const { options, owner, runner, policy } = scene;
@@ -44,8 +42,8 @@ export function meantSocket({ addresses, options, owner, running }: Scene): stri
   const isLost = addresses.some(
     (address) => address.kind === 'unix' && statsOf(dirname(address.path)) === undefined,
   );
-  if (!isLost || statsOf(MADE_FOR_SOCKETS)?.uid !== owner.uid) return undefined;
-  return `${MADE_FOR_SOCKETS}/milter.sock`;
+  if (!isLost || statsOf(dirname(PACKAGED_SOCKET))?.uid !== owner.uid) return undefined;
+  return PACKAGED_SOCKET;
 }
 
 /** Of a server that is to be started. */

@@ -236,6 +236,8 @@ function unknownName(from: string, prefix: string, name: string, exitCode: numbe
 
 /** The options of the service of the Debian package. */
 export const PACKAGED_CONFIG = '/etc/smtpf-milter/config.json';
+/** Of its unit smtpf-milter.socket, in the directory that it, and the tutorial, make in Postfix's chroot. */
+export const PACKAGED_SOCKET = '/var/spool/postfix/smtpf/milter.sock';
 
 /** Policies to be required by name: `policy.greylist`. They come with the program, in a folder beside its code. */
 export const READY_POLICIES = fileURLToPath(new URL('../../policies', import.meta.url));

@@ -10,7 +10,7 @@ import {
   sendmailMcLine,
 } from '../../net/listen-address.ts';
 import type { Options } from '../../options/option-table.ts';
-import { PACKAGED_CONFIG, READY_POLICIES } from '../../options/options.ts';
+import { PACKAGED_CONFIG, PACKAGED_SOCKET, READY_POLICIES } from '../../options/options.ts';
 import { nearest } from '../../text/nearest.ts';
 import { codeOf, EXIT, OperatorError, systemReason } from '../../text/operator-error.ts';
 import { visibleText } from '../../text/visible.ts';
@@ -26,8 +26,6 @@ export interface InitRequest {
 }
 
 const SCRIPT = 'smtpf.lua';
-/** Of the unit smtpf-milter.socket. */
-const PACKAGED_SOCKET = '/var/spool/postfix/smtpf/milter.sock';
 const CLAMD = 'unix:/run/clamav/clamd.ctl';
 
 /**
