@@ -1,10 +1,14 @@
 /** Chains of those who passed a message on: ARC (RFC 8617). */
+import { createHash } from 'node:crypto';
 import { type Answer, known } from '../asking/answer.ts';
-import { questionName } from '../dns/name.ts';
+import { isSignatureOf } from './digest-signature.ts';
 import { messageSignature, type Signer, withSignature } from './dkim-sign.ts';
-import type { ArrivingMessage } from './dkim-verify.ts';
-import { type Field, lowerCase, parsedField, relaxedLine } from './field.ts';
-import { type ArcData, type ArcSet, loadMailauth } from './mailauth.ts';
+import { type ArrivingMessage, keyName } from './dkim-verify.ts';
+import { type Field, fieldOf, lowerCase, parsedField, relaxedLine, withoutSignature } from './field.ts';
+import { type ArcSet, loadMailauth } from './mailauth.ts';
+
+/** Of a set, in the order in which a seal covers them. */
+const SET_FIELDS = ['arc-authentication-results', 'arc-message-signature', 'arc-seal'] as const;
 
 export type ArcWord = 'pass' | 'fail' | 'none';
 
@@ -20,36 +24,72 @@ export interface ArcResult {
 
 /** After the signatures are verified, for the last of the chain is verified with them. */
 export async function checkArc(message: ArrivingMessage): Promise<Answer<ArcResult>> {
-  const { verifier, lookUps, hasLongChain } = message;
-  if (hasLongChain)
-    return known({ result: 'fail', chain: 0, domain: '', reason: 'limit: the chain is too long' });
-  const { arc } = verifier;
-  const { status, i } = await loadMailauth().arc(arc, { resolver: lookUps.resolve, strict: true });
-  const last = arc.lastEntry?.['arc-seal'].parsed.d?.value;
-  const result = status.result === 'pass' || status.result === 'none' ? status.result : 'fail';
-  if (result === 'fail') {
-    // mailauth takes each failure for one of the chain: a key that could not be had decides nothing.
-    for (const name of keyNames(arc)) {
-      const key = await lookUps.ask('TXT', name);
-      // A name that cannot be asked for is wrong for good.
-      if (key.kind === 'unknown' && questionName(name).kind !== 'unaskable') return key;
+  if (message.hasLongChain) return known(broken(undefined, 'limit: the chain is too long'));
+  const { chain, lastEntry, error } = message.arc;
+  if (error !== undefined) return known(broken(lastEntry, plain(error.message)));
+  if (chain === false || lastEntry === undefined) {
+    return known({ result: 'none', chain: 0, domain: '', reason: '' });
+  }
+  const keys = await Promise.all(chain.map((set) => message.keyOf(set['arc-seal'])));
+  // A key that could not be had decides nothing, and what is wrong for good is so without it.
+  let failure: Answer<never> | undefined;
+  const digests = sealedDigests(chain);
+  for (let i = chain.length - 1; i >= 0; i -= 1) {
+    const [set, key, digest] = [chain[i], keys[i], digests[i]];
+    if (set === undefined || key === undefined || digest === undefined) continue;
+    const { parsed } = set['arc-seal'];
+    if ('none' in key) {
+      if (key.failure === undefined)
+        return known(broken(lastEntry, `${key.none} for ${keyName(set['arc-seal'])}`));
+      failure ??= key.failure;
+    } else if (!String(parsed.a?.value).toLowerCase().startsWith(key.keyType)) {
+      return known(broken(lastEntry, `inappropriate key algorithm for ${keyName(set['arc-seal'])}`));
+    } else if (!isSignatureOf(digest, String(parsed.b?.value), key)) {
+      return known(broken(lastEntry, `i=${set.i} seal signature validation failed`));
     }
   }
-  return known({
-    result,
-    chain: i || 0,
-    domain: String(last ?? '').toLowerCase(),
-    reason: result === 'fail' ? status.comment || 'no valid chain' : '',
-  });
+  const signature = message.chainSignature;
+  const isUnknown = signature?.result === 'temperror';
+  if (signature?.result !== 'pass' && !isUnknown) {
+    return known(broken(lastEntry, `i=${lastEntry.i} no valid signature`));
+  }
+  if (isUnknown && signature.key !== undefined && 'none' in signature.key) failure ??= signature.key.failure;
+  if (failure !== undefined) return failure;
+  return known({ result: 'pass', chain: lastEntry.i, domain: domainOf(lastEntry), reason: '' });
 }
 
-/** Of the keys that decide: of all seals, and of the last signature. */
-function keyNames({ chain }: ArcData): string[] {
-  if (chain === false) return [];
-  const last = chain.at(-1)?.['arc-message-signature'];
-  return [...chain.map((set) => set['arc-seal']), ...(last === undefined ? [] : [last])].map(
-    ({ parsed: { s, d } }) => `${s?.value}._domainkey.${d?.value}`,
-  );
+function broken(last: ArcSet | undefined, reason: string): ArcResult {
+  return { result: 'fail', chain: last?.i ?? 0, domain: domainOf(last), reason };
+}
+
+function domainOf(set: ArcSet | undefined): string {
+  return String(set?.['arc-seal'].parsed.d?.value ?? '').toLowerCase();
+}
+
+/** What a stranger has written is in it. */
+function plain(reason: string): string {
+  return reason
+    .toLowerCase()
+    .replace(/["'()]/g, ' ')
+    .replace(/\s+/g, ' ')
+    .trim()
+    .slice(0, 128);
+}
+
+/** What each seal signs: all of the sets below, its own, and itself without the signature (RFC 8617 section 5.1.1). */
+function sealedDigests(chain: readonly ArcSet[]): Buffer[] {
+  const hash = createHash('sha256');
+  return chain.map((set) => {
+    const [results, signature, own] = SET_FIELDS.map((key) => fieldOf(set[key].original));
+    if (results === undefined || signature === undefined || own === undefined) throw new Error('no set');
+    hash.update(`${relaxedLine(results)}\r\n${relaxedLine(signature)}\r\n`, 'latin1');
+    const digest = hash
+      .copy()
+      .update(relaxedLine(withoutSignature(own)), 'latin1')
+      .digest();
+    hash.update(`${relaxedLine(own)}\r\n`, 'latin1');
+    return digest;
+  });
 }
 
 /** What became of a seal; without one, why. */
@@ -129,11 +169,5 @@ function chainOf(fields: readonly Field[]): readonly Field[] | undefined {
     return undefined;
   }
   if (chain === false) return undefined;
-  return chain.flatMap((set) =>
-    [set['arc-authentication-results'], set['arc-message-signature'], set['arc-seal']].map(({ original }) => {
-      const line = original.toString('latin1');
-      const colon = line.indexOf(':');
-      return { name: line.slice(0, colon), value: line.slice(colon + 1) };
-    }),
-  );
+  return chain.flatMap((set) => SET_FIELDS.map((key) => fieldOf(set[key].original)));
 }

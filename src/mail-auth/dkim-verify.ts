@@ -5,21 +5,23 @@
  * A stranger chooses how many signatures there are, what they cover, and how much of the body: of all this only so much
  * is looked at that a hostile message costs about what an honest one of its size does.
  */
+import { createHash } from 'node:crypto';
 import { type Answer, known, unknown } from '../asking/answer.ts';
 import { isUnclear } from './author.ts';
 import { BodyHash, type Canonicalization } from './body-hash.ts';
+import { isSignatureOf } from './digest-signature.ts';
 import type { Author } from './dmarc.ts';
-import { type Field, lowerCase, parsedField } from './field.ts';
+import { type Field, fieldOf, lowerCase, parsedField, withoutSignature } from './field.ts';
 import { type Asker, LookUps, type Unknown } from './look-ups.ts';
 import {
-  type BodyDigest,
+  type ArcData,
   type DkimVerifier,
   loadMailauth,
   type ParsedField,
   type SignatureField,
-  type SignatureResult,
 } from './mailauth.ts';
-import { KnownKeys } from './public-keys.ts';
+import { type FoundKey, KnownKeys } from './public-keys.ts';
+import { SignedHeader } from './signed-header.ts';
 
 /** Words of RFC 8601 section 2.7.1. */
 export type DkimWord = 'pass' | 'fail' | 'policy' | 'permerror' | 'temperror';
@@ -64,21 +66,30 @@ const MANY_BLANKS = /[ \t\r\n]{100}/;
 const READ = /^(?:from|dkim-signature|arc-(?:seal|message-signature|authentication-results))[ \t]*$/i;
 /** Of results in a chain: the number of their set, as mailauth wants it, which else reads all of them. */
 const FIRST_PART = /^(?:[^();]|\([^()]*\))*;/;
-/** Names in `h=` times fields of the message that are compared for one signature. */
-const MOST_COMPARISONS = 200_000;
+/** Names in `h=` of a signature, which lists some thirty. */
+const MOST_NAMES = 300;
 const MOST_LOOK_UPS = 30;
 
-/** What mailauth says, by what RFC 8601 calls it; all else that it cannot process is permanent. */
+/** Reasons for `policy`; a signature that is wrong for others is permanently so. */
 const POLICY = new Set(['weak algorithm', 'weak key']);
 
 /** Of all messages. */
 const knownKeys = new KnownKeys();
 
+/** What was found out about a signature. */
+export interface Verdict {
+  readonly result: DkimWord;
+  readonly reason: string;
+  readonly key?: FoundKey | undefined;
+}
+
 export class ArrivingMessage {
   readonly #lookUps: LookUps;
+  readonly #now: number;
   readonly #verifier: DkimVerifier;
-  /** How many fields the message has. */
-  readonly #count: number;
+  readonly #header: SignedHeader;
+  /** What each signature covers. */
+  readonly #covered = new Map<SignatureField, readonly string[]>();
   /** The fields that are verified, and whether each is too long to be looked at. */
   readonly #signatures: { readonly isTooLong: boolean }[] = [];
   #hasLongChain = false;
@@ -87,6 +98,7 @@ export class ArrivingMessage {
   /** What went wrong with it, if anything did. */
   readonly #prepared: Promise<unknown>;
   #isEnded = false;
+  #chainSignature: Verdict | undefined;
 
   /**
    * @param fields in the order of the message
@@ -94,7 +106,7 @@ export class ArrivingMessage {
    * @param alsoHashed the canonical form of which a hash of the body is wanted in any case
    */
   constructor(fields: readonly Field[], asker: Asker, now: number, alsoHashed?: Canonicalization) {
-    this.#count = fields.length;
+    this.#now = now;
     const read = this.#within(fields.filter(({ name }) => READ.test(name)).map(parsedField));
     const shortened = new Map<Buffer, ParsedField>();
     this.#lookUps = new LookUps(asker, MOST_LOOK_UPS);
@@ -104,7 +116,6 @@ export class ArrivingMessage {
       strict: true,
       curTime: new Date(now),
     });
-    knownKeys.serve(this.#verifier.keyCache, this.#lookUps);
     this.#verifier.addBodyHash = (form, _algorithm, length) =>
       this.#wantHash(form as Canonicalization, length);
     const prepare = this.#verifier.prepareSignature.bind(this.#verifier);
@@ -117,7 +128,8 @@ export class ArrivingMessage {
     for (const { 'arc-authentication-results': results } of this.#verifier.arc.chain || []) {
       results.original = shortened.get(results.original)?.line ?? results.original;
     }
-    this.#verifier.headers = { parsed: coveredFields(fields, this.#verifier.signatureHeaders) };
+    const counting = this.#verifier.signatureHeaders.filter((field) => wrongIn(field) === undefined);
+    this.#header = new SignedHeader(fields, new Set(counting.flatMap((field) => this.#namesOf(field))));
     this.#isUnclear = read.some(
       (field) =>
         field.key === 'from' && isUnclear(field.line.toString('latin1', field.line.indexOf(':') + 1)),
@@ -143,8 +155,19 @@ export class ArrivingMessage {
     return this.#lookUps;
   }
 
-  get verifier(): DkimVerifier {
-    return this.#verifier;
+  /** What was read of ARC. */
+  get arc(): ArcData {
+    return this.#verifier.arc;
+  }
+
+  /** Whether the ARC-Message-Signature of the last set passes; after the signatures were verified. */
+  get chainSignature(): Verdict | undefined {
+    return this.#chainSignature;
+  }
+
+  /** The key of a signature or a seal. */
+  keyOf(field: Pick<SignatureField, 'parsed'>): Promise<FoundKey> {
+    return knownKeys.find(this.#lookUps, keyName(field));
   }
 
   /** The next part of the body, with turns of the event loop between. */
@@ -171,18 +194,16 @@ export class ArrivingMessage {
   }
 
   async #verify(): Promise<readonly Signature[]> {
-    const prepared = this.#verifier.signatureHeaders.filter(({ skip, invalid }) => !skip && !invalid);
-    // mailauth asks for one key after the other: they are known to it by then.
-    await Promise.all(prepared.map((field) => this.#lookUps.ask('TXT', keyName(field))));
-    await this.#verifier.finalChunk();
-    const looked = this.#verifier.signatureHeaders.filter(({ type }) => type === 'DKIM').values();
-    const results = this.#verifier.results.values();
-    const found: Signature[] = [];
-    for (const { isTooLong } of this.#signatures) {
-      const field = isTooLong ? undefined : looked.next().value;
-      found.push(field === undefined ? TOO_LONG : await this.#signature(field, results.next().value));
-    }
-    return found;
+    const fields = this.#verifier.signatureHeaders;
+    const verdicts = await Promise.all(fields.map((field) => this.#verdict(field)));
+    this.#chainSignature = verdicts[fields.findIndex(({ type }) => type === 'ARC')];
+    let at = 0;
+    return this.#signatures.map(({ isTooLong }) => {
+      if (isTooLong) return TOO_LONG;
+      const [field, verdict] = [fields[at], verdicts[at]];
+      at += 1;
+      return field === undefined || verdict === undefined ? TOO_LONG : this.#signature(field, verdict);
+    });
   }
 
   #end(): void {
@@ -215,60 +236,91 @@ export class ArrivingMessage {
   }
 
   #prepare(field: SignatureField, prepare: (field: SignatureField) => void): void {
-    if (coveredBy(field).length * this.#count > MOST_COMPARISONS) {
-      field.skip = 'limit: it covers too many fields';
+    const names = namesIn(field);
+    this.#covered.set(field, names);
+    if (names.length > MOST_NAMES) {
+      field.skip = COVERS_TOO_MUCH;
       return;
     }
     prepare(field);
-    if (field.hashAlgo === 'sha1' && field.skip === undefined) field.invalid ??= 'weak algorithm';
+    if (field.hashAlgo === 'sha1') field.invalid ??= 'weak algorithm';
+  }
+
+  #namesOf(field: SignatureField): readonly string[] {
+    return this.#covered.get(field) ?? [];
   }
 
   #wantHash(form: Canonicalization, length: number | ''): string {
-    const key = `${form}:${length}`;
     let body = this.#bodies.get(form);
     if (body === undefined) {
       body = { lengths: [] };
       this.#bodies.set(form, body);
     }
     if (length !== '') body.lengths.push(length);
-    this.#verifier.bodyHashes.set(key, digestOf(body, length === '' ? undefined : length));
-    return key;
+    return `${form}:${length}`;
   }
 
-  async #signature(field: SignatureField, result: SignatureResult | undefined): Promise<Signature> {
-    const reason = result?.status.comment || field.skip || field.invalid || '';
-    const body = [...this.#bodies.values()].find(({ hash }) => hash?.hasLongLine);
-    const isCut = body !== undefined && reason === 'body hash did not verify';
-    const word = isCut ? 'permerror' : wordOf(result?.status.result ?? 'neutral', reason);
-    const key = word === 'temperror' ? await this.#lookUps.ask('TXT', keyName(field)) : undefined;
+  /** Asks for the key of one that could pass. */
+  async #verdict(field: SignatureField): Promise<Verdict> {
+    const wrong = wrongIn(field);
+    if (wrong !== undefined) return failed(wrong);
+    const { bodyCanon, maxBodyLength, parsed } = field;
+    const body = this.#bodies.get(bodyCanon as Canonicalization)?.hash;
+    if (body?.hasLongLine) return failed('limit: a line is too long');
+    const digest = body?.digest(maxBodyLength === '' ? undefined : maxBodyLength);
+    // Of a body that is shorter than `l=` there is none.
+    if (digest === undefined || digest !== parsed.bh?.value) {
+      return { result: 'fail', reason: 'body hash did not verify' };
+    }
+    const key = await this.keyOf(field);
+    return { ...this.#signed(field, key), key };
+  }
+
+  #signed(field: SignatureField, key: FoundKey): Verdict {
+    if ('none' in key) {
+      return key.failure === undefined ? failed(key.none) : { result: 'temperror', reason: key.none };
+    }
+    if (key.keyType !== field.signAlgo) return failed('inappropriate key algorithm');
+    const { identityDomain, signingDomain = '', expiration, timestamp } = field;
+    const { normalizeDomainName } = loadMailauth();
+    if (
+      key.flags.includes('s') &&
+      identityDomain !== undefined &&
+      normalizeDomainName(identityDomain) !== normalizeDomainName(signingDomain)
+    ) {
+      return failed('domain mismatch');
+    }
+    const form = field.headerCanon as Canonicalization;
+    const text = this.#header.text(this.#namesOf(field), form, withoutSignature(fieldOf(field.original)));
+    if (text === undefined) return failed(COVERS_TOO_MUCH);
+    const digest = createHash('sha256').update(text, 'latin1').digest();
+    if (!isSignatureOf(digest, String(field.parsed.b?.value), key)) {
+      return { result: 'fail', reason: 'bad signature' };
+    }
+    if (expiration) {
+      if (expiration.getTime() < this.#now) return failed('expired');
+      if (timestamp && expiration < timestamp) return failed('invalid expiration');
+    }
+    return { result: 'pass', reason: '' };
+  }
+
+  #signature(field: SignatureField, { result, reason, key }: Verdict): Signature {
+    const { signingDomain = '', selector = '', bodyCanon, maxBodyLength, parsed } = field;
+    const body = this.#bodies.get(bodyCanon as Canonicalization)?.hash;
+    const isShort = typeof maxBodyLength === 'number' && wrongIn(field) === undefined;
     return {
-      result: word,
-      domain: (field.signingDomain ?? '').toLowerCase(),
-      selector: field.selector ?? '',
-      reason: word === 'pass' ? '' : isCut ? 'limit: a line is too long' : reason,
-      algorithm: result?.algo ?? '',
-      bits: result?.modulusLength ?? (word === 'pass' ? ED25519_BITS : undefined),
-      uncovered: result?.status.underSized ?? 0,
-      covers: coveredBy(field),
-      failure: key?.kind === 'unknown' ? key : undefined,
-      mark: result?.signature?.slice(0, 8) ?? '',
+      result,
+      domain: signingDomain.toLowerCase(),
+      selector,
+      reason,
+      algorithm: String(parsed.a?.value ?? ''),
+      bits: key === undefined || 'none' in key ? undefined : (key.modulusLength ?? ED25519_BITS),
+      uncovered: isShort ? Math.max(0, (body?.length ?? 0) - maxBodyLength) : 0,
+      covers: this.#namesOf(field),
+      failure: key !== undefined && 'none' in key ? key.failure : undefined,
+      mark: String(parsed.b?.value ?? '').slice(0, 8),
     };
   }
-}
-
-/** The fields that a signature covers, or would if there were more of a name. */
-function coveredFields(
-  fields: readonly Field[],
-  signatures: readonly SignatureField[],
-): readonly ParsedField[] {
-  const names = new Set(signatures.flatMap((field) => (field.skip || field.invalid ? [] : coveredBy(field))));
-  const lengths = new Set([...names].map((name) => name.length));
-  return fields
-    .filter(({ name }) => {
-      const written = /[ \t]$/.test(name) ? name.replace(/[ \t]+$/, '') : name;
-      return lengths.has(written.length) && names.has(lowerCase(written));
-    })
-    .map(parsedField);
 }
 
 /** @param shortened takes what stands in place of a longer line */
@@ -314,41 +366,26 @@ const TOO_LONG: Signature = {
   mark: '',
 };
 
-function wordOf(result: string, reason: string): DkimWord {
-  switch (result) {
-    case 'pass':
-    case 'fail':
-    case 'policy':
-    case 'temperror':
-      return result;
-    default:
-      return POLICY.has(reason) ? 'policy' : 'permerror';
-  }
+const COVERS_TOO_MUCH = 'limit: it covers too many fields';
+
+/** Why a signature is none, or counts for nothing, as far as itself goes. */
+function wrongIn({ skip, invalid }: SignatureField): string | undefined {
+  return skip ?? invalid;
 }
 
-function keyName({ selector, signingDomain }: SignatureField): string {
-  return `${selector}._domainkey.${signingDomain}`;
+function failed(reason: string): Verdict {
+  return { result: POLICY.has(reason) ? 'policy' : 'permerror', reason };
 }
 
-/** The names in `h=`, in lower case. */
-function coveredBy(field: SignatureField): readonly string[] {
-  return lowerCase(String(field.parsed.h?.value ?? ''))
-    .split(':')
+/** Where its key is. */
+export function keyName({ parsed: { s, d } }: Pick<SignatureField, 'parsed'>): string {
+  return `${s?.value}._domainkey.${d?.value}`;
+}
+
+/** The names in `h=`, in lower case; of too many only the first. */
+function namesIn({ parsed }: SignatureField): readonly string[] {
+  return lowerCase(String(parsed.h?.value ?? ''))
+    .split(':', MOST_NAMES + 1)
     .map((name) => name.trim())
     .filter((name) => name !== '');
-}
-
-function digestOf(body: { readonly hash?: BodyHash }, length: number | undefined): BodyDigest {
-  return {
-    // A hash that no signature has: of a body that is shorter than it says, or has a line that is too long.
-    digest: () => body.hash?.digest(length) ?? '-',
-    getMimeStructureStart: () => undefined,
-    setContentType: () => {},
-    get bodyHashedBytes() {
-      return Math.min(length ?? Number.POSITIVE_INFINITY, body.hash?.length ?? 0);
-    },
-    get canonicalizedLength() {
-      return body.hash?.length ?? 0;
-    },
-  };
 }

@@ -36,6 +36,18 @@ export function parsedField(field: Field): ParsedField {
   return new ReadField(field);
 }
 
+/** The field of a line that parsedField has made. */
+export function fieldOf(line: Buffer): Field {
+  const text = line.toString('latin1');
+  const colon = text.indexOf(':');
+  return { name: text.slice(0, colon), value: text.slice(colon + 1) };
+}
+
+/** A field that signs, as it is covered by itself: with an empty `b=` (RFC 6376 section 3.7). */
+export function withoutSignature({ name, value }: Field): Field {
+  return { name, value: value.replace(/(^|;)([ \t\r\n]*b[ \t\r\n]*=)[^;]*/, '$1$2') };
+}
+
 /** The relaxed canonical form of a field (RFC 6376 section 3.4.2), without its line end. */
 export function relaxedLine({ name, value }: Field): string {
   const text = value

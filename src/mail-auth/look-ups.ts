@@ -25,7 +25,8 @@ export class LookUpError extends Error {
   }
 }
 
-const CODES = {
+/** By what may go wrong. */
+export const CODES = {
   timeout: 'ETIMEOUT',
   servfail: 'ESERVFAIL',
   refused: 'EREFUSED',

@@ -3,10 +3,11 @@
  * cannot. Its version is exact, for some of what is used here is no public part of it: test/mail-auth/parts.test.ts
  * says so first where a part has moved or changed.
  *
- * What is taken from it: SPF, DMARC with its walk up the tree, the reading of signatures and key records, and ARC
- * chains. What is not: streams and hashes of bodies (body-hash.ts, some ten times as fast), parsing of header blocks
- * (fields come apart from the MTA), and signing and
- * sealing, which cannot cover a field that is not there (dkim-sign.ts, arc.ts).
+ * What is taken from it: SPF, DMARC with its walk up the tree, and the reading of signatures, chains and key records.
+ * What is not: streams and hashes of bodies (body-hash.ts, some ten times as fast), parsing of header blocks (fields come
+ * apart from the MTA), the verification of what was read (dkim-verify.ts and arc.ts: it puts each field into its
+ * canonical form anew for each signature, and all of a chain anew for each seal), and signing and sealing, which cannot
+ * cover a field that is not there (dkim-sign.ts, arc.ts).
  */
 import { createRequire } from 'node:module';
 
@@ -33,37 +34,29 @@ export interface ParsedHeader {
 }
 
 /** Of a signature or a seal, by name; some of them. */
-type Tags = Partial<Record<'d' | 's' | 'h', { readonly value: string | number }>>;
+type Tags = Partial<Record<'a' | 'b' | 'bh' | 'd' | 'h' | 's', { readonly value: string | number }>>;
 
-/** A signature field while it is prepared and verified. */
+/** A signature field that was read. What is undefined here was not read, for the field is none. */
 export interface SignatureField {
   type: 'DKIM' | 'ARC';
+  /** Why it is none, or counts for nothing. */
   skip?: string;
   invalid?: string;
   signingDomain?: string;
   selector?: string;
+  /** `rsa` or `ed25519`. */
+  signAlgo?: string;
   hashAlgo?: string;
+  headerCanon?: string;
+  bodyCanon?: string;
   maxBodyLength?: number | '';
+  timestamp?: Date | null;
+  expiration?: Date | null;
+  /** Of `i=`, where it has one. */
+  identityDomain?: string;
   readonly parsed: Tags;
-}
-
-export interface SignatureResult {
-  readonly status: Status;
-  readonly signingDomain?: string;
-  readonly selector?: string;
-  readonly signature?: string;
-  readonly algo?: string;
-  readonly modulusLength?: number;
-}
-
-/** What stands for a hash of a body with mailauth. */
-export interface BodyDigest {
-  digest(): string;
-  getMimeStructureStart(): undefined;
-  setContentType(): void;
-  readonly bodyHashedBytes: number;
-  readonly canonicalizedLength: number;
-  hash?: string;
+  /** Its line, as in ParsedField. */
+  readonly original: Buffer;
 }
 
 export interface ArcData {
@@ -72,7 +65,7 @@ export interface ArcData {
   error?: Error;
 }
 
-interface ArcField {
+export interface ArcField {
   readonly parsed: Tags;
   /** Its line, as in ParsedField. */
   original: Buffer;
@@ -89,30 +82,20 @@ export interface ArcSet {
 export interface PublicKey {
   /** PEM. */
   readonly publicKey: string;
-}
-
-/** Where a verifier has its keys from. Rejects with an error whose `code` says what is wrong with one. */
-export interface KeyCache {
-  get(
-    type: string,
-    name: string,
-    minBits: number | undefined,
-    options: { readonly strict: boolean; readonly hashAlgo: string },
-  ): Promise<Readonly<Record<keyof PublicKey, unknown>>>;
+  /** `rsa` or `ed25519`. */
+  readonly keyType: string;
+  /** In bits; undefined of Ed25519. */
+  readonly modulusLength?: number;
+  /** Of `t=`. */
+  readonly flags: readonly string[];
 }
 
 export interface DkimVerifier {
-  readonly keyCache: KeyCache;
-  /** What signatures cover is looked for in it, once they are prepared. */
-  headers: ParsedHeader;
   readonly signatureHeaders: readonly SignatureField[];
-  readonly bodyHashes: Map<string, BodyDigest>;
   readonly headerFrom: readonly string[];
   readonly fromFields: number;
-  readonly results: readonly SignatureResult[];
   readonly arc: ArcData;
   messageHeaders(header: ParsedHeader): Promise<void>;
-  finalChunk(): Promise<void>;
   addBodyHash(canonicalization: string, algorithm: string, length: number | ''): string;
   prepareSignature(field: SignatureField): void;
 }
@@ -161,14 +144,8 @@ export interface Mailauth {
     readonly reason?: string;
     readonly dkimAligned?: ReadonlySet<string>;
   }>;
-  arc(
-    data: ArcData,
-    options: { readonly resolver: Resolve; readonly strict: true },
-  ): Promise<{
-    readonly status: Status;
-    readonly i?: number | false;
-  }>;
   getARChain(header: ParsedHeader, options: { readonly strict: true }): readonly ArcSet[] | false;
+  /** Rejects with an error whose `code` says what is wrong with a record. */
   getPublicKey(
     type: string,
     name: string,
@@ -176,6 +153,10 @@ export interface Mailauth {
     resolver: Resolve,
     options: { readonly strict: boolean; readonly hashAlgo: string },
   ): Promise<PublicKey>;
+  /** A domain with A-labels for what is not ASCII in it. */
+  toALabel(domain: string): string;
+  /** As A-labels, in lower case, without a dot at its end. */
+  normalizeDomainName(domain: string): string;
 }
 
 /** Where its functions stand. */
@@ -183,9 +164,10 @@ export const PARTS = {
   spf: 'mailauth/lib/spf',
   DkimVerifier: 'mailauth/lib/dkim/dkim-verifier',
   evaluateDmarc: 'mailauth/lib/dmarc',
-  arc: 'mailauth/lib/arc',
   getARChain: 'mailauth/lib/arc',
   getPublicKey: 'mailauth/lib/tools',
+  toALabel: 'mailauth/lib/tools',
+  normalizeDomainName: 'mailauth/lib/tools',
 } as const satisfies Record<keyof Mailauth, string>;
 
 const require = createRequire(import.meta.url);

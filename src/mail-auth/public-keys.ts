@@ -3,17 +3,31 @@
  * most mail is of few domains: those that were read are kept, by the text of their record, which the DNS gives each time.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
-import type { LookUps } from './look-ups.ts';
-import { type KeyCache, loadMailauth, type PublicKey } from './mailauth.ts';
+import { questionName } from '../dns/name.ts';
+import { CODES, type LookUps, type Unknown } from './look-ups.ts';
+import { loadMailauth, type PublicKey } from './mailauth.ts';
 
 /** Those that were not used for longest give way. */
 const MOST_KEYS = 1000;
 /** A longer text is no key that anybody uses: one of RSA-4096 has some 740 letters. */
 const MAX_TEXT = 2048;
 
-interface ReadKey extends Omit<PublicKey, 'publicKey'> {
+export interface ReadKey extends Omit<PublicKey, 'publicKey'> {
   readonly publicKey: KeyObject;
 }
+
+/** Or why there is none: with a failure where that could not be found out. */
+export type FoundKey = ReadKey | { readonly none: string; readonly failure?: Unknown };
+
+/** What is wrong with a record, by the codes of mailauth. */
+const WRONG: Readonly<Record<string, string>> = {
+  EINVALIDVER: 'unknown key version',
+  EINVALIDTYPE: 'unknown key type',
+  EINVALIDVAL: 'invalid public key',
+  EINVALIDHASH: 'inappropriate hash algorithm',
+  EINVALIDSERVICE: 'key not for email',
+  ESHORTKEY: 'weak key',
+};
 
 export class KnownKeys {
   /** The one that was used last is the last. */
@@ -23,41 +37,38 @@ export class KnownKeys {
     return this.#keys.size;
   }
 
-  /** Has a verifier take its keys from here. */
-  serve(cache: KeyCache, lookUps: LookUps): void {
-    const ask = cache.get.bind(cache);
-    cache.get = (type, name, minBits, options) => {
-      const isPlain = /^[\0-\x7f]*$/.test(name);
-      // Of another name the record has yet to be found.
-      const key = isPlain
-        ? this.#find(lookUps, type, name, minBits, options)
-        : ask(type, name, minBits, options);
-      // mailauth asks for keys ahead, and looks at some of the answers only.
-      key.catch(() => {});
-      return key;
-    };
-  }
-
-  async #find(
-    lookUps: LookUps,
-    ...[type, name, minBits, options]: Parameters<KeyCache['get']>
-  ): Promise<ReadKey> {
-    const records = await lookUps.resolve(name, 'TXT');
-    const text = `${minBits} ${options.hashAlgo} ${records[0]}`;
-    const before = this.#keys.get(text);
+  /** @param name of its record; may be UTF-8 (RFC 8616) */
+  async find(lookUps: LookUps, name: string): Promise<FoundKey> {
+    const { getPublicKey, toALabel } = loadMailauth();
+    const asked = toALabel(name);
+    const answer = await lookUps.ask('TXT', asked);
+    if (answer.kind === 'unknown') {
+      // A name that cannot be asked for is wrong for good.
+      if (questionName(asked).kind === 'unaskable') return { none: 'no key' };
+      return { none: `DNS failure: ${CODES[answer.failure]}`, failure: answer };
+    }
+    const [record] = answer.value;
+    if (record === undefined) return { none: 'no key' };
+    const before = this.#keys.get(record);
     if (before !== undefined) {
-      this.#keys.delete(text);
-      this.#keys.set(text, before);
+      this.#keys.delete(record);
+      this.#keys.set(record, before);
       return before;
     }
-    const { getPublicKey } = loadMailauth();
-    const read = await getPublicKey(type, name, minBits, async () => records, options);
-    const key = { ...read, publicKey: createPublicKey(read.publicKey) };
-    if (text.length <= MAX_TEXT) {
-      const [oldest] = this.#keys.keys();
-      if (this.#keys.size >= MOST_KEYS && oldest !== undefined) this.#keys.delete(oldest);
-      this.#keys.set(text, key);
+    try {
+      const options = { strict: true, hashAlgo: 'sha256' } as const;
+      const read = await getPublicKey('DKIM', asked, undefined, async () => [[record]], options);
+      const key = { ...read, publicKey: createPublicKey(read.publicKey) };
+      if (record.length <= MAX_TEXT) this.#keep(record, key);
+      return key;
+    } catch (error) {
+      return { none: WRONG[(error as { code?: string }).code ?? ''] ?? 'invalid public key' };
     }
-    return key;
+  }
+
+  #keep(record: string, key: ReadKey): void {
+    const [oldest] = this.#keys.keys();
+    if (this.#keys.size >= MOST_KEYS && oldest !== undefined) this.#keys.delete(oldest);
+    this.#keys.set(record, key);
   }
 }

@@ -185,6 +185,28 @@ print(json.dumps([base64.b64encode(b''.join(lines) + message).decode()]))
     assert.match(chain.kind === 'unknown' ? chain.reason : chain.value.result, /^servfail /);
   });
 
+  it('is unknown where it has more keys than are looked up, and broken where one that was is wrong', async () => {
+    let message = sample;
+    const zone: Record<string, string> = {};
+    for (let i = 0; i < 31; i += 1) {
+      const selector = `s${i}`;
+      zone[`${selector}._domainkey.example.com TXT`] = keyRecord(rsa);
+      const { bodyHash } = await looked(message, zone);
+      const word = i === 0 ? 'none' : 'pass';
+      const signer = { ...signers.rsa, selector };
+      const set = seal(message.fields, bodyHash, signer, word, RESULTS, SIGNED_FIELDS, Date.now());
+      message = withSet(message, set);
+      const { chain } = await looked(message, zone);
+      if (i < 30) assert.equal(certain(chain).result, 'pass', `${i + 1} sets`);
+      else assert.match(chain.kind === 'unknown' ? chain.reason : '', /more than 30 look-ups/);
+    }
+    const [seal31, ...others] = message.fields;
+    assert.ok(seal31 !== undefined);
+    const value = seal31.value.replace(/(?<=\bb=)./, (letter) => (letter === 'A' ? 'B' : 'A'));
+    const { chain } = await looked({ ...message, fields: [{ ...seal31, value }, ...others] }, zone);
+    assert.equal(certain(chain).reason, 'i=31 seal signature validation failed');
+  });
+
   it('seals a broken chain as broken, once', async () => {
     const broken = { ...(await sealed(sample)), body: Buffer.from('Other\r\n') };
     const once = await sealed(broken);
