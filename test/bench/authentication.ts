@@ -11,7 +11,8 @@ import { keyRecord } from '../../src/mail-auth/signing-key.ts';
 import { Nsd } from '../dns/nsd.ts';
 import { Mta } from '../helpers/mta.ts';
 import { mta as packets } from '../helpers/packet-builder.ts';
-import { type ParsedMessage, signed } from '../mail-auth/messages.ts';
+import { HOSTILE, honest, ZONE } from '../mail-auth/hostile-messages.ts';
+import { messageText, type ParsedMessage, signed } from '../mail-auth/messages.ts';
 import { median } from './measure.ts';
 import { ServerUnderTest } from './server.ts';
 
@@ -26,6 +27,11 @@ const MESSAGES_OF_A_CONNECTION = 10;
 const LARGE_BYTES = 25 * 1024 * 1024;
 const LARGE_MESSAGES = 5;
 const CHUNK = 65_535;
+
+/** Hostile messages of a run, and those of more than so many bytes. */
+const HOSTILE_MANY = 200;
+const HOSTILE_FEW = 10;
+const HOSTILE_LARGE = 1024 * 1024;
 
 export interface Verification {
   /** CPU time for a message, in µs. */
@@ -50,13 +56,16 @@ export interface LargeVerification {
   readonly ratio: number;
 }
 
-/** @param runs of each */
-export async function verification(folder: string, runs: number): Promise<Verification> {
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-  const record = keyRecord(privateKey);
+/** Checks all that comes, and says so in Authentication-Results. */
+function checker(folder: string, dns: Nsd): Promise<ServerUnderTest> {
   const script = join(folder, 'auth.lua');
   writeFileSync(script, 'function smtp.do_dot() local found = must(auth.check { add = true }) end');
-  const dns = await Nsd.start({
+  return ServerUnderTest.ours(script, folder, 'memory', ['--dns-server', dns.server]);
+}
+
+/** @param record of the key s1 of example.com */
+function startDns(record: string): Promise<Nsd> {
+  return Nsd.start({
     'example.com': `@ 3600 IN TXT "v=spf1 ip4:192.0.2.0/24 -all"
 * 3600 IN TXT "v=spf1 ip4:192.0.2.0/24 -all"
 _dmarc 3600 IN TXT "v=DMARC1; p=reject"
@@ -65,6 +74,56 @@ s1._domainkey 3600 IN TXT ${(record.match(/.{1,200}/g) ?? []).map((part) => `"${
     // DMARC asks for _dmarc.com too: that there is none is kept, and a refusal would not be.
     com: '',
   });
+}
+
+/** What a message costs that was made to be dear, CPU time in µs. */
+export interface HostileCost {
+  readonly hostile: number;
+  /** An honest message of its size. */
+  readonly honest: number;
+  readonly ratio: number;
+}
+
+/** @param runs of each @param found is told of each when it is measured */
+export async function hostileCosts(
+  folder: string,
+  runs: number,
+  found: (name: string, cost: HostileCost) => void,
+): Promise<void> {
+  const dns = await startDns(ZONE['s1._domainkey.example.com TXT']);
+  let server: ServerUnderTest | undefined;
+  try {
+    server = await checker(folder, dns);
+    const ours = server;
+    const cost = (sent: ParsedMessage, count: number) =>
+      cpuMsOfEach(ours, count, () => send(ours, sent, count, undefined, /dkim=/));
+    await cost(honest(BODY_BYTES), WARM_UP);
+    for (const [name, message] of Object.entries(HOSTILE)) {
+      const bytes = messageText(message).length;
+      const other = honest(bytes);
+      const count = bytes > HOSTILE_LARGE ? HOSTILE_FEW : HOSTILE_MANY;
+      const pairs: { readonly hostile: number; readonly honest: number }[] = [];
+      for (let run = -1; run < runs; run += 1) {
+        const pair = { hostile: await cost(message, count), honest: await cost(other, count) };
+        if (run >= 0) pairs.push(pair);
+      }
+      found(name, {
+        hostile: median(pairs.map(({ hostile }) => hostile)) * 1000,
+        honest: median(pairs.map(({ honest }) => honest)) * 1000,
+        ratio: median(pairs.map(({ hostile, honest }) => hostile / honest)),
+      });
+    }
+  } finally {
+    await server?.stop();
+    await dns.stop();
+  }
+}
+
+/** @param runs of each */
+export async function verification(folder: string, runs: number): Promise<Verification> {
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const record = keyRecord(privateKey);
+  const dns = await startDns(record);
   const servers: ServerUnderTest[] = [];
   const started = async (starting: Promise<ServerUnderTest>) => {
     const server = await starting;
@@ -72,7 +131,7 @@ s1._domainkey 3600 IN TXT ${(record.match(/.{1,200}/g) ?? []).map((part) => `"${
     return server;
   };
   try {
-    const ours = await started(ServerUnderTest.ours(script, folder, 'memory', ['--dns-server', dns.server]));
+    const ours = await started(checker(folder, dns));
     const opendkim = await started(startOpendkim(folder, record));
     const hasher = await started(startHasher(folder));
     const small = message(privateKey, BODY_BYTES);
@@ -229,6 +288,7 @@ async function send(
   { fields, body }: ParsedMessage,
   count: number,
   senderOf: (n: number) => string = () => '<jane@example.com>',
+  wanted = /dkim=pass/,
 ): Promise<void> {
   const headers = fields.map(({ name, value }) => [name, value.replaceAll('\r\n', '\n')] as const);
   const chunks = chunksOf(body);
@@ -244,7 +304,7 @@ async function send(
       await mta.data();
       const reply = await mta.content(headers, ...chunks);
       const results = reply.modifications.map(({ payload }) => payload.toString('latin1')).join();
-      if (!/dkim=pass/.test(results)) throw new Error(`${reply.text || reply.letter} ${results}`);
+      if (!wanted.test(results)) throw new Error(`${reply.text || reply.letter} ${results}`);
     }
     await mta.quit();
     mta.socket.destroy();

@@ -14,7 +14,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { measureLargeMap } from '../maps/measure-large-map.ts';
-import { verification } from './authentication.ts';
+import { type HostileCost, hostileCosts, verification } from './authentication.ts';
 import { COMPUTATIONS, type Cost, compute } from './compute.ts';
 import { startReaders } from './content.ts';
 import { idleKib, median, PROFILES, type Profile, type Run, runLoad, spread } from './measure.ts';
@@ -34,6 +34,7 @@ const PARTS = [
   'policy-daemons',
   'map',
   'authentication',
+  'hostile',
   'content',
   'compute',
   'shadow',
@@ -233,6 +234,17 @@ async function authentication(_programs: Programs, folder: string): Promise<unkn
   return found;
 }
 
+async function hostile(_programs: Programs, folder: string): Promise<unknown> {
+  const table: Record<string, HostileCost> = {};
+  say('\na message made to be dear, whole, beside an honest one of its size, both checked by auth.check');
+  await hostileCosts(folder, runs, (name, cost) => {
+    table[name] = cost;
+    const [one, other] = [cost.hostile, cost.honest].map((us) => `${(us / 1000).toFixed(2)} ms`);
+    say(`  ${cost.ratio.toFixed(2)} of the CPU (${one}, ${other}): ${name}`);
+  });
+  return table;
+}
+
 async function shadow({ load }: Programs, folder: string): Promise<unknown> {
   const table: Record<string, unknown> = {};
   for (const profile of profiles) {
@@ -391,6 +403,7 @@ try {
     'policy-daemons': besideDaemons,
     map: largeMap,
     authentication,
+    hostile,
     content,
     compute: computation,
     shadow,
