@@ -1,14 +1,12 @@
 /** Chains of those who passed a message on: ARC (RFC 8617). */
 import { createHash } from 'node:crypto';
-import { type Answer, known } from '../asking/answer.ts';
+import { type Answer, known, unknown } from '../asking/answer.ts';
+import { type ArcSet, arcFields, MOST_SETS, readChain, type TaggedField } from './arc-chain.ts';
 import { isSignatureOf } from './digest-signature.ts';
 import { messageSignature, type Signer, withSignature } from './dkim-sign.ts';
-import { type ArrivingMessage, keyName } from './dkim-verify.ts';
-import { type Field, fieldOf, lowerCase, parsedField, relaxedLine, withoutSignature } from './field.ts';
-import { type ArcSet, loadMailauth } from './mailauth.ts';
-
-/** Of a set, in the order in which a seal covers them. */
-const SET_FIELDS = ['arc-authentication-results', 'arc-message-signature', 'arc-seal'] as const;
+import { type ArrivingMessage, isFor, keyName } from './dkim-verify.ts';
+import { type Field, relaxedLine, textOf } from './field.ts';
+import type { Unknown } from './look-ups.ts';
 
 export type ArcWord = 'pass' | 'fail' | 'none';
 
@@ -24,46 +22,49 @@ export interface ArcResult {
 
 /** After the signatures are verified, for the last of the chain is verified with them. */
 export async function checkArc(message: ArrivingMessage): Promise<Answer<ArcResult>> {
-  if (message.hasLongChain) return known(broken(undefined, 'limit: the chain is too long'));
-  const { chain, lastEntry, error } = message.arc;
-  if (error !== undefined) return known(broken(lastEntry, plain(error.message)));
-  if (chain === false || lastEntry === undefined) {
-    return known({ result: 'none', chain: 0, domain: '', reason: '' });
-  }
-  const keys = await Promise.all(chain.map((set) => message.keyOf(set['arc-seal'])));
-  // A key that could not be had decides nothing, and what is wrong for good is so without it.
-  let failure: Answer<never> | undefined;
-  const digests = sealedDigests(chain);
-  for (let i = chain.length - 1; i >= 0; i -= 1) {
-    const [set, key, digest] = [chain[i], keys[i], digests[i]];
-    if (set === undefined || key === undefined || digest === undefined) continue;
-    const { parsed } = set['arc-seal'];
+  const { chain } = message;
+  if (chain === undefined) return unknown('limit', 'the chain is too long to be verified');
+  if ('broken' in chain) return known(broken(undefined, plain(chain.broken)));
+  const { sets } = chain;
+  const last = sets.at(-1);
+  if (last === undefined) return known({ result: 'none', chain: 0, domain: '', reason: '' });
+  const keys = await Promise.all(sets.map(({ seal }) => message.keyOf(placeOf(seal))));
+  // A key that could not be had decides nothing, and a seal that is wrong does without it.
+  let failure: Unknown | undefined;
+  for (const [i, digest] of [...sealedDigests(sets).entries()].reverse()) {
+    const [set, key] = [sets[i], keys[i]];
+    if (set === undefined || key === undefined) continue;
+    const { tags } = set.seal;
+    const place = keyName(placeOf(set.seal));
     if ('none' in key) {
-      if (key.failure === undefined)
-        return known(broken(lastEntry, `${key.none} for ${keyName(set['arc-seal'])}`));
+      if (key.failure === undefined) return known(broken(sets, `${key.none} for ${place}`));
       failure ??= key.failure;
-    } else if (!String(parsed.a?.value).toLowerCase().startsWith(key.keyType)) {
-      return known(broken(lastEntry, `inappropriate key algorithm for ${keyName(set['arc-seal'])}`));
-    } else if (!isSignatureOf(digest, String(parsed.b?.value), key)) {
-      return known(broken(lastEntry, `i=${set.i} seal signature validation failed`));
+    } else if (!isFor(key, tags.get('a'))) {
+      return known(broken(sets, `inappropriate key algorithm for ${place}`));
+    } else if (!isSignatureOf(digest, tags.unfolded('b'), key)) {
+      return known(broken(sets, `i=${i + 1} seal signature validation failed`));
     }
   }
-  const signature = message.chainSignature;
-  const isUnknown = signature?.result === 'temperror';
-  if (signature?.result !== 'pass' && !isUnknown) {
-    return known(broken(lastEntry, `i=${lastEntry.i} no valid signature`));
+  const verdict = message.chainVerdict;
+  if (verdict?.result === 'temperror') {
+    if (verdict.key !== undefined && 'none' in verdict.key) failure ??= verdict.key.failure;
+  } else if (verdict?.result !== 'pass') {
+    return known(broken(sets, `i=${sets.length} no valid signature`));
   }
-  if (isUnknown && signature.key !== undefined && 'none' in signature.key) failure ??= signature.key.failure;
-  if (failure !== undefined) return failure;
-  return known({ result: 'pass', chain: lastEntry.i, domain: domainOf(lastEntry), reason: '' });
+  return failure ?? known({ result: 'pass', chain: sets.length, domain: domainOf(last), reason: '' });
 }
 
-function broken(last: ArcSet | undefined, reason: string): ArcResult {
-  return { result: 'fail', chain: last?.i ?? 0, domain: domainOf(last), reason };
+function broken(sets: readonly ArcSet[] | undefined, reason: string): ArcResult {
+  return { result: 'fail', chain: sets?.length ?? 0, domain: domainOf(sets?.at(-1)), reason };
+}
+
+/** Where the key of a seal is. */
+function placeOf({ tags }: TaggedField): { readonly selector: string; readonly domain: string } {
+  return { selector: textOf(tags.get('s')), domain: textOf(tags.get('d')) };
 }
 
 function domainOf(set: ArcSet | undefined): string {
-  return String(set?.['arc-seal'].parsed.d?.value ?? '').toLowerCase();
+  return set === undefined ? '' : placeOf(set.seal).domain.toLowerCase();
 }
 
 /** What a stranger has written is in it. */
@@ -77,18 +78,13 @@ function plain(reason: string): string {
 }
 
 /** What each seal signs: all of the sets below, its own, and itself without the signature (RFC 8617 section 5.1.1). */
-function sealedDigests(chain: readonly ArcSet[]): Buffer[] {
+function sealedDigests(sets: readonly ArcSet[]): Buffer[] {
   const hash = createHash('sha256');
-  return chain.map((set) => {
-    const [results, signature, own] = SET_FIELDS.map((key) => fieldOf(set[key].original));
-    if (results === undefined || signature === undefined || own === undefined) throw new Error('no set');
-    hash.update(`${relaxedLine(results)}\r\n${relaxedLine(signature)}\r\n`, 'latin1');
-    const digest = hash
-      .copy()
-      .update(relaxedLine(withoutSignature(own)), 'latin1')
-      .digest();
-    hash.update(`${relaxedLine(own)}\r\n`, 'latin1');
-    return digest;
+  let below = '';
+  return sets.map(({ results, signature, seal }) => {
+    hash.update(`${below}${relaxedLine(results)}\r\n${relaxedLine(signature.field)}\r\n`, 'latin1');
+    below = `${relaxedLine(seal.field)}\r\n`;
+    return hash.copy().update(relaxedLine(seal.tags.unsigned), 'latin1').digest();
   });
 }
 
@@ -139,21 +135,17 @@ export function seal(
   return { fields: [{ ...as, value: withSignature(value, sealed, signer) }, ams, aar] };
 }
 
-/** Section 4.2.1. */
-const MOST_SETS = 50;
-
 /** The highest number of a set, 0 without any, and what its seal says of the chain. */
 function lastSet(fields: readonly Field[]): { readonly highest: number; readonly cv: string } {
   let last = { highest: 0, cv: '' };
-  for (const { name, value } of fields) {
-    const key = lowerCase(name.trimEnd());
-    const isTagList = key === 'arc-seal' || key === 'arc-message-signature';
-    if (!isTagList && key !== 'arc-authentication-results') continue;
+  for (const { kind, field } of arcFields(fields)) {
+    const { value } = field;
+    const isTagList = kind !== 'arc-authentication-results';
     // In results more may look like a tag, for strangers choose what is in them.
     const [, written = '0'] = (isTagList ? /(?:^|;)\s*i\s*=\s*(\d+)/ : /^\s*i\s*=\s*(\d+)/).exec(value) ?? [];
     const i = Number(written);
     if (i > last.highest) last = { highest: i, cv: '' };
-    if (i === last.highest && key === 'arc-seal') {
+    if (i === last.highest && kind === 'arc-seal') {
       last = { ...last, cv: (/(?:^|;)\s*cv\s*=\s*(\w*)/.exec(value)?.[1] ?? '').toLowerCase() };
     }
   }
@@ -162,12 +154,7 @@ function lastSet(fields: readonly Field[]): { readonly highest: number; readonly
 
 /** The fields of a chain as its seals cover them; undefined where they are none. */
 function chainOf(fields: readonly Field[]): readonly Field[] | undefined {
-  let chain: readonly ArcSet[] | false;
-  try {
-    chain = loadMailauth().getARChain({ parsed: fields.map(parsedField) }, { strict: true });
-  } catch {
-    return undefined;
-  }
-  if (chain === false) return undefined;
-  return chain.flatMap((set) => SET_FIELDS.map((key) => fieldOf(set[key].original)));
+  const chain = readChain(arcFields(fields));
+  if ('broken' in chain) return undefined;
+  return chain.sets.flatMap(({ results, signature, seal }) => [results, signature.field, seal.field]);
 }

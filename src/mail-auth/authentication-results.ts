@@ -93,8 +93,16 @@ const MOST_NAME_TOKENS = 300;
 
 /** Who says that a value is his, as parseResults finds it, without reading the rest. */
 export function authservOf(value: string): string | undefined {
-  const [first] = tokensOf(value, MOST_NAME_TOKENS);
-  return first === undefined || first.kind === 'mark' ? undefined : first.text;
+  const first = tokenAt(value, 0, false);
+  if (first === undefined || first.token.kind === 'mark') return undefined;
+  let { token, next } = first;
+  for (let count = 1; count < MOST_NAME_TOKENS; count += 1) {
+    const more = tokenAt(value, next, false);
+    if (more === undefined || !continues(token, more.token)) break;
+    token = { kind: token.kind, text: token.text + more.token.text };
+    next = more.next;
+  }
+  return token.text;
 }
 
 interface Token {
@@ -138,45 +146,65 @@ function readMethod(part: readonly Token[]): MethodResult | undefined {
 }
 
 /** Words, quoted strings and the marks `;` and `=`; comments are dropped, blanks and `.` `/` around which they stand joined. */
-function tokensOf(value: string, most = MOST_TOKENS): Token[] {
+function tokensOf(value: string): Token[] {
   const tokens: Token[] = [];
-  let at = 0;
-  while (at < value.length && tokens.length < most) {
-    const letter = value[at];
-    if (letter === undefined || /\s/.test(letter)) {
-      at += 1;
-    } else if (letter === '(') {
-      at = afterComment(value, at);
-    } else if (letter === ';' || letter === '=') {
-      tokens.push({ kind: 'mark', text: letter });
-      at += 1;
-    } else if (letter === '"') {
-      const [text, next] = readQuoted(value, at);
-      tokens.push({ kind: 'quoted', text });
-      at = next;
-    } else {
-      const last = tokens.at(-1);
-      const end = endOfWord(value, at, last?.kind === 'mark' && last.text === '=');
-      tokens.push({ kind: 'word', text: value.slice(at, end) });
-      at = end;
-    }
+  for (let at = 0; tokens.length < MOST_TOKENS; ) {
+    const last = tokens.at(-1);
+    const read = tokenAt(value, at, last?.kind === 'mark' && last.text === '=');
+    if (read === undefined) break;
+    tokens.push(read.token);
+    at = read.next;
   }
   return joined(tokens);
 }
 
+/** The first token from a place on, and where it ends; undefined where there is none. @param isValue after `=` */
+function tokenAt(
+  value: string,
+  start: number,
+  isValue: boolean,
+): { readonly token: Token; readonly next: number } | undefined {
+  for (let at = start; at < value.length; ) {
+    const code = value.charCodeAt(at);
+    if (code === OPEN) {
+      at = afterComment(value, at);
+    } else if (isBlank(code)) {
+      at += 1;
+    } else if (code === SEMICOLON || code === EQUALS) {
+      return { token: { kind: 'mark', text: value.charAt(at) }, next: at + 1 };
+    } else if (code === QUOTE) {
+      const [text, next] = readQuoted(value, at);
+      return { token: { kind: 'quoted', text }, next };
+    } else {
+      const next = endOfWord(value, at, isValue);
+      return { token: { kind: 'word', text: value.slice(at, next) }, next };
+    }
+  }
+  return undefined;
+}
+
+const OPEN = 0x28;
+const CLOSE = 0x29;
+const BACKSLASH = 0x5c;
+const SEMICOLON = 0x3b;
+const EQUALS = 0x3d;
+const QUOTE = 0x22;
+
+/** As `\s` has it, of latin1. */
+const isBlank = (code: number): boolean => code === 0x20 || (code >= 0x09 && code <= 0x0d) || code === 0xa0;
+
 /** `a="x"@b.example` is one value, `smtp . mailfrom` one name. */
+function continues(last: Token, token: Token): boolean {
+  if (last.kind === 'mark' || token.kind !== 'word') return false;
+  return /^[@./]/.test(token.text) || (last.kind === 'word' && /[./]$/.test(last.text));
+}
+
 function joined(tokens: readonly Token[]): Token[] {
   const found: Token[] = [];
   for (const token of tokens) {
     const last = found.at(-1);
-    const continues =
-      last !== undefined &&
-      last.kind !== 'mark' &&
-      token.kind === 'word' &&
-      (/^[@./]/.test(token.text) || (last.kind === 'word' && /[./]$/.test(last.text)));
-    if (continues && last !== undefined) {
-      found.pop();
-      found.push({ kind: last.kind, text: last.text + token.text });
+    if (last !== undefined && continues(last, token)) {
+      found[found.length - 1] = { kind: last.kind, text: last.text + token.text };
     } else {
       found.push(token);
     }
@@ -194,10 +222,10 @@ function endOfWord(value: string, start: number, isValue: boolean): number {
 function afterComment(value: string, start: number): number {
   let depth = 0;
   for (let at = start; at < value.length; at += 1) {
-    const letter = value[at];
-    if (letter === '\\') at += 1;
-    else if (letter === '(') depth += 1;
-    else if (letter === ')') depth -= 1;
+    const code = value.charCodeAt(at);
+    if (code === BACKSLASH) at += 1;
+    else if (code === OPEN) depth += 1;
+    else if (code === CLOSE) depth -= 1;
     if (depth === 0) return at + 1;
   }
   return value.length;

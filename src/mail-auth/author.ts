@@ -3,6 +3,14 @@
  * and of two addresses without a comma: a forger has one shown, and the other looked up.
  */
 
+import { loadMailauth } from './mailauth.ts';
+
+/** The addresses of authors, those of groups too (RFC 6854). @param value of a From field, in latin1 */
+export function addressesIn(value: string): string[] {
+  const found = loadMailauth().addressparser(Buffer.from(value, 'latin1').toString().trim());
+  return found.flatMap((each) => (each.group ?? [each]).flatMap(({ address }) => address || []));
+}
+
 /** @param value of a From field, in latin1 */
 export function isUnclear(value: string): boolean {
   let angles: string[] = [];

@@ -17,7 +17,7 @@ export interface IprevResult {
 
 export interface CheckedMessage {
   readonly spf: Answer<SpfResult>;
-  readonly dkim: Answer<readonly Signature[]>;
+  readonly dkim: readonly Signature[];
   /** Unknown where SPF or a signature that could not be checked could have changed it. */
   readonly dmarc: Answer<DmarcResult>;
   readonly arc: Answer<ArcResult>;
@@ -40,8 +40,8 @@ export async function checkAll(
     message.verify(),
   ]);
   // A stranger chooses how many keys a chain needs: DMARC has its look-ups first.
-  const dmarc = dkim.kind === 'known' ? await dmarcOf(message, client, spf, dkim.value) : dkim;
-  const arc = dkim.kind === 'known' ? await checkArc(message) : dkim;
+  const dmarc = await dmarcOf(message, client, spf, dkim);
+  const arc = await checkArc(message);
   const results = [
     ...spfText(spf, client),
     ...dkimText(dkim),
@@ -110,10 +110,9 @@ function spfText(spf: Answer<SpfResult>, client: SpfClient): MethodResult[] {
   return [method('spf', wordOf(spf), [identity as [string, string]])];
 }
 
-function dkimText(dkim: Answer<readonly Signature[]>): MethodResult[] {
-  if (dkim.kind === 'unknown') return [method('dkim', 'temperror', [])];
-  if (dkim.value.length === 0) return [method('dkim', 'none', [])];
-  return dkim.value.map(({ result, reason, domain, selector, algorithm, mark }) =>
+function dkimText(dkim: readonly Signature[]): MethodResult[] {
+  if (dkim.length === 0) return [method('dkim', 'none', [])];
+  return dkim.map(({ result, reason, domain, selector, algorithm, mark }) =>
     method(
       'dkim',
       result,

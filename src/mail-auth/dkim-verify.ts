@@ -6,22 +6,18 @@
  * is looked at that a hostile message costs about what an honest one of its size does.
  */
 import { createHash } from 'node:crypto';
-import { type Answer, known, unknown } from '../asking/answer.ts';
-import { isUnclear } from './author.ts';
+import type { ArcChain } from './arc-chain.ts';
 import { BodyHash, type Canonicalization } from './body-hash.ts';
 import { isSignatureOf } from './digest-signature.ts';
 import type { Author } from './dmarc.ts';
-import { type Field, fieldOf, lowerCase, parsedField, withoutSignature } from './field.ts';
+import type { Field } from './field.ts';
 import { type Asker, LookUps, type Unknown } from './look-ups.ts';
-import {
-  type ArcData,
-  type DkimVerifier,
-  loadMailauth,
-  type ParsedField,
-  type SignatureField,
-} from './mailauth.ts';
-import { type FoundKey, KnownKeys } from './public-keys.ts';
+import { loadMailauth } from './mailauth.ts';
+import { type FoundKey, KnownKeys, type ReadKey } from './public-keys.ts';
+import { ReadFields } from './read-fields.ts';
+import { COVERS_TOO_MUCH, readSignature, type SignatureField } from './signature-field.ts';
 import { SignedHeader } from './signed-header.ts';
+import { TagList } from './tag-list.ts';
 
 /** Words of RFC 8601 section 2.7.1. */
 export type DkimWord = 'pass' | 'fail' | 'policy' | 'permerror' | 'temperror';
@@ -48,26 +44,6 @@ export interface Signature {
   readonly mark: string;
 }
 
-/** Signatures that are verified, from the top. */
-const MOST_SIGNATURES = 10;
-/** Of the fields that are read tag by tag, in bytes, all of a kind together: a stranger makes reading cost 0.1 us a byte. */
-const MOST_BYTES: Readonly<Record<string, number>> = {
-  'dkim-signature': 64 * 1024,
-  'arc-seal': 64 * 1024,
-  'arc-message-signature': 128 * 1024,
-  'arc-authentication-results': 16 * 1024,
-  from: 8 * 1024,
-};
-/** Semicolons in a signature or a seal: each ends a tag, of which there are some ten. */
-const MOST_TAGS = 100;
-/** Blanks in a row in one of them: mailauth trims each value in the square of their number. */
-const MANY_BLANKS = /[ \t\r\n]{100}/;
-/** The fields that mailauth reads: a stranger's are many. */
-const READ = /^(?:from|dkim-signature|arc-(?:seal|message-signature|authentication-results))[ \t]*$/i;
-/** Of results in a chain: the number of their set, as mailauth wants it, which else reads all of them. */
-const FIRST_PART = /^(?:[^();]|\([^()]*\))*;/;
-/** Names in `h=` of a signature, which lists some thirty. */
-const MOST_NAMES = 300;
 const MOST_LOOK_UPS = 30;
 
 /** Reasons for `policy`; a signature that is wrong for others is permanently so. */
@@ -86,19 +62,19 @@ export interface Verdict {
 export class ArrivingMessage {
   readonly #lookUps: LookUps;
   readonly #now: number;
-  readonly #verifier: DkimVerifier;
+  /** In the order of the message; undefined for one that is too long to be looked at. */
+  readonly #signatures: readonly (SignatureField | undefined)[];
+  /** Undefined where it is longer than is verified. */
+  readonly #chain: ArcChain | undefined;
+  /** The ARC-Message-Signature of its last set. */
+  readonly #chainSignature: SignatureField | undefined;
+  #chainVerdict: Verdict | undefined;
+  readonly #author: Author;
   readonly #header: SignedHeader;
-  /** What each signature covers. */
-  readonly #covered = new Map<SignatureField, readonly string[]>();
-  /** The fields that are verified, and whether each is too long to be looked at. */
-  readonly #signatures: { readonly isTooLong: boolean }[] = [];
-  #hasLongChain = false;
-  readonly #isUnclear: boolean;
   readonly #bodies = new Map<Canonicalization, { readonly lengths: number[]; hash?: BodyHash }>();
-  /** What went wrong with it, if anything did. */
-  readonly #prepared: Promise<unknown>;
+  /** By name. */
+  readonly #keys = new Map<string, Promise<FoundKey>>();
   #isEnded = false;
-  #chainSignature: Verdict | undefined;
 
   /**
    * @param fields in the order of the message
@@ -107,67 +83,48 @@ export class ArrivingMessage {
    */
   constructor(fields: readonly Field[], asker: Asker, now: number, alsoHashed?: Canonicalization) {
     this.#now = now;
-    const read = this.#within(fields.filter(({ name }) => READ.test(name)).map(parsedField));
-    const shortened = new Map<Buffer, ParsedField>();
     this.#lookUps = new LookUps(asker, MOST_LOOK_UPS);
-    const { DkimVerifier } = loadMailauth();
-    this.#verifier = new DkimVerifier({
-      resolver: this.#lookUps.resolve,
-      strict: true,
-      curTime: new Date(now),
-    });
-    this.#verifier.addBodyHash = (form, _algorithm, length) =>
-      this.#wantHash(form as Canonicalization, length);
-    const prepare = this.#verifier.prepareSignature.bind(this.#verifier);
-    this.#verifier.prepareSignature = (field) => this.#prepare(field, prepare);
-    if (alsoHashed !== undefined) this.#wantHash(alsoHashed, '');
-    // Nothing in it waits: all is prepared when it returns.
-    this.#prepared = this.#verifier
-      .messageHeaders({ parsed: read.map((field) => shortOf(field, shortened)) })
-      .catch((error: unknown) => error);
-    for (const { 'arc-authentication-results': results } of this.#verifier.arc.chain || []) {
-      results.original = shortened.get(results.original)?.line ?? results.original;
-    }
-    const counting = this.#verifier.signatureHeaders.filter((field) => wrongIn(field) === undefined);
-    this.#header = new SignedHeader(fields, new Set(counting.flatMap((field) => this.#namesOf(field))));
-    this.#isUnclear = read.some(
-      (field) =>
-        field.key === 'from' && isUnclear(field.line.toString('latin1', field.line.indexOf(':') + 1)),
-    );
+    const read = new ReadFields(fields);
+    this.#author = read.author();
+    this.#signatures = read.signatures().map((field) => field && readSignature(new TagList(field), 'DKIM'));
+    const counting = this.#signatures.filter(canPass);
+    this.#chain = read.chain(counting.length);
+    const newest = this.#chain !== undefined && 'sets' in this.#chain ? this.#chain.sets.at(-1) : undefined;
+    this.#chainSignature = newest && readSignature(newest.signature.tags, 'ARC');
+    if (canPass(this.#chainSignature)) counting.push(this.#chainSignature);
+    this.#header = new SignedHeader(fields, new Set(counting.flatMap(({ covers }) => covers)));
+    if (alsoHashed !== undefined) this.#wantHash(alsoHashed, undefined);
+    for (const { body, length } of counting) this.#wantHash(body, length);
     for (const [form, body] of this.#bodies) body.hash = new BodyHash(form, body.lengths);
   }
 
-  /** Addresses in From, how many From fields there are, and whether one can be read in several ways. */
   get author(): Author {
-    return {
-      addresses: this.#verifier.headerFrom,
-      fields: this.#verifier.fromFields,
-      isUnclear: this.#isUnclear,
-    };
-  }
-
-  /** Whether the fields of ARC are longer than any chain. */
-  get hasLongChain(): boolean {
-    return this.#hasLongChain;
+    return this.#author;
   }
 
   get lookUps(): LookUps {
     return this.#lookUps;
   }
 
-  /** What was read of ARC. */
-  get arc(): ArcData {
-    return this.#verifier.arc;
+  /** The sets of ARC; undefined where they are more than are verified. */
+  get chain(): ArcChain | undefined {
+    return this.#chain;
   }
 
-  /** Whether the ARC-Message-Signature of the last set passes; after the signatures were verified. */
-  get chainSignature(): Verdict | undefined {
-    return this.#chainSignature;
+  /** What was found out of the ARC-Message-Signature of the last set, when the signatures were verified. */
+  get chainVerdict(): Verdict | undefined {
+    return this.#chainVerdict;
   }
 
-  /** The key of a signature or a seal. */
-  keyOf(field: Pick<SignatureField, 'parsed'>): Promise<FoundKey> {
-    return knownKeys.find(this.#lookUps, keyName(field));
+  /** The key of a signature or a seal. @param domain of it; both may be UTF-8 */
+  keyOf(place: KeyPlace): Promise<FoundKey> {
+    const name = keyName(place);
+    let key = this.#keys.get(name);
+    if (key === undefined) {
+      key = knownKeys.find(this.#lookUps, name);
+      this.#keys.set(name, key);
+    }
+    return key;
   }
 
   /** The next part of the body, with turns of the event loop between. */
@@ -182,26 +139,16 @@ export class ArrivingMessage {
   }
 
   /** Verifies the signatures when the body has ended, in the order of the message. Never rejects. */
-  async verify(): Promise<Answer<readonly Signature[]>> {
+  async verify(): Promise<readonly Signature[]> {
     this.#end();
-    try {
-      const error = await this.#prepared;
-      if (error !== undefined) throw error;
-      return known(await this.#verify());
-    } catch (error) {
-      return unknown('protocol', `signatures cannot be read: ${error}`);
-    }
-  }
-
-  async #verify(): Promise<readonly Signature[]> {
-    const fields = this.#verifier.signatureHeaders;
-    const verdicts = await Promise.all(fields.map((field) => this.#verdict(field)));
-    this.#chainSignature = verdicts[fields.findIndex(({ type }) => type === 'ARC')];
-    let at = 0;
-    return this.#signatures.map(({ isTooLong }) => {
-      if (isTooLong) return TOO_LONG;
-      const [field, verdict] = [fields[at], verdicts[at]];
-      at += 1;
+    const chained = this.#chainSignature;
+    const [verdicts, ofChain] = await Promise.all([
+      Promise.all(this.#signatures.map((field) => field && this.#verdict(field))),
+      chained && this.#verdict(chained),
+    ]);
+    this.#chainVerdict = ofChain;
+    return this.#signatures.map((field, i) => {
+      const verdict = verdicts[i];
       return field === undefined || verdict === undefined ? TOO_LONG : this.#signature(field, verdict);
     });
   }
@@ -212,64 +159,22 @@ export class ArrivingMessage {
     for (const { hash } of this.#bodies.values()) hash?.end();
   }
 
-  /** Without what is too much of a kind. */
-  #within(fields: readonly ParsedField[]): readonly ParsedField[] {
-    const bytes = new Map<string, number>();
-    for (const { key, line } of fields) bytes.set(key, (bytes.get(key) ?? 0) + line.length);
-    const isTooMuch = (kind: string) =>
-      (bytes.get(kind) ?? 0) > (MOST_BYTES[kind] ?? Number.POSITIVE_INFINITY);
-    this.#hasLongChain =
-      [...bytes.keys()].some((kind) => kind.startsWith('arc-') && isTooMuch(kind)) ||
-      fields.some((field) => field.key.startsWith('arc-') && isLaborious(field));
-    let read = 0;
-    return fields.filter((field) => {
-      const { key } = field;
-      if (key.startsWith('arc-')) return !this.#hasLongChain;
-      if (key === 'from') return !isTooMuch(key);
-      if (this.#signatures.length >= MOST_SIGNATURES) return false;
-      const { length } = field.line;
-      const isTooLong = read + length > (MOST_BYTES[key] ?? 0) || isLaborious(field);
-      this.#signatures.push({ isTooLong });
-      if (!isTooLong) read += length;
-      return !isTooLong;
-    });
-  }
-
-  #prepare(field: SignatureField, prepare: (field: SignatureField) => void): void {
-    const names = namesIn(field);
-    this.#covered.set(field, names);
-    if (names.length > MOST_NAMES) {
-      field.skip = COVERS_TOO_MUCH;
-      return;
-    }
-    prepare(field);
-    if (field.hashAlgo === 'sha1') field.invalid ??= 'weak algorithm';
-  }
-
-  #namesOf(field: SignatureField): readonly string[] {
-    return this.#covered.get(field) ?? [];
-  }
-
-  #wantHash(form: Canonicalization, length: number | ''): string {
+  #wantHash(form: Canonicalization, length: number | undefined): void {
     let body = this.#bodies.get(form);
     if (body === undefined) {
       body = { lengths: [] };
       this.#bodies.set(form, body);
     }
-    if (length !== '') body.lengths.push(length);
-    return `${form}:${length}`;
+    if (length !== undefined) body.lengths.push(length);
   }
 
   /** Asks for the key of one that could pass. */
   async #verdict(field: SignatureField): Promise<Verdict> {
-    const wrong = wrongIn(field);
-    if (wrong !== undefined) return failed(wrong);
-    const { bodyCanon, maxBodyLength, parsed } = field;
-    const body = this.#bodies.get(bodyCanon as Canonicalization)?.hash;
+    if (field.wrong !== undefined) return failed(field.wrong);
+    const body = this.#bodies.get(field.body)?.hash;
     if (body?.hasLongLine) return failed('limit: a line is too long');
-    const digest = body?.digest(maxBodyLength === '' ? undefined : maxBodyLength);
     // Of a body that is shorter than `l=` there is none.
-    if (digest === undefined || digest !== parsed.bh?.value) {
+    if (body?.digest(field.length) !== field.bodyHash) {
       return { result: 'fail', reason: 'body hash did not verify' };
     }
     const key = await this.keyOf(field);
@@ -280,75 +185,43 @@ export class ArrivingMessage {
     if ('none' in key) {
       return key.failure === undefined ? failed(key.none) : { result: 'temperror', reason: key.none };
     }
-    if (key.keyType !== field.signAlgo) return failed('inappropriate key algorithm');
-    const { identityDomain, signingDomain = '', expiration, timestamp } = field;
-    const { normalizeDomainName } = loadMailauth();
-    if (
-      key.flags.includes('s') &&
-      identityDomain !== undefined &&
-      normalizeDomainName(identityDomain) !== normalizeDomainName(signingDomain)
-    ) {
+    const { algorithm, identity, domain, made, expires } = field;
+    if (!isFor(key, algorithm)) return failed('inappropriate key algorithm');
+    if (key.flags.includes('s') && identity !== undefined && !isSame(identity.domain, domain)) {
       return failed('domain mismatch');
     }
-    const form = field.headerCanon as Canonicalization;
-    const text = this.#header.text(this.#namesOf(field), form, withoutSignature(fieldOf(field.original)));
+    const text = this.#header.text(field.covers, field.header, field.own);
     if (text === undefined) return failed(COVERS_TOO_MUCH);
     const digest = createHash('sha256').update(text, 'latin1').digest();
-    if (!isSignatureOf(digest, String(field.parsed.b?.value), key)) {
-      return { result: 'fail', reason: 'bad signature' };
-    }
-    if (expiration) {
-      if (expiration.getTime() < this.#now) return failed('expired');
-      if (timestamp && expiration < timestamp) return failed('invalid expiration');
+    if (!isSignatureOf(digest, field.signature, key)) return { result: 'fail', reason: 'bad signature' };
+    if (expires !== undefined) {
+      if (expires * 1000 < this.#now) return failed('expired');
+      if (made !== undefined && expires < made) return failed('invalid expiration');
     }
     return { result: 'pass', reason: '' };
   }
 
   #signature(field: SignatureField, { result, reason, key }: Verdict): Signature {
-    const { signingDomain = '', selector = '', bodyCanon, maxBodyLength, parsed } = field;
-    const body = this.#bodies.get(bodyCanon as Canonicalization)?.hash;
-    const isShort = typeof maxBodyLength === 'number' && wrongIn(field) === undefined;
+    const length = this.#bodies.get(field.body)?.hash?.length ?? 0;
+    const isShort = field.length !== undefined && field.wrong === undefined;
     return {
       result,
-      domain: signingDomain.toLowerCase(),
-      selector,
+      domain: field.domain.toLowerCase(),
+      selector: field.selector,
       reason,
-      algorithm: String(parsed.a?.value ?? ''),
+      algorithm: field.algorithm,
       bits: key === undefined || 'none' in key ? undefined : (key.modulusLength ?? ED25519_BITS),
-      uncovered: isShort ? Math.max(0, (body?.length ?? 0) - maxBodyLength) : 0,
-      covers: this.#namesOf(field),
+      uncovered: isShort ? Math.max(0, length - (field.length ?? 0)) : 0,
+      covers: field.covers,
       failure: key !== undefined && 'none' in key ? key.failure : undefined,
-      mark: String(parsed.b?.value ?? '').slice(0, 8),
+      mark: field.signature.slice(0, 8),
     };
   }
 }
 
-/** @param shortened takes what stands in place of a longer line */
-function shortOf(field: ParsedField, shortened: Map<Buffer, ParsedField>): ParsedField {
-  if (field.key !== 'arc-authentication-results') return field;
-  const text = field.line.toString('latin1');
-  const colon = text.indexOf(':') + 1;
-  const line = Buffer.from(
-    `${text.slice(0, colon)}${FIRST_PART.exec(text.slice(colon))?.[0] ?? ''}`,
-    'latin1',
-  );
-  shortened.set(line, field);
-  return { key: field.key, casedKey: field.casedKey, line };
+function canPass(field: SignatureField | undefined): field is SignatureField {
+  return field?.wrong === undefined && field !== undefined;
 }
-
-/** Whether it would take long to read it tag by tag. */
-function isLaborious({ key, line }: ParsedField): boolean {
-  if (MANY_BLANKS.test(line.toString('latin1'))) return true;
-  if (key === 'arc-authentication-results') return false;
-  let tags = 0;
-  for (let at = line.indexOf(SEMICOLON); at >= 0; at = line.indexOf(SEMICOLON, at + 1)) {
-    tags += 1;
-    if (tags > MOST_TAGS) return true;
-  }
-  return false;
-}
-
-const SEMICOLON = 0x3b;
 
 const ED25519_BITS = 256;
 
@@ -366,26 +239,26 @@ const TOO_LONG: Signature = {
   mark: '',
 };
 
-const COVERS_TOO_MUCH = 'limit: it covers too many fields';
-
-/** Why a signature is none, or counts for nothing, as far as itself goes. */
-function wrongIn({ skip, invalid }: SignatureField): string | undefined {
-  return skip ?? invalid;
-}
-
 function failed(reason: string): Verdict {
   return { result: POLICY.has(reason) ? 'policy' : 'permerror', reason };
 }
 
-/** Where its key is. */
-export function keyName({ parsed: { s, d } }: Pick<SignatureField, 'parsed'>): string {
-  return `${s?.value}._domainkey.${d?.value}`;
+interface KeyPlace {
+  readonly selector: string;
+  readonly domain: string;
 }
 
-/** The names in `h=`, in lower case; of too many only the first. */
-function namesIn({ parsed }: SignatureField): readonly string[] {
-  return lowerCase(String(parsed.h?.value ?? ''))
-    .split(':', MOST_NAMES + 1)
-    .map((name) => name.trim())
-    .filter((name) => name !== '');
+/** The name of a key's record. */
+export function keyName({ selector, domain }: KeyPlace): string {
+  return `${selector}._domainkey.${domain}`;
+}
+
+/** @param algorithm as a signature has it */
+export function isFor({ keyType }: ReadKey, algorithm: string): boolean {
+  return algorithm.toLowerCase().startsWith(`${keyType}-`);
+}
+
+function isSame(one: string, other: string): boolean {
+  const { normalizeDomainName } = loadMailauth();
+  return normalizeDomainName(one) === normalizeDomainName(other);
 }

@@ -1,6 +1,4 @@
 /** Header fields as signatures see them: bytes, in the order of the message. */
-import type { ParsedField } from './mailauth.ts';
-
 export interface Field {
   /** In latin1, without colon. */
   readonly name: string;
@@ -13,49 +11,14 @@ export function lineOf({ name, value }: Field): string {
   return `${name}:${value.replace(/\r?\n/g, '\r\n')}`;
 }
 
-/** A field of which the bytes are made when they are looked at: a stranger's are many, and signatures cover few. */
-class ReadField implements ParsedField {
-  readonly casedKey: string;
-  readonly key: string;
-  readonly #field: Field;
-  #line: Buffer | undefined;
-
-  constructor(field: Field) {
-    this.#field = field;
-    this.casedKey = field.name.replace(/[ \t]+$/, '');
-    this.key = lowerCase(this.casedKey);
-  }
-
-  get line(): Buffer {
-    this.#line ??= Buffer.from(lineOf(this.#field), 'latin1');
-    return this.#line;
-  }
-}
-
-export function parsedField(field: Field): ParsedField {
-  return new ReadField(field);
-}
-
-/** The field of a line that parsedField has made. */
-export function fieldOf(line: Buffer): Field {
-  const text = line.toString('latin1');
-  const colon = text.indexOf(':');
-  return { name: text.slice(0, colon), value: text.slice(colon + 1) };
-}
-
-/** A field that signs, as it is covered by itself: with an empty `b=` (RFC 6376 section 3.7). */
-export function withoutSignature({ name, value }: Field): Field {
-  return { name, value: value.replace(/(^|;)([ \t\r\n]*b[ \t\r\n]*=)[^;]*/, '$1$2') };
-}
-
 /** The relaxed canonical form of a field (RFC 6376 section 3.4.2), without its line end. */
 export function relaxedLine({ name, value }: Field): string {
-  const text = value
-    .replace(/\r?\n/g, '')
-    .replace(/[ \t]+/g, ' ')
-    .replace(/^ /, '')
-    .replace(/ $/, '');
-  return `${lowerCase(name.replace(/[ \t]+$/, ''))}:${text}`;
+  // A fold is before a blank, with which it becomes one; one that is not is dropped.
+  const unfolded = /\n(?![ \t])/.test(value) ? value.replace(/\r?\n/g, '') : value;
+  const text = unfolded.replace(/(?:\r?\n|[ \t])+/g, ' ');
+  const from = text.startsWith(' ') ? 1 : 0;
+  const to = text.length > from && text.endsWith(' ') ? text.length - 1 : text.length;
+  return `${lowerCase(name.replace(/[ \t]+$/, ''))}:${text.slice(from, to)}`;
 }
 
 /** Letters of ASCII only: bytes above 127 are no letters. */
@@ -63,4 +26,9 @@ export function lowerCase(latin1: string): string {
   // Much faster, and the same for ASCII.
   if (/^[\0-\x7f]*$/.test(latin1)) return latin1.toLowerCase();
   return latin1.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+}
+
+/** What of a field is text: UTF-8 where it is not ASCII. @param value in latin1 */
+export function textOf(value: string): string {
+  return /^[\0-\x7f]*$/.test(value) ? value : Buffer.from(value, 'latin1').toString();
 }

@@ -3,11 +3,11 @@
  * cannot. Its version is exact, for some of what is used here is no public part of it: test/mail-auth/parts.test.ts
  * says so first where a part has moved or changed.
  *
- * What is taken from it: SPF, DMARC with its walk up the tree, and the reading of signatures, chains and key records.
- * What is not: streams and hashes of bodies (body-hash.ts, some ten times as fast), parsing of header blocks (fields come
- * apart from the MTA), the verification of what was read (dkim-verify.ts and arc.ts: it puts each field into its
- * canonical form anew for each signature, and all of a chain anew for each seal), and signing and sealing, which cannot
- * cover a field that is not there (dkim-sign.ts, arc.ts).
+ * What is taken from it: SPF, DMARC with its walk up the tree, the reading of key records and of addresses, and names of
+ * domains. What is not: signatures and chains, for a stranger chooses how many there are, and it makes each field's
+ * canonical form anew for each signature, and that of a chain anew for each seal (dkim-verify.ts, arc.ts; the tests read
+ * signatures with it too, and compare); hashes of bodies (body-hash.ts, some ten times as fast); and signing and sealing,
+ * which cannot cover a field that is not there (dkim-sign.ts, arc.ts).
  */
 import { createRequire } from 'node:module';
 
@@ -18,64 +18,12 @@ export type Resolve = (name: string, type: string) => Promise<unknown[]>;
 export interface Status {
   readonly result: string;
   readonly comment?: string | false;
-  readonly underSized?: number;
 }
 
-export interface ParsedField {
-  /** In lower case. */
-  readonly key: string;
-  readonly casedKey: string;
-  /** `Name: value` with CRLF in folds and none at the end. */
-  readonly line: Buffer;
-}
-
-export interface ParsedHeader {
-  readonly parsed: readonly ParsedField[];
-}
-
-/** Of a signature or a seal, by name; some of them. */
-type Tags = Partial<Record<'a' | 'b' | 'bh' | 'd' | 'h' | 's', { readonly value: string | number }>>;
-
-/** A signature field that was read. What is undefined here was not read, for the field is none. */
-export interface SignatureField {
-  type: 'DKIM' | 'ARC';
-  /** Why it is none, or counts for nothing. */
-  skip?: string;
-  invalid?: string;
-  signingDomain?: string;
-  selector?: string;
-  /** `rsa` or `ed25519`. */
-  signAlgo?: string;
-  hashAlgo?: string;
-  headerCanon?: string;
-  bodyCanon?: string;
-  maxBodyLength?: number | '';
-  timestamp?: Date | null;
-  expiration?: Date | null;
-  /** Of `i=`, where it has one. */
-  identityDomain?: string;
-  readonly parsed: Tags;
-  /** Its line, as in ParsedField. */
-  readonly original: Buffer;
-}
-
-export interface ArcData {
-  chain: readonly ArcSet[] | false;
-  lastEntry?: ArcSet;
-  error?: Error;
-}
-
-export interface ArcField {
-  readonly parsed: Tags;
-  /** Its line, as in ParsedField. */
-  original: Buffer;
-}
-
-export interface ArcSet {
-  readonly i: number;
-  readonly 'arc-seal': ArcField;
-  readonly 'arc-message-signature': ArcField;
-  readonly 'arc-authentication-results': ArcField;
+/** An address, or a group of them. */
+export interface ParsedAddress {
+  readonly address?: string;
+  readonly group?: readonly ParsedAddress[];
 }
 
 /** What a record of a key says, in part. */
@@ -88,16 +36,6 @@ export interface PublicKey {
   readonly modulusLength?: number;
   /** Of `t=`. */
   readonly flags: readonly string[];
-}
-
-export interface DkimVerifier {
-  readonly signatureHeaders: readonly SignatureField[];
-  readonly headerFrom: readonly string[];
-  readonly fromFields: number;
-  readonly arc: ArcData;
-  messageHeaders(header: ParsedHeader): Promise<void>;
-  addBodyHash(canonicalization: string, algorithm: string, length: number | ''): string;
-  prepareSignature(field: SignatureField): void;
 }
 
 export interface SpfResponse {
@@ -127,11 +65,6 @@ export interface Mailauth {
     readonly resolver: Resolve;
     readonly strict: true;
   }): Promise<SpfResponse>;
-  readonly DkimVerifier: new (options: {
-    readonly resolver: Resolve;
-    readonly strict: true;
-    readonly curTime: Date;
-  }) => DkimVerifier;
   evaluateDmarc(options: {
     readonly headerFrom: readonly string[];
     readonly fromFields: number;
@@ -144,7 +77,6 @@ export interface Mailauth {
     readonly reason?: string;
     readonly dkimAligned?: ReadonlySet<string>;
   }>;
-  getARChain(header: ParsedHeader, options: { readonly strict: true }): readonly ArcSet[] | false;
   /** Rejects with an error whose `code` says what is wrong with a record. */
   getPublicKey(
     type: string,
@@ -153,6 +85,8 @@ export interface Mailauth {
     resolver: Resolve,
     options: { readonly strict: boolean; readonly hashAlgo: string },
   ): Promise<PublicKey>;
+  /** The value of a field with addresses. */
+  addressparser(value: string): readonly ParsedAddress[];
   /** A domain with A-labels for what is not ASCII in it. */
   toALabel(domain: string): string;
   /** As A-labels, in lower case, without a dot at its end. */
@@ -162,10 +96,9 @@ export interface Mailauth {
 /** Where its functions stand. */
 export const PARTS = {
   spf: 'mailauth/lib/spf',
-  DkimVerifier: 'mailauth/lib/dkim/dkim-verifier',
   evaluateDmarc: 'mailauth/lib/dmarc',
-  getARChain: 'mailauth/lib/arc',
   getPublicKey: 'mailauth/lib/tools',
+  addressparser: 'nodemailer/lib/addressparser',
   toALabel: 'mailauth/lib/tools',
   normalizeDomainName: 'mailauth/lib/tools',
 } as const satisfies Record<keyof Mailauth, string>;
@@ -175,8 +108,16 @@ let loaded: Mailauth | undefined;
 
 /** Loads the parts: some 300 ms and 21 MB, once in a process. */
 export function loadMailauth(): Mailauth {
-  loaded ??= Object.fromEntries(
-    Object.entries(PARTS).map(([name, part]) => [name, (require(part) as Record<string, unknown>)[name]]),
-  ) as unknown as Mailauth;
+  if (loaded === undefined) {
+    // What it depends on has versions of its own.
+    const requireAsIt = createRequire(require.resolve(PARTS.spf));
+    const partOf = (name: string, part: string): unknown => {
+      const module = requireAsIt(part) as Readonly<Record<string, unknown>>;
+      return module[name] ?? module;
+    };
+    loaded = Object.fromEntries(
+      Object.entries(PARTS).map(([name, part]) => [name, partOf(name, part)]),
+    ) as unknown as Mailauth;
+  }
   return loaded;
 }

@@ -29,7 +29,7 @@ const LARGE_MESSAGES = 5;
 const CHUNK = 65_535;
 
 /** Hostile messages of a run, and those of more than so many bytes. */
-const HOSTILE_MANY = 200;
+const HOSTILE_MANY = 500;
 const HOSTILE_FEW = 10;
 const HOSTILE_LARGE = 1024 * 1024;
 
@@ -63,14 +63,26 @@ function checker(folder: string, dns: Nsd): Promise<ServerUnderTest> {
   return ServerUnderTest.ours(script, folder, 'memory', ['--dns-server', dns.server]);
 }
 
-/** @param record of the key s1 of example.com */
-function startDns(record: string): Promise<Nsd> {
+/** The records of keys of example.com, by selector. */
+function keysOf(zone: Readonly<Record<string, string>>): Record<string, string> {
+  const suffix = '._domainkey.example.com TXT';
+  return Object.fromEntries(
+    Object.entries(zone).flatMap(([name, record]) =>
+      name.endsWith(suffix) ? [[name.slice(0, -suffix.length), record]] : [],
+    ),
+  );
+}
+
+/** @param keys records of keys of example.com, by selector */
+function startDns(keys: Readonly<Record<string, string>>): Promise<Nsd> {
+  const parts = (record: string) => (record.match(/.{1,200}/g) ?? []).map((part) => `"${part}"`).join(' ');
   return Nsd.start({
     'example.com': `@ 3600 IN TXT "v=spf1 ip4:192.0.2.0/24 -all"
 * 3600 IN TXT "v=spf1 ip4:192.0.2.0/24 -all"
 _dmarc 3600 IN TXT "v=DMARC1; p=reject"
-s1._domainkey 3600 IN TXT ${(record.match(/.{1,200}/g) ?? []).map((part) => `"${part}"`).join(' ')}
-`,
+${Object.entries(keys)
+  .map(([selector, record]) => `${selector}._domainkey 3600 IN TXT ${parts(record)}\n`)
+  .join('')}`,
     // DMARC asks for _dmarc.com too: that there is none is kept, and a refusal would not be.
     com: '',
   });
@@ -90,7 +102,7 @@ export async function hostileCosts(
   runs: number,
   found: (name: string, cost: HostileCost) => void,
 ): Promise<void> {
-  const dns = await startDns(ZONE['s1._domainkey.example.com TXT']);
+  const dns = await startDns(keysOf(ZONE));
   let server: ServerUnderTest | undefined;
   try {
     server = await checker(folder, dns);
@@ -99,13 +111,17 @@ export async function hostileCosts(
       cpuMsOfEach(ours, count, () => send(ours, sent, count, undefined, /dkim=/));
     await cost(honest(BODY_BYTES), WARM_UP);
     for (const [name, message] of Object.entries(HOSTILE)) {
+      // No mail server hands over a longer field, and one with so many is refused before it is checked.
+      const isLong = message.fields.some(({ name, value }) => name.length + value.length > CHUNK - 2);
+      if (isLong || message.fields.length > 1000) continue;
       const bytes = messageText(message).length;
       const other = honest(bytes);
       const count = bytes > HOSTILE_LARGE ? HOSTILE_FEW : HOSTILE_MANY;
       const pairs: { readonly hostile: number; readonly honest: number }[] = [];
-      for (let run = -1; run < runs; run += 1) {
-        const pair = { hostile: await cost(message, count), honest: await cost(other, count) };
-        if (run >= 0) pairs.push(pair);
+      // V8 compiles what it has not seen as yet.
+      await cost(message, count * 4);
+      for (let run = 0; run < runs; run += 1) {
+        pairs.push({ hostile: await cost(message, count), honest: await cost(other, count) });
       }
       found(name, {
         hostile: median(pairs.map(({ hostile }) => hostile)) * 1000,
@@ -123,7 +139,7 @@ export async function hostileCosts(
 export async function verification(folder: string, runs: number): Promise<Verification> {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const record = keyRecord(privateKey);
-  const dns = await startDns(record);
+  const dns = await startDns({ s1: record });
   const servers: ServerUnderTest[] = [];
   const started = async (starting: Promise<ServerUnderTest>) => {
     const server = await starting;

@@ -81,7 +81,7 @@ describe('checking a message', () => {
     });
     assert.deepEqual(certain(found.iprev), { result: 'pass', name: 'mail.example.com' });
     assert.deepEqual(
-      certain(found.dkim).map(({ result, domain, bits }) => [result, domain, bits]),
+      found.dkim.map(({ result, domain, bits }) => [result, domain, bits]),
       [['pass', 'example.com', 2048]],
     );
     const dmarc = certain(found.dmarc);
@@ -100,7 +100,7 @@ describe('checking a message', () => {
     assert.match(found.dmarc.kind === 'unknown' ? found.dmarc.reason : '', /^servfail /);
     assert.match(found.iprev.kind === 'unknown' ? found.iprev.reason : '', /^servfail /);
     assert.deepEqual(
-      certain(found.dkim).map(({ result }) => result),
+      found.dkim.map(({ result }) => result),
       ['temperror'],
     );
     assert.deepEqual(header.match(/\w+(?==temperror)/g), ['spf', 'dkim', 'dmarc', 'iprev']);
@@ -133,7 +133,7 @@ print(json.dumps([base64.b64encode(line + message).decode()]))
     assert.equal(certain(whole.dmarc).result, 'pass');
     const longer = Buffer.concat([body, Buffer.from('Footer\r\n')]);
     const more = await check({ fields, body: longer }, zoneOf(ZONE), foreign);
-    assert.equal(certain(more.dkim)[0]?.result, 'pass');
+    assert.equal(more.dkim[0]?.result, 'pass');
     assert.equal(certain(more.dmarc).result, 'fail');
   });
 
@@ -264,9 +264,9 @@ describe('what a stranger chooses', () => {
   it('has ten signatures looked at, and at most 30 names asked for besides SPF', async () => {
     const names = counting(zoneOf({}));
     const found = await check(withFields(many(50, (i) => signature(i))), names.source);
-    assert.equal(certain(found.dkim).length, 10);
+    assert.equal(found.dkim.length, 10);
     assert.deepEqual(
-      certain(found.dkim).map(({ domain }) => domain),
+      found.dkim.map(({ domain }) => domain),
       Array.from({ length: 10 }, (_, i) => `d${i}.example`),
     );
     assert.ok(names.asked.length <= 30, `${names.asked.length}`);
@@ -289,7 +289,7 @@ describe('what a stranger chooses', () => {
     const { fields, body } = signed(sample);
     const found = await check({ fields: [long, ...fields], body }, zoneOf(ZONE));
     assert.deepEqual(
-      certain(found.dkim).map(({ result, reason }) => [result, reason]),
+      found.dkim.map(({ result, reason }) => [result, reason]),
       [
         ['permerror', 'limit: the signatures are too long'],
         ['pass', ''],
@@ -297,7 +297,7 @@ describe('what a stranger chooses', () => {
     );
     const reasons = async (tags: number) => {
       const many = signature(0, `h=from; ${'x=1; '.repeat(tags)}y=1`);
-      return certain((await check({ fields: [many, ...fields], body }, zoneOf(ZONE))).dkim)[0]?.reason;
+      return (await check({ fields: [many, ...fields], body }, zoneOf(ZONE))).dkim[0]?.reason;
     };
     assert.equal(await reasons(91), 'signature syntax error');
     assert.equal(await reasons(101), 'limit: the signatures are too long');
@@ -305,8 +305,10 @@ describe('what a stranger chooses', () => {
       name: 'ARC-Authentication-Results',
       value: ` i=1; a.example; ${'x'.repeat(bytes)}`,
     });
-    const reasonOf = async (bytes: number) =>
-      certain((await check({ fields: [results(bytes), ...fields], body }, zoneOf(ZONE))).arc).reason;
+    const reasonOf = async (bytes: number) => {
+      const { arc } = await check({ fields: [results(bytes), ...fields], body }, zoneOf(ZONE));
+      return arc.kind === 'known' ? arc.value.reason : arc.reason;
+    };
     assert.doesNotMatch(await reasonOf(16_000), /limit/);
     assert.match(await reasonOf(17_000), /^limit/);
     const author = { name: 'From', value: ` ${'jane@example.com,'.repeat(2000)}` };
@@ -316,8 +318,8 @@ describe('what a stranger chooses', () => {
       name,
       value: ` i=1; x=${'x'.repeat(100_000)}`,
     }));
-    const arc = await check({ fields: [...set, ...fields], body }, zoneOf(ZONE));
-    assert.deepEqual(certain(arc.arc).reason, 'limit: the chain is too long');
+    const { arc } = await check({ fields: [...set, ...fields], body }, zoneOf(ZONE));
+    assert.equal(arc.kind === 'unknown' && arc.failure, 'limit');
   });
 
   it('has DMARC settled, however many keys a chain needs', async () => {
@@ -337,8 +339,7 @@ describe('what a stranger chooses', () => {
       address: '203.0.113.9',
     });
     assert.equal(certain(found.dmarc).result, 'fail');
-    // The keys that were asked for are none: the chain is broken, whatever the others are.
-    assert.match(certain(found.arc).reason, /^no key for s\d+\._domainkey\.a\.example$/);
+    assert.equal(found.arc.kind === 'unknown' && found.arc.failure, 'limit');
   });
 
   it('has a seal whose key cannot be asked for taken for a wrong one', async () => {
@@ -353,21 +354,21 @@ describe('what a stranger chooses', () => {
     assert.equal(certain((await check(withFields(set), zoneOf(ZONE))).arc).result, 'fail');
   });
 
-  it('has no signature and no seal read that has many blanks in a row', async () => {
+  it('has many blanks in a row read at no cost', async () => {
     const blanks = ' '.repeat(60_000);
     const { fields, body } = signed(sample);
     const began = process.cpuUsage();
     const found = await check({ fields: [signature(0, `h=${blanks}from`), ...fields], body }, zoneOf(ZONE));
     assert.deepEqual(
-      certain(found.dkim).map(({ result, reason }) => [result, reason]),
+      found.dkim.map(({ result, reason }) => [result, reason]),
       [
-        ['permerror', 'limit: the signatures are too long'],
+        ['fail', 'body hash did not verify'],
         ['pass', ''],
       ],
     );
     const set = { name: 'ARC-Seal', value: ` i=1; z=${blanks}x` };
     const arc = await check({ fields: [set, ...fields], body }, zoneOf(ZONE));
-    assert.equal(certain(arc.arc).reason, 'limit: the chain is too long');
+    assert.equal(certain(arc.arc).reason, 'i=1 no arc-message-signature set');
     const { user, system } = process.cpuUsage(began);
     assert.ok(user + system < 1_000_000, `${user + system} us`);
   });
@@ -378,7 +379,7 @@ describe('what a stranger chooses', () => {
     const wide = signature(0, `h=from:${'x:'.repeat(300)}to`);
     const found = await check({ fields: [wide, ...fields, ...more], body }, zoneOf(ZONE));
     assert.deepEqual(
-      certain(found.dkim).map(({ result, reason }) => [result, reason]),
+      found.dkim.map(({ result, reason }) => [result, reason]),
       [
         ['permerror', 'limit: it covers too many fields'],
         ['pass', ''],
@@ -394,7 +395,7 @@ describe('what a stranger chooses', () => {
     const message = { ...sample, fields: [long, ...sample.fields.filter(({ name }) => name !== 'From')] };
     const found = await check(signed(message), zoneOf(ZONE));
     assert.deepEqual(
-      certain(found.dkim).map(({ result }) => result),
+      found.dkim.map(({ result }) => result),
       ['pass'],
     );
   });

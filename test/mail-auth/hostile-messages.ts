@@ -16,11 +16,17 @@ export const CLIENT = {
   sender: 'jane@example.com',
   host: 'mx.example.net',
 };
+/** Of as many records with a key. */
+const SELECTORS = Array.from({ length: 10 }, (_, i) => `k${i}`);
+
 /** What the DNS says of them. */
 export const ZONE = {
   'example.com TXT': 'v=spf1 ip4:192.0.2.0/24 -all',
   '_dmarc.example.com TXT': 'v=DMARC1; p=reject',
   's1._domainkey.example.com TXT': keyRecord(key),
+  ...Object.fromEntries(
+    SELECTORS.map((selector) => [`${selector}._domainkey.example.com TXT`, keyRecord(key)]),
+  ),
 };
 const LINE = 'It is a text of which there are many lines, and none is longer than others.\r\n';
 const FIELDS: readonly Field[] = [
@@ -31,8 +37,8 @@ const FIELDS: readonly Field[] = [
 ];
 const AR = 'Authentication-Results';
 
-const sign = (message: ParsedMessage): ParsedMessage =>
-  signed(message, { key, domain: 'example.com', selector: 's1', now: NOW });
+const sign = (message: ParsedMessage, selector = 's1'): ParsedMessage =>
+  signed(message, { key, domain: 'example.com', selector, now: NOW });
 
 /** Signed once, of about so many bytes. */
 export function honest(bytes: number): ParsedMessage {
@@ -76,7 +82,9 @@ function chained(message: ParsedMessage, count: number): ParsedMessage {
 
 export const HOSTILE: Readonly<Record<string, ParsedMessage>> = {
   'ten signatures that pass': manyTimesSigned(10),
-  'a chain of ten seals that pass': chained(manyTimesSigned(1), 10),
+  'ten signatures by as many keys': SELECTORS.reduce(sign, manyTimesSigned(0)),
+  'a chain of eight seals that pass': chained(manyTimesSigned(1), 8),
+  'four signatures and a chain of five': chained(manyTimesSigned(4), 5),
   'a chain of fifty seals that pass': chained(manyTimesSigned(1), 50),
   'ten signatures and a chain of ten': chained(manyTimesSigned(10), 10),
   '30 signatures that pass': manyTimesSigned(30),

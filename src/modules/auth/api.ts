@@ -145,7 +145,7 @@ more than 1 MiB) the log says so.`,
       results: [
         {
           type: 'boolean|nil',
-          doc: 'true; false where its chain has 50 sets: nothing can be added to it',
+          doc: 'true; false where nothing can be added to its chain, as to one of 50 sets',
         },
         {
           type: 'string|nil',
@@ -320,7 +320,11 @@ The set is put on top, above signatures. A chain that is broken is sealed as suc
       readOnly: true,
       doc: 'The result of ARC (RFC 8617).',
       fields: [
-        { name: 'result', type: 'string', doc: '`pass`, `fail`, `none` or `temperror`' },
+        {
+          name: 'result',
+          type: 'string',
+          doc: '`pass`, `fail`, `none` or `temperror`, as for a chain that is longer than is verified',
+        },
         { name: 'chain', type: 'integer', doc: 'how many have sealed it' },
         { name: 'domain', type: 'string', doc: 'who has sealed it last' },
         { name: 'reason', type: 'string', doc: 'what is wrong with the chain' },

@@ -203,17 +203,11 @@ function pushChecked(L: LuaState, found: CheckedMessage, header: string): number
     reason: '',
   }));
   lua.lua_setfield(L, -2, ascii('spf'));
-  if (dkim.kind === 'known') {
-    lua.lua_createtable(L, dkim.value.length, 0);
-    dkim.value.forEach((signature, i) => {
-      pushFields(L, signatureFields(signature, aligned));
-      lua.lua_rawseti(L, -2, i + 1);
-    });
-  } else {
-    lua.lua_createtable(L, 1, 0);
-    pushPart(L, dkim, NOTHING.signature, () => ({}));
-    lua.lua_rawseti(L, -2, 1);
-  }
+  lua.lua_createtable(L, dkim.length, 0);
+  dkim.forEach((signature, i) => {
+    pushFields(L, signatureFields(signature, aligned));
+    lua.lua_rawseti(L, -2, i + 1);
+  });
   lua.lua_setfield(L, -2, ascii('dkim'));
   pushPart(L, dmarc, NOTHING.dmarc, ({ result, policy, domain, record, tags, reason }) => ({
     ...{ result, policy, domain, record, ...tags, reason },
@@ -239,7 +233,6 @@ function signatureFields(signature: Signature, aligned: ReadonlySet<string>): Fi
 /** What a part has besides `result` and `reason` where it could not be found out: a script need not ask for each. */
 const NOTHING = {
   spf: { domain: '', explanation: '' },
-  signature: { domain: '', selector: '', algorithm: '', aligned: false, short: false },
   dmarc: { policy: '', domain: '', record: '', p: '', sp: '', np: '' },
   arc: { chain: 0, domain: '' },
   iprev: { name: '' },
@@ -293,7 +286,7 @@ function pushResult(L: LuaState, { authserv }: AuthenticationResults, found: Met
 }
 
 function passing({ dkim }: CheckedMessage): readonly Signature[] {
-  return dkim.kind === 'known' ? dkim.value.filter(({ result }) => result === 'pass') : [];
+  return dkim.filter(({ result }) => result === 'pass');
 }
 
 /** @param name of a field in lower case, or `body` */
