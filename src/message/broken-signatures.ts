@@ -23,12 +23,16 @@ export function brokenSignatures(
   isNewBody: boolean,
 ): string[] {
   const [old, now] = [valuesByName(before), valuesByName(after)];
+  const touched = new Set(
+    [...old.keys(), ...now.keys()].filter((name) => !isSame(old.get(name), now.get(name))),
+  );
+  if (touched.size === 0 && !isNewBody) return [];
   const texts = signatures.flatMap(({ domain, covers }) => {
     const counts = new Map<string, number>();
-    for (const name of covers) counts.set(name, (counts.get(name) ?? 0) + 1);
+    for (const name of covers) if (touched.has(name)) counts.set(name, (counts.get(name) ?? 0) + 1);
     const changed = [...counts].flatMap(([name, count]) => {
       const [was, is] = [old.get(name), now.get(name)];
-      return isSame(was?.values, is?.values, count) ? [] : [was?.spelling ?? is?.spelling ?? name];
+      return isSame(was, is, count) ? [] : [was?.spelling ?? is?.spelling ?? name];
     });
     const reasons = [
       ...(changed.length > 0 ? [`h= covers ${changed.join(', ')}`] : []),
@@ -55,10 +59,17 @@ function valuesByName(fields: readonly HeaderField[]): Map<string, Named> {
   return byName;
 }
 
-/** Whether those of a name that count, from the last, are the same; white space within a line end does not matter. */
-function isSame(before: readonly string[] = [], after: readonly string[] = [], count: number): boolean {
-  const [old, now] = [before.slice(-count), after.slice(-count)];
-  return old.length === now.length && old.every((value, i) => reduced(value) === reduced(now[i] ?? ''));
+/** Whether the last so many of a name, or all, are the same; white space within a line end does not matter. */
+function isSame(
+  before: Named | undefined,
+  after: Named | undefined,
+  count = Number.POSITIVE_INFINITY,
+): boolean {
+  const [old, now] = [before?.values ?? [], after?.values ?? []].map((values) =>
+    values.length > count ? values.slice(-count) : values,
+  );
+  if (old?.length !== now?.length) return false;
+  return old?.every((value, i) => value === now?.[i] || reduced(value) === reduced(now?.[i] ?? '')) ?? true;
 }
 
 /** As the form relaxed has it: most signatures use that. */

@@ -165,9 +165,8 @@ function addResults(L: LuaState, authserv: string, value: string): boolean {
 
 /** Whether a field says that it is of `authserv`; one that cannot be read does where it begins with that name. */
 function speaksFor(value: string, authserv: string): boolean {
-  const start = value.replace(/^[^A-Za-z0-9]+/, '').slice(0, authserv.length);
-  const name = plainName(authservOf(value) ?? start);
-  return name === plainName(authserv);
+  const name = authservOf(value) ?? value.replace(/^[^A-Za-z0-9]+/, '').slice(0, authserv.length);
+  return plainName(name) === plainName(authserv);
 }
 
 /** Without what some reader of the field may pass over: control characters, a version, a dot or comma at the end. */
