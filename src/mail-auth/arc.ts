@@ -7,6 +7,7 @@ import { messageSignature, type Signer, withSignature } from './dkim-sign.ts';
 import { type ArrivingMessage, isFor, keyName } from './dkim-verify.ts';
 import { type Field, relaxedLine, textOf } from './field.ts';
 import type { Unknown } from './look-ups.ts';
+import type { FoundKey } from './public-keys.ts';
 
 export type ArcWord = 'pass' | 'fail' | 'none';
 
@@ -28,30 +29,39 @@ export async function checkArc(message: ArrivingMessage): Promise<Answer<ArcResu
   const { sets } = chain;
   const last = sets.at(-1);
   if (last === undefined) return known({ result: 'none', chain: 0, domain: '', reason: '' });
-  const keys = await Promise.all(sets.map(({ seal }) => message.keyOf(placeOf(seal))));
-  // A key that could not be had decides nothing, and a seal that is wrong does without it.
-  let failure: Unknown | undefined;
-  for (const [i, digest] of [...sealedDigests(sets).entries()].reverse()) {
-    const [set, key] = [sets[i], keys[i]];
-    if (set === undefined || key === undefined) continue;
-    const { tags } = set.seal;
-    const place = keyName(placeOf(set.seal));
-    if ('none' in key) {
-      if (key.failure === undefined) return known(broken(sets, `${key.none} for ${place}`));
-      failure ??= key.failure;
-    } else if (!isFor(key, tags.get('a'))) {
-      return known(broken(sets, `inappropriate key algorithm for ${place}`));
-    } else if (!isSignatureOf(digest, tags.unfolded('b'), key)) {
-      return known(broken(sets, `i=${i + 1} seal signature validation failed`));
-    }
-  }
-  const verdict = message.chainVerdict;
-  if (verdict?.result === 'temperror') {
-    if (verdict.key !== undefined && 'none' in verdict.key) failure ??= verdict.key.failure;
-  } else if (verdict?.result !== 'pass') {
+  const signature = message.chainVerdict;
+  // What can pass, and may: where its key could not be had, that decides nothing, and a seal that is wrong does.
+  if (signature?.result !== 'pass' && signature?.result !== 'temperror') {
     return known(broken(sets, `i=${sets.length} no valid signature`));
   }
+  let failure = failureOf(signature.key);
+  const keys = await Promise.all(sets.map(({ seal }) => message.keyOf(placeOf(seal))));
+  const digests = sealedDigests(sets);
+  for (let at = sets.length - 1; at >= 0; at -= 1) {
+    const wrong = faultOf(sets[at], keys[at], digests[at]);
+    if (wrong !== undefined) return known(broken(sets, `i=${at + 1} ${wrong}`));
+    failure ??= failureOf(keys[at]);
+  }
   return failure ?? known({ result: 'pass', chain: sets.length, domain: domainOf(last), reason: '' });
+}
+
+function failureOf(key: FoundKey | undefined): Unknown | undefined {
+  return key !== undefined && 'none' in key ? key.failure : undefined;
+}
+
+/** What is wrong with a seal for good. */
+function faultOf(
+  set: ArcSet | undefined,
+  key: FoundKey | undefined,
+  digest: Buffer | undefined,
+): string | undefined {
+  if (set === undefined || key === undefined || digest === undefined) return 'no seal';
+  const { tags } = set.seal;
+  if ('none' in key) {
+    return key.failure === undefined ? `${key.none} for ${keyName(placeOf(set.seal))}` : undefined;
+  }
+  if (!isFor(key, tags.get('a'))) return `inappropriate key algorithm for ${keyName(placeOf(set.seal))}`;
+  return isSignatureOf(digest, tags.unfolded('b'), key) ? undefined : 'seal signature validation failed';
 }
 
 function broken(sets: readonly ArcSet[] | undefined, reason: string): ArcResult {
