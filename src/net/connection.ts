@@ -65,6 +65,8 @@ export interface ConnectionTape {
 export interface SliceScheduler {
   /** When the event loop began to hand out what has come, the first time that somebody asks; `now` then. In milliseconds. */
   roundStart(now: number): number;
+  /** The same, but when it has served slices before, since then: their time is not that of who is read from. */
+  readStart(now: number): number;
   /** Calls `work` when its turn has come, never before the event loop has looked at its sockets. */
   add(work: () => void): void;
   /** Whether others have worked so long since the event loop looked at its sockets that who works long should wait. */
@@ -213,7 +215,7 @@ export class Connection implements MtaSide {
     if (this.#handled === 0 || !(this.#worked || this.#handled % CHEAP_COMMANDS === 0)) return false;
     this.#worked = false;
     const now = performance.now();
-    if (this.#turnStart === 0) this.#turnStart = this.#settings.slices.roundStart(now);
+    if (this.#turnStart === 0) this.#turnStart = this.#settings.slices.readStart(now);
     return now - this.#turnStart > TURN_MS;
   }
 

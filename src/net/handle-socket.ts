@@ -6,6 +6,7 @@
  * Of Node's inside it uses what net.Socket is made of (lib/net.js, lib/internal/stream_base_commons.js; the same in Node 20
  * to 24). Where that is not found as expected there are no such sockets, and a net.Socket does the same.
  */
+import { readSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { getSystemErrorName } from 'node:util';
 
@@ -31,6 +32,8 @@ export interface MtaSocket {
 
 /** A TCP or Pipe of Node, where a connection has been accepted. */
 interface Handle {
+  /** Not to be closed. */
+  readonly fd?: number;
   onread: () => Uint8Array | undefined;
   useUserBuffer(buffer: Uint8Array): void;
   readStart(): number;
@@ -79,16 +82,26 @@ const shared = Buffer.allocUnsafeSlow(BUFFER_BYTES);
 
 /**
  * Has the connections of a listening server accepted as such sockets, instead of its `connection` event.
+ * @param connected a promise means that nothing is to be read before that settles
+ * @param hurries whether what has come on a connection already should be read at once, if its socket has a listener
  * @returns whether that can be had.
  */
-export function acceptHandles(server: Server, connected: (socket: MtaSocket) => void): boolean {
+export function acceptHandles(
+  server: Server,
+  connected: (socket: MtaSocket) => void | Promise<void>,
+  hurries: () => boolean = () => false,
+): boolean {
   const binding = streamBinding();
   const listening = '_handle' in server ? (server._handle as Partial<ListeningHandle & Handle> | null) : null;
   const accept = listening?.onconnection;
   if (binding === undefined || !listening || accept === undefined || !isAsExpected(listening)) return false;
   listening.onconnection = function (error, handle) {
     if (error || !handle) accept.call(this, error, handle);
-    else connected(new HandleSocket(handle, binding));
+    else {
+      const socket = new HandleSocket(handle, binding);
+      const begun = connected(socket);
+      if (begun === undefined && hurries()) socket.readNow();
+    }
   };
   return true;
 }
@@ -192,6 +205,19 @@ class HandleSocket implements MtaSocket {
         this.#onError = listener;
         break;
     }
+  }
+
+  /** Reads what has come already, which the event loop would look at in its next turn. */
+  readNow(): void {
+    const { fd = -1 } = this.#handle;
+    if (this.#onData === ignore || this.#paused || this.#destroyed || fd < 0) return;
+    let length: number;
+    try {
+      length = readSync(fd, shared);
+    } catch {
+      return; // Nothing as a rule; of what else it is the event loop hears as well.
+    }
+    if (length > 0) this.#onData(copyOf(shared, length));
   }
 
   /** @returns false when more should be written only after `drain`. */

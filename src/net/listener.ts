@@ -42,10 +42,13 @@ export class Listener {
     }
   }
 
-  /** The same with sockets that can do no more than a milter connection needs, and cost less. */
-  serveMtas(connected: Serve<MtaSocket>, failed: (error: Error) => void): void {
+  /**
+   * The same with sockets that can do no more than a milter connection needs, and cost less.
+   * @param hurries whether what an MTA has sent already should be read at once
+   */
+  serveMtas(connected: Serve<MtaSocket>, failed: (error: Error) => void, hurries?: () => boolean): void {
     this.serve(connected, failed);
-    acceptHandles(this.#server, connected);
+    acceptHandles(this.#server, connected, hurries);
   }
 
   /**

@@ -33,6 +33,8 @@ export interface ServerSettings {
   readonly serve: (socket: MtaSocket) => Served;
   /** Hears of each connection that is accepted. */
   readonly accepted?: (() => void) | undefined;
+  /** Whether it takes long until the event loop looks at its sockets again; undefined: it never does. */
+  readonly hurries?: (() => boolean) | undefined;
   readonly warn: (message: string) => void;
   /** Between two looks for connections that last. */
   readonly lookMs?: number;
@@ -72,6 +74,7 @@ export class Server {
       listener.serveMtas(
         (socket) => this.#connected(socket),
         (error) => this.#failures.say(`a connection could not be accepted: ${error.message}`),
+        settings.hurries,
       );
     }
   }

@@ -218,6 +218,7 @@ export class Service {
       admission,
       serve: (socket) => new Connection(socket, settings),
       accepted: () => crowd.joined(),
+      hurries: () => this.#slices.isBusy,
       warn: (message) => this.log.warning(message),
     });
     if (options.warmUpSessions > 0) this.#warmingUp = this.#warmUp();

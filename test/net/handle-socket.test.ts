@@ -6,6 +6,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { join } from 'node:path';
 import { after, describe, type TestContext, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
 import { acceptHandles, type MtaSocket } from '../../src/net/handle-socket.ts';
 import { directory } from '../program/program.ts';
 
@@ -246,4 +247,77 @@ test('there are none where nobody listens', () => {
     acceptHandles(server, () => {}),
     false,
   );
+});
+
+/** Sends a word, ends, and says so. */
+const PEER = `const { workerData: { peer, done } } = require('node:worker_threads');
+require('node:net').connect(peer, function () {
+  this.end('hello', () => {
+    Atomics.store(done, 0, 1);
+    Atomics.notify(done, 0);
+  });
+})`;
+
+/** Has a peer in another thread send before our event loop looks at its sockets again. */
+function sendMeanwhile(peer: object): void {
+  const done = new Int32Array(new SharedArrayBuffer(4));
+  new Worker(PEER, { eval: true, workerData: { peer, done } });
+  assert.notEqual(Atomics.wait(done, 0, 0, 60_000), 'timed-out');
+}
+
+describe('what an MTA has sent before it is accepted', () => {
+  for (const unix of [false, true]) {
+    for (const hurries of [false, true]) {
+      test(`${unix ? 'a unix socket' : 'TCP'}: ${hurries ? 'read at once' : 'the loop reads it'}`, async (t) => {
+        const server = createServer();
+        const where = unix ? { path: join(directory(t), 'socket') } : { port: 0, host: '127.0.0.1' };
+        await once(server.listen(where), 'listening');
+        t.after(() => server.close());
+        const chunks: string[] = [];
+        let atOnce: string | undefined;
+        const closed = new Promise<void>((resolve) => {
+          const accepted = (socket: MtaSocket): void => {
+            socket.on('close', resolve);
+            socket.on('data', (chunk) => chunks.push(chunk.toString()));
+            queueMicrotask(() => {
+              atOnce = chunks.join('');
+            });
+          };
+          assert.ok(acceptHandles(server, accepted, () => hurries));
+        });
+        const peer = unix ? { path: server.address() } : portOf(server);
+        sendMeanwhile(peer);
+        await closed;
+        assert.equal(atOnce, hurries ? 'hello' : '');
+        assert.equal(chunks.join(''), 'hello');
+      });
+    }
+  }
+
+  test('nothing yet: the loop reads it when it comes', async (t) => {
+    const server = createServer();
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const chunks: string[] = [];
+    const accepted = new Promise<MtaSocket>((resolve) => {
+      acceptHandles(
+        server,
+        (socket) => {
+          socket.on('data', (chunk) => chunks.push(chunk.toString()));
+          resolve(socket);
+        },
+        () => true,
+      );
+    });
+    const mta = connect(portOf(server));
+    const socket = await accepted;
+    t.after(() => {
+      mta.destroy();
+      socket.destroy();
+      server.close();
+    });
+    assert.deepEqual(chunks, []);
+    mta.write('hello');
+    await until(() => chunks.length > 0);
+    assert.deepEqual(chunks, ['hello']);
+  });
 });

@@ -10,6 +10,8 @@ export class SliceQueue {
   /** What is made of a slice when it is added: it may have to keep what belongs to who added it. */
   readonly #bind: (slice: () => void) => () => void;
   #round = 0;
+  /** When slices were last served. */
+  #servedUntil = 0;
   readonly #waiting: (() => void)[] = [];
   #scheduled = false;
   #longStretches = 0;
@@ -38,9 +40,19 @@ export class SliceQueue {
     return this.#round;
   }
 
+  /** The same without slices: they came before the sockets. */
+  readStart(now: number): number {
+    return Math.max(this.roundStart(now), this.#servedUntil);
+  }
+
   /** Whether so much has been worked since then, by who asked, that the rest should wait; costs nothing where nobody did. */
   get isRoundOver(): boolean {
     return this.#round !== 0 && performance.now() - this.#round > SLICE_MS;
+  }
+
+  /** Whether somebody waits for a turn. */
+  get isBusy(): boolean {
+    return this.#waiting.length > 0;
   }
 
   /** A callback works long, since `start`: whoever comes next shares the round with it. */
@@ -72,6 +84,7 @@ export class SliceQueue {
         if (performance.now() > end) break;
       }
     } finally {
+      this.#servedUntil = performance.now();
       this.#schedule();
     }
   }
