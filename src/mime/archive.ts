@@ -6,10 +6,11 @@
 import type { Transform } from 'node:stream';
 import { constants, createGunzip, createInflateRaw, inflateRawSync } from 'node:zlib';
 import type { ArchiveDefect, ArchiveEntry, NameLimits } from './archive-entry.ts';
+import { joined } from './byte-source.ts';
 import { isRar, readRar } from './rar.ts';
 import { isSevenZip, readSevenZip } from './seven-zip.ts';
 import { isTar, readTar } from './tar.ts';
-import { isZip, readZip, startsAsZip, type ZipEntry } from './zip.ts';
+import { hasDirectory, readZip, startsAsZip, type ZipEntry } from './zip.ts';
 
 /** Work in slices, some of which are done elsewhere. */
 export type Work<Result> = Generator<void | Promise<void>, Result, void>;
@@ -59,8 +60,8 @@ export const ARCHIVE_LIMITS: ArchiveLimits = {
 export type ArchiveType = 'zip' | 'tar' | 'gzip' | 'rar' | '7z' | 'iso' | 'cab' | 'arj' | 'xz' | 'bzip2';
 
 /** What kind of archive the bytes are; undefined for none. */
-export function archiveType(bytes: Buffer): ArchiveType | undefined {
-  return typeOfBeginning(bytes) ?? (isZip(bytes) ? 'zip' : undefined);
+function* archiveType(bytes: Buffer): Work<ArchiveType | undefined> {
+  return typeOfBeginning(bytes) ?? ((yield* hasDirectory(bytes)) ? 'zip' : undefined);
 }
 
 /** By the first bytes alone. */
@@ -84,7 +85,7 @@ export function* filesIn(
   defects: Set<ArchiveDefect>,
   limits: ArchiveLimits = ARCHIVE_LIMITS,
 ): Work<Archive | undefined> {
-  const type = archiveType(bytes);
+  const type = yield* archiveType(bytes);
   if (type === undefined) return undefined;
   const search = new Search(limits, defects);
   const found = yield* search.look(type, bytes, '', 0);
@@ -291,7 +292,7 @@ class Search {
       this.#defects.add('size');
       return undefined;
     }
-    let pieces: Buffer[] = [];
+    const pieces: Buffer[] = [];
     let size = 0;
     let isDamaged = false;
     let isUnwanted = false;
@@ -313,15 +314,7 @@ class Search {
     const [first] = pieces;
     if (!first || (isTooLarge && typeOfBeginning(first) !== 'tar')) return undefined;
     if (pieces.length === 1) return first;
-    // As one buffer; a few bytes at a time, since to get the memory takes longer than to copy.
-    const all = Buffer.allocUnsafeSlow(size);
-    let at = 0;
-    for (const piece of pieces) {
-      at += piece.copy(all, at);
-      yield;
-    }
-    pieces = [];
-    return all;
+    return yield* joined(pieces, size);
   }
 }
 

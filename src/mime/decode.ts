@@ -4,7 +4,7 @@
  * Broken text is decoded as far as the most lenient of programs would, and named in the defects.
  */
 import { decodeLines } from './base64-lines.ts';
-import { RangeSource, type Slices, WINDOW } from './byte-source.ts';
+import { joined, RangeSource, type Slices, WINDOW } from './byte-source.ts';
 import type { Defect, Encoding, Part } from './part.ts';
 
 /** Bytes that are decoded between two yields: text that is made to harm takes quoted-printable 0.2 µs a byte. */
@@ -51,7 +51,7 @@ export function* decodedBytes(part: Encoded, most: number, defects: Set<Defect>)
     if (size <= most) pieces.push(Buffer.from(bytes));
   };
   yield* decode(part, keep, defects, () => size > most);
-  return size > most ? undefined : Buffer.concat(pieces, size);
+  return size > most ? undefined : yield* joined(pieces, size);
 }
 
 interface Decoder {
@@ -207,7 +207,7 @@ class QuotedPrintable implements Decoder {
   take(bytes: Buffer): void {
     const all = Buffer.concat([this.#rest, bytes]);
     let cut = all.lastIndexOf(LF) + 1;
-    if (cut === 0 && all.length > WINDOW) {
+    if (cut === 0 && all.length >= WINDOWS['quoted-printable']) {
       // A line without end: what may belong to an `=XX` that is not whole waits.
       const equals = all.lastIndexOf(EQUALS);
       cut = equals >= all.length - 2 ? equals : all.length;

@@ -27,10 +27,12 @@ const LOCAL_SIGNATURE = Buffer.from('PK\x03\x04', 'latin1');
 const BATCH = 500;
 /** Tries to find the next local header, where sizes do not lead there. */
 const MAX_GAPS = 1000;
+/** Places where the directory might end that are looked at between two yields. */
+const TRIES = 1000;
 
-/** Whether the bytes are a ZIP archive, perhaps behind something else. */
-export function isZip(bytes: Buffer): boolean {
-  return startsAsZip(bytes) || directoryOf(bytes) !== undefined;
+/** Whether the bytes are a ZIP archive that may stand behind something else. */
+export function* hasDirectory(bytes: Buffer): Slices<boolean> {
+  return (yield* directoryOf(bytes)) !== undefined;
 }
 
 export function startsAsZip(bytes: Buffer): boolean {
@@ -51,7 +53,7 @@ export function* readZip(
   limits: NameLimits,
   defects: Set<ArchiveDefect>,
 ): Slices<ZipEntry[] | undefined> {
-  const directory = directoryOf(bytes);
+  const directory = yield* directoryOf(bytes);
   if (!directory && !startsAsZip(bytes)) return undefined;
   const listed = directory ? yield* readDirectory(bytes, directory, limits, defects) : [];
   if (!directory) defects.add('no directory');
@@ -78,10 +80,11 @@ export function* readZip(
   return entries;
 }
 
-function directoryOf(bytes: Buffer): Directory | undefined {
+function* directoryOf(bytes: Buffer): Slices<Directory | undefined> {
   // As far from the end as some program might look for it, a comment and junk behind it included.
   const from = Math.max(0, bytes.length - 4 * FULL_16);
   const tail = bytes.subarray(from);
+  let tries = 0;
   for (
     let at = tail.lastIndexOf(END_SIGNATURE);
     at >= 0;
@@ -89,6 +92,8 @@ function directoryOf(bytes: Buffer): Directory | undefined {
   ) {
     const found = at + 22 <= tail.length ? directoryAt(bytes, from + at) : undefined;
     if (found) return found;
+    tries += 1;
+    if (tries % TRIES === 0) yield;
   }
   return undefined;
 }

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { filesIn, type Work } from '../../src/mime/archive.ts';
 import type { ArchiveDefect } from '../../src/mime/archive-entry.ts';
 import { type ByteSource, FileSource, finish, MemorySource } from '../../src/mime/byte-source.ts';
-import { decodedBytes } from '../../src/mime/decode.ts';
+import { decode, decodedBytes } from '../../src/mime/decode.ts';
 import type { Defect, MimeTree, Part } from '../../src/mime/part.ts';
 import { MIME_LIMITS, type MimeLimits, readMime } from '../../src/mime/reader.ts';
 
@@ -327,6 +327,28 @@ describe('hostile messages', () => {
     );
     assert.ok(parts[0]);
     assert.equal(dataOf(parts[0]).length, 3e6 + 1);
+  });
+
+  /** The part of a message with this body. */
+  function partOf(encoding: string, body: string): Part {
+    const { parts } = read(new MemorySource(bytes(`Content-Transfer-Encoding: ${encoding}\r\n\r\n${body}`)));
+    assert.ok(parts[0]);
+    return parts[0];
+  }
+
+  it('a line of quoted-printable without end is decoded by pieces', () => {
+    let longest = 0;
+    const take = (piece: Buffer) => {
+      longest = Math.max(longest, piece.length);
+    };
+    finish(decode(partOf('quoted-printable', '='.repeat(300_000)), take, new Set()));
+    assert.ok(longest < 32_768, `${longest} bytes`);
+  });
+
+  it('a large part is put together a few bytes at a time', () => {
+    const part = partOf('base64', 'QUJD'.repeat(1_000_000));
+    const decoding = [...decode(part, () => {}, new Set())].length;
+    assert.ok([...decodedBytes(part, 1e9, new Set())].length > 1.2 * decoding);
   });
 
   it('ten thousand mutations end, with each part inside its source', () => {

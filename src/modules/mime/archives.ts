@@ -4,6 +4,7 @@ import { lua } from '../../lua/engine/engine.ts';
 import { hostOf } from '../../lua/engine/host.ts';
 import {
   booleanValue,
+  lateTable,
   newTable,
   numberValue,
   pushLatin1,
@@ -26,6 +27,8 @@ import { inTurns } from './turns.ts';
 
 /** To make the table of a file, in steps of Host.charge(). */
 const STEPS_PER_FILE = 500;
+/** A name that may be so long when it is decoded is made at once: its bytes may be too much for the callback. */
+const LONG_NAME = 1024;
 /** Tables that are made until others may have their turn. */
 const FILES_PER_TURN = 20;
 /** Of what is unpacked to look into an archive: zlib's threads do that while the callback waits. */
@@ -86,14 +89,19 @@ function whyNot({ type, trouble = 'unknown' }: Archive): string {
   return `protocol ${TROUBLES[trouble]}: ${type}`;
 }
 
-function tableOfFile(L: LuaState, { name, charset, size, isEncrypted, depth }: ArchivedFile): LuaTable {
+function tableOfFile(L: LuaState, file: ArchivedFile): LuaTable {
+  if (file.name.length < LONG_NAME) return lateTable(L, (table) => fill(L, table, file));
   const table = newTable(L);
+  fill(L, table, file);
+  return table;
+}
+
+function fill(L: LuaState, table: LuaTable, { name, charset, size, isEncrypted, depth }: ArchivedFile): void {
   const shown = charset === 'utf-8' ? name : (decoderOf(charset)?.(name) ?? name);
   setField(L, table, 'name', textValue(L, shown));
   setField(L, table, 'size', numberValue(size));
   setField(L, table, 'encrypted', booleanValue(isEncrypted));
   setField(L, table, 'depth', numberValue(depth));
-  return table;
 }
 
 /** part:kind() */
