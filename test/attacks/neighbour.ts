@@ -14,19 +14,33 @@ import { childrenOf } from '../program/milter-client.ts';
  */
 const GENEROUS_MS = 3000;
 
-/** How long a process and those below it have been ready to run while others had the processors, in milliseconds. */
-function runDelayMs(pid: number): number {
+/** How long the main thread of a process has been ready to run while others had the processors, in milliseconds. */
+export function threadDelayMs(pid: number): number {
   try {
-    // `NANOSECONDS-RUN NANOSECONDS-READY SLICES`, of the main thread.
-    const [, ready = '0'] = readFileSync(`/proc/${pid}/schedstat`, 'latin1').split(' ');
-    return childrenOf(pid).reduce((sum, child) => sum + runDelayMs(child), Number(ready) / 1e6);
+    // `NANOSECONDS-RUN NANOSECONDS-READY SLICES`
+    const [, ready = '0'] = readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'latin1').split(' ');
+    return Number(ready) / 1e6;
   } catch {
     return 0; // It has ended.
   }
 }
 
+/** The same of a process and those below it. */
+function runDelayMs(pid: number): number {
+  try {
+    return childrenOf(pid).reduce((sum, child) => sum + runDelayMs(child), threadDelayMs(pid));
+  } catch {
+    return 0;
+  }
+}
+
+/** How long an answer took, and for how much of that the neighbour or the server waited for a processor. */
+export interface Wait extends Span {
+  readonly delayed: number;
+}
+
 /** What the process of `neighbour-sessions.ts` is told, and tells. */
-export type NeighbourNews = 'served' | readonly Span[];
+export type NeighbourNews = 'served' | readonly Wait[];
 
 export class Neighbour {
   readonly #sessions: ChildProcess;
@@ -39,9 +53,12 @@ export class Neighbour {
   /**
    * Holds sessions one after the other, each with a message, until `stop`. They have a process of their own: what the
    * attacker's takes to send is not what the neighbour waits.
+   *
+   * @param server the process that serves them, if what others' use of the processors costs it should be told apart
    */
-  static async start(t: TestContext, port: number): Promise<Neighbour> {
-    const sessions = fork(new URL('./neighbour-sessions.ts', import.meta.url), [`${port}`]);
+  static async start(t: TestContext, port: number, server?: number): Promise<Neighbour> {
+    const processes = server === undefined ? [port] : [port, server];
+    const sessions = fork(new URL('./neighbour-sessions.ts', import.meta.url), processes.map(String));
     t.after(() => sessions.kill('SIGKILL'));
     await Neighbour.#news(sessions);
     return new Neighbour(sessions);
@@ -50,7 +67,8 @@ export class Neighbour {
   static async #news(sessions: ChildProcess): Promise<NeighbourNews> {
     return await new Promise((resolve, reject) => {
       sessions.once('message', resolve);
-      sessions.once('exit', (code) => reject(new Error(`the neighbour has ended, exit code ${code}`)));
+      // Behind all that it has told, which `exit` need not be.
+      sessions.once('disconnect', () => reject(new Error('the neighbour has ended')));
     });
   }
 
@@ -78,6 +96,15 @@ export class Neighbour {
     const p99 = sorted[Math.floor(sorted.length * 0.99)] ?? Number.NaN;
     t.diagnostic(
       `the neighbour waited at most ${longest.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, in ${sorted.length} answers`,
+    );
+    const undelayed = waits
+      .map(({ from, to, delayed }) => to - from - delayed)
+      .sort((one, other) => one - other);
+    const within = (share: number): string =>
+      (undelayed[Math.min(undelayed.length - 1, Math.floor(undelayed.length * share))] ?? 0).toFixed(1);
+    t.diagnostic(
+      `with the collector and without waits for a processor: 50 % within ${within(0.5)} ms, 99 % ${within(0.99)}, ` +
+        `100 % ${within(1)}`,
     );
     assert.ok(sorted.length >= 6, 'the neighbour had a session');
     const delay = Math.max(0, runDelayMs(process.pid) - this.#delayBefore);
