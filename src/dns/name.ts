@@ -61,6 +61,8 @@ function isAscii(text: string): boolean {
 /** ASCII letters in lower case; undefined when there are bytes above 127 that make no name. */
 function toAscii(latin1: string): string | undefined {
   if (isAscii(latin1)) return latin1.toLowerCase();
+  // Taken for the host of a URL a name ends before `/`, `?`, `#` and `\\`, and is another's then; some are dropped.
+  if (!/^[A-Za-z0-9._*=\x80-\xff-]+$/.test(latin1)) return undefined;
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(latin1, 'latin1'));
     // It takes a name of digits for an IPv4 address and rewrites it: here there is more than digits.

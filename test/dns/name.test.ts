@@ -30,6 +30,13 @@ const QUESTIONS: readonly (readonly [written: string, question: string])[] = [
   [Buffer.from('BÜCHER.example').toString('latin1'), 'xn--bcher-kva.example'],
   [Buffer.from('почта.рф').toString('latin1'), 'xn--80a1acny.xn--p1ai'],
   ['b\xfccher.example', 'unaskable'],
+  // Taken for the host of a URL they would be other names.
+  ...['/', '?', '#', '\\', ':', ':25', '@', '%2e', '\t', '\n', '|', '<'].flatMap(
+    (mark): [string, 'unaskable'][] => [
+      [Buffer.from(`evil.example${mark}ü.example`).toString('latin1'), 'unaskable'],
+      [Buffer.from(`ü.evil.example${mark}victim.example`).toString('latin1'), 'unaskable'],
+    ],
+  ),
   [Buffer.from('１２７.0.0.1').toString('latin1'), 'unaskable'],
 ];
 
