@@ -1,6 +1,6 @@
 /** The sets of a chain, read and put in order (RFC 8617 sections 4.1, 4.2 and 5.2 steps 1 to 3). */
-import { type Field, lowerCase } from './field.ts';
-import { hasWrongNumber, SECONDS } from './signature-field.ts';
+import { type Field, nameOf, textOf } from './field.ts';
+import { hasWrongNumber, isPlace, SECONDS } from './signature-field.ts';
 import { TagList } from './tag-list.ts';
 
 export type ArcKind = 'arc-seal' | 'arc-message-signature' | 'arc-authentication-results';
@@ -42,7 +42,7 @@ export function arcFields(fields: readonly Field[]): ArcField[] {
 }
 
 export function arcKindOf(name: string): ArcKind | undefined {
-  const kind = lowerCase(name.replace(/[ \t]+$/, ''));
+  const kind = nameOf(name);
   return Object.hasOwn(NAMES, kind) ? (kind as ArcKind) : undefined;
 }
 
@@ -90,6 +90,7 @@ function faultOf(seal: TagList, signature: TagList, i: number, isNewest: boolean
   if (seal.hasFault) return 'as syntax error';
   for (const name of ['a', 'b', 'cv', 'd', 's']) if (!seal.has(name)) return `as missing ${name}=`;
   if (seal.has('t') && !SECONDS.test(seal.get('t'))) return 'as invalid t=';
+  if (!isPlace(textOf(seal.get('d')), textOf(seal.get('s')))) return 'as invalid d= or s=';
   if (isNewest) {
     if (signature.hasFault || hasWrongNumber(signature)) return 'ams syntax error';
     for (const name of ['a', 'b', 'bh', 'd', 'h', 's'])

@@ -14,7 +14,7 @@ import type { Field } from './field.ts';
 import { type Asker, LookUps, type Unknown } from './look-ups.ts';
 import { loadMailauth } from './mailauth.ts';
 import { type FoundKey, KnownKeys, type ReadKey } from './public-keys.ts';
-import { ReadFields } from './read-fields.ts';
+import { MOST_SIGNATURES, ReadFields } from './read-fields.ts';
 import { COVERS_TOO_MUCH, readSignature, type SignatureField } from './signature-field.ts';
 import { SignedHeader } from './signed-header.ts';
 import { TagList } from './tag-list.ts';
@@ -69,6 +69,8 @@ export class ArrivingMessage {
   /** The ARC-Message-Signature of its last set. */
   readonly #chainSignature: SignatureField | undefined;
   #chainVerdict: Verdict | undefined;
+  /** Signatures of which all was right but, perhaps, themselves. */
+  #verified = 0;
   readonly #author: Author;
   readonly #header: SignedHeader;
   readonly #bodies = new Map<Canonicalization, { readonly lengths: number[]; hash?: BodyHash }>();
@@ -88,7 +90,7 @@ export class ArrivingMessage {
     this.#author = read.author();
     this.#signatures = read.signatures().map((field) => field && readSignature(new TagList(field), 'DKIM'));
     const counting = this.#signatures.filter(canPass);
-    this.#chain = read.chain(counting.length);
+    this.#chain = read.chain();
     const newest = this.#chain !== undefined && 'sets' in this.#chain ? this.#chain.sets.at(-1) : undefined;
     this.#chainSignature = newest && readSignature(newest.signature.tags, 'ARC');
     if (canPass(this.#chainSignature)) counting.push(this.#chainSignature);
@@ -109,6 +111,12 @@ export class ArrivingMessage {
   /** The sets of ARC; undefined where they are more than are verified. */
   get chain(): ArcChain | undefined {
     return this.#chain;
+  }
+
+  /** Whether its seals can be verified, as far as what was verified before allows for it. */
+  get canVerify(): boolean {
+    const sets = this.#chain !== undefined && 'sets' in this.#chain ? this.#chain.sets.length : 0;
+    return this.#verified + sets <= MOST_SIGNATURES;
   }
 
   /** What was found out of the ARC-Message-Signature of the last set, when the signatures were verified. */
@@ -192,6 +200,7 @@ export class ArrivingMessage {
     }
     const text = this.#header.text(field.covers, field.header, field.own);
     if (text === undefined) return failed(COVERS_TOO_MUCH);
+    this.#verified += 1;
     const digest = createHash('sha256').update(text, 'latin1').digest();
     if (!isSignatureOf(digest, field.signature, key)) return { result: 'fail', reason: 'bad signature' };
     if (expires !== undefined) {

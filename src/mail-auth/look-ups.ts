@@ -104,7 +104,7 @@ export class LookUps implements Asker {
 
   /** As mailauth wants it. */
   readonly resolve: Resolve = async (name, type) => {
-    const answer = await this.ask(type as RecordType, name);
+    const answer = await this.ask(type as RecordType, bytesOf(name));
     if (answer.kind === 'unknown') {
       this.#failure ??= answer;
       throw new LookUpError(CODES[answer.failure], answer.reason);
@@ -127,4 +127,9 @@ function settled(type: RecordType, name: string, answer: Answer<Records>): Asked
 
 function isAnswered(asked: Asked): asked is Asked & { readonly answer: Answer<Records> } {
   return asked.answer !== undefined;
+}
+
+/** Its names are text, ours bytes. */
+function bytesOf(name: string): string {
+  return /^[\0-\x7f]*$/.test(name) ? name : Buffer.from(name).toString('latin1');
 }

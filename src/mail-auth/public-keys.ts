@@ -10,7 +10,10 @@ import { loadMailauth, type PublicKey } from './mailauth.ts';
 /** Those that were not used for longest give way. */
 const MOST_KEYS = 1000;
 /** A longer text is no key that anybody uses: one of RSA-4096 has some 740 letters. */
-const MAX_TEXT = 2048;
+const MAX_TEXT = 4096;
+/** To verify takes time in the square of these: no key that anybody uses has more (RFC 8301 section 3.2). */
+const MAX_BITS = 4096;
+const MAX_EXPONENT = 2n ** 32n;
 
 export interface ReadKey extends Omit<PublicKey, 'publicKey'> {
   readonly publicKey: KeyObject;
@@ -49,6 +52,7 @@ export class KnownKeys {
     }
     const [record] = answer.value;
     if (record === undefined) return { none: 'no key' };
+    if (record.length > MAX_TEXT) return { none: 'limit: the record of the key is too long' };
     const before = this.#keys.get(record);
     if (before !== undefined) {
       this.#keys.delete(record);
@@ -59,7 +63,8 @@ export class KnownKeys {
       const options = { strict: true, hashAlgo: 'sha256' } as const;
       const read = await getPublicKey('DKIM', asked, undefined, async () => [[record]], options);
       const key = { ...read, publicKey: createPublicKey(read.publicKey) };
-      if (record.length <= MAX_TEXT) this.#keep(record, key);
+      if (isLaborious(key)) return { none: 'limit: the key is too large' };
+      this.#keep(record, key);
       return key;
     } catch (error) {
       return { none: WRONG[(error as { code?: string }).code ?? ''] ?? 'invalid public key' };
@@ -71,4 +76,8 @@ export class KnownKeys {
     if (this.#keys.size >= MOST_KEYS && oldest !== undefined) this.#keys.delete(oldest);
     this.#keys.set(record, key);
   }
+}
+
+function isLaborious({ publicKey, modulusLength = 0 }: ReadKey): boolean {
+  return modulusLength > MAX_BITS || (publicKey.asymmetricKeyDetails?.publicExponent ?? 0n) > MAX_EXPONENT;
 }

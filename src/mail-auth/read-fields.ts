@@ -5,10 +5,10 @@
 import { type ArcChain, type ArcField, type ArcKind, arcKindOf, readChain } from './arc-chain.ts';
 import { addressesIn, isUnclear } from './author.ts';
 import type { Author } from './dmarc.ts';
-import { type Field, lowerCase } from './field.ts';
+import { type Field, nameOf } from './field.ts';
 
 /** Signatures that are verified, from the top, and with them those of a chain: ten cost what all else of a message does. */
-const MOST_SIGNATURES = 10;
+export const MOST_SIGNATURES = 10;
 /** Of the fields that are read tag by tag, in bytes, all of a kind together: no message has as many. */
 const MOST_BYTES: Readonly<Record<Kind, number>> = {
   'dkim-signature': 64 * 1024,
@@ -19,6 +19,9 @@ const MOST_BYTES: Readonly<Record<Kind, number>> = {
 };
 /** Semicolons in a signature or a seal: each ends a tag, of which there are some ten. */
 const MOST_TAGS = 100;
+/** Marks between addresses in From. */
+const MOST_MARKS = 100;
+
 type Kind = ArcKind | 'dkim-signature' | 'from';
 
 /** The fields of a message that are read, within what is read of a kind. */
@@ -37,9 +40,10 @@ export class ReadFields {
 
   /** From that is longer than any counts as a field without an address. */
   author(): Author {
-    const fields = this.#of('from');
-    if ((this.#bytes.get('from') ?? 0) > MOST_BYTES.from)
-      return { addresses: [], fields: 0, isUnclear: false };
+    const isLong = (this.#bytes.get('from') ?? 0) > MOST_BYTES.from;
+    const fields = isLong ? [] : this.#of('from');
+    const marks = fields.reduce((sum, { value }) => sum + (value.match(/[,:;<]/g)?.length ?? 0), 0);
+    if (isLong || marks > MOST_MARKS) return { addresses: [], fields: 0, isUnclear: false };
     return {
       addresses: fields.flatMap(({ value }) => addressesIn(value)),
       fields: fields.length,
@@ -64,14 +68,8 @@ export class ReadFields {
       });
   }
 
-  /**
-   * Undefined where its fields are too long, or its seals too many to be verified.
-   *
-   * @param signatures that are verified besides
-   */
-  chain(signatures: number): ArcChain | undefined {
-    // Its last signature is one more.
-    const most = Math.max(0, MOST_SIGNATURES - 1 - signatures);
+  /** Undefined where its fields are too long, or its seals too many to be verified. */
+  chain(): ArcChain | undefined {
     const fields = this.#found.filter(isOfArc);
     const seals = fields.filter(({ kind }) => kind === 'arc-seal').length;
     const isTooLong = fields.some(
@@ -79,14 +77,15 @@ export class ReadFields {
         (this.#bytes.get(kind) ?? 0) > MOST_BYTES[kind] ||
         (kind !== 'arc-authentication-results' && hasManyTags(field)),
     );
-    return isTooLong || seals > most ? undefined : readChain(fields);
+    // Its last signature is one more.
+    return isTooLong || seals >= MOST_SIGNATURES ? undefined : readChain(fields);
   }
 }
 
 function kindOf(name: string): Kind | undefined {
   // A stranger's fields are many: few begin like these.
   if (!/^[adf]/i.test(name)) return undefined;
-  const written = lowerCase(name.replace(/[ \t]+$/, ''));
+  const written = nameOf(name);
   return written === 'from' || written === 'dkim-signature' ? written : arcKindOf(name);
 }
 

@@ -35,7 +35,8 @@ interface Identity {
   readonly domain: string;
 }
 
-const LABEL = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?';
+/** With `_`, which RFC 6376 does not have, and all others take. */
+const LABEL = '[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?';
 const DOMAIN = new RegExp(`^${LABEL}(?:\\.${LABEL})+$`);
 const SELECTOR = new RegExp(`^${LABEL}(?:\\.${LABEL})*$`);
 export const SECONDS = /^[0-9]{1,12}$/;
@@ -44,6 +45,11 @@ export const LENGTH = /^[0-9]{1,76}$/;
 const ATOM = "(?:[A-Za-z0-9!#$%&'*+\\-/=?^_`{|}~]|[^\\0-\\x7f])+";
 const LOCAL_PART = new RegExp(`^(?:${ATOM}(?:\\.${ATOM})*|"(?:[^"\\\\\\r\\n]|\\\\.)*")$`);
 const REQUIRED = ['v', 'a', 'b', 'bh', 'd', 'h', 's'];
+/** Characters of a name. */
+const MOST_NAME = 253;
+/** Of an identity as it is written, each byte as `=41`. */
+const MOST_IDENTITY = 1000;
+const FORMS = /^(simple|relaxed)(?:[ \t\r\n]*\/[ \t\r\n]*(simple|relaxed))?$/;
 /** Names in `h=`, which lists some thirty. */
 const MOST_NAMES = 300;
 
@@ -54,17 +60,18 @@ export const COVERS_TOO_MUCH = 'limit: it covers too many fields';
 
 /** @param kind of an ARC-Message-Signature the chain has looked at the tags */
 export function readSignature(tags: TagList, kind: 'DKIM' | 'ARC'): SignatureField {
-  const [header = '', body = ''] = tags.word('c').split('/', 2);
+  const [, header = '', body = 'simple'] = FORMS.exec(tags.has('c') ? tags.word('c') : 'simple') ?? [];
   const read = {
     domain: textOf(tags.get('d')),
     selector: textOf(tags.get('s')),
     algorithm: tags.get('a'),
-    header: (header.trim() || 'simple') as Canonicalization,
-    body: (body.trim() || 'simple') as Canonicalization,
+    header: header as Canonicalization,
+    body: body as Canonicalization,
     length: numberIn(tags, 'l', LENGTH),
     made: numberIn(tags, 't', SECONDS),
     expires: numberIn(tags, 'x', SECONDS),
-    identity: tags.has('i') ? identityOf(tags.get('i')) : undefined,
+    // In a chain it is the number of the set.
+    identity: kind === 'DKIM' && tags.has('i') ? identityOf(tags.get('i')) : undefined,
     covers: namesIn(tags.unfolded('h')),
     bodyHash: tags.unfolded('bh'),
     signature: tags.unfolded('b'),
@@ -75,26 +82,26 @@ export function readSignature(tags: TagList, kind: 'DKIM' | 'ARC'): SignatureFie
 
 function faultOf(
   tags: TagList,
-  { domain, selector, algorithm, header, body, covers, ...read }: Omit<SignatureField, 'wrong'>,
+  { domain, selector, algorithm, header, covers, ...read }: Omit<SignatureField, 'wrong'>,
   kind: 'DKIM' | 'ARC',
 ): string | undefined {
   if (covers.length > MOST_NAMES) return COVERS_TOO_MUCH;
   const isSha1 = kind === 'DKIM' && /^rsa-sha1$/i.test(algorithm);
   if (!isSha1 && !/^(?:rsa|ed25519)-sha256$/i.test(algorithm)) return 'unknown algorithm';
-  if (!isForm(header) || !isForm(body)) return 'unknown canonicalization';
+  if (!isForm(header)) return 'unknown canonicalization';
   if (domain === '' || selector === '') return INCOMPLETE;
+  if (kind === 'ARC' && !isPlace(domain, selector)) return SYNTAX;
   if (kind === 'DKIM') {
     if (tags.hasFault) return SYNTAX;
     if (REQUIRED.some((name) => !tags.has(name))) return INCOMPLETE;
     if (tags.get('v') !== '1') return 'incompatible version';
     if (hasWrongNumber(tags) || covers.length === 0) return SYNTAX;
-    const { toALabel } = loadMailauth();
-    if (!DOMAIN.test(toALabel(domain)) || !SELECTOR.test(toALabel(selector))) return SYNTAX;
+    if (!isPlace(domain, selector)) return SYNTAX;
     if (tags.has('q') && !/(?:^|:)\s*dns\/txt\s*(?:$|:)/.test(tags.word('q')))
       return 'unsupported query method';
     if (read.identity !== undefined) {
       const { local, domain: identity } = read.identity;
-      if ((local !== '' && !LOCAL_PART.test(local)) || !DOMAIN.test(toALabel(identity))) return SYNTAX;
+      if ((local !== '' && !LOCAL_PART.test(local)) || !isName(identity, DOMAIN)) return SYNTAX;
       if (!isWithin(identity, domain)) return 'domain mismatch';
     }
     if (read.made !== undefined && read.expires !== undefined && read.expires <= read.made) {
@@ -122,15 +129,27 @@ function numberIn(tags: TagList, name: string, form: RegExp): number | undefined
 
 const isForm = (word: string): boolean => word === 'relaxed' || word === 'simple';
 
+/** Whether a key can be there: a domain, and a selector below it. */
+export function isPlace(domain: string, selector: string): boolean {
+  return isName(domain, DOMAIN) && isName(selector, SELECTOR);
+}
+
+/** To make A-labels takes time in the square of a name's length: a longer one is none. */
+function isName(text: string, form: RegExp): boolean {
+  return text.length <= MOST_NAME && form.test(loadMailauth().toALabel(text));
+}
+
 /** Of too many only the first. */
 function namesIn(list: string): readonly string[] {
   return lowerCase(list)
+    .replace(/:{2,}/g, ':')
     .split(':', MOST_NAMES + 1)
     .filter((name) => name !== '');
 }
 
 /** In dkim-quoted-printable (section 2.11). */
 function identityOf(value: string): Identity {
+  if (value.length > MOST_IDENTITY) return { local: '', domain: '' };
   const text = textOf(
     value
       .replace(/[ \t\r\n]+/g, '')

@@ -3,21 +3,29 @@
  * once, however many signatures cover it.
  */
 import type { Canonicalization } from './body-hash.ts';
-import { type Field, lineOf, lowerCase, relaxedLine } from './field.ts';
+import { type Field, lineOf, nameOf, relaxedLine } from './field.ts';
 
 /** Bytes that all signatures of a message together cover; a field that ten cover counts ten times. */
-const MOST_BYTES = 1024 * 1024;
+const MOST_BYTES = 256 * 1024;
 
 class CoveredField {
   readonly #field: Field;
+  #simple: string | undefined;
   #relaxed: string | undefined;
 
   constructor(field: Field) {
     this.#field = field;
   }
 
+  get bytes(): number {
+    return this.#field.name.length + this.#field.value.length;
+  }
+
   in(form: Canonicalization): string {
-    if (form === 'simple') return lineOf(this.#field);
+    if (form === 'simple') {
+      this.#simple ??= lineOf(this.#field);
+      return this.#simple;
+    }
     this.#relaxed ??= relaxedLine(this.#field);
     return this.#relaxed;
   }
@@ -33,9 +41,8 @@ export class SignedHeader {
     // A stranger's fields are many: most are told apart by the length of their name.
     const lengths = new Set([...names].map((name) => name.length));
     for (const field of fields) {
-      const written = /[ \t]$/.test(field.name) ? field.name.replace(/[ \t]+$/, '') : field.name;
-      if (!lengths.has(written.length)) continue;
-      const name = lowerCase(written);
+      if (!lengths.has(field.name.length) && !/[ \t]$/.test(field.name)) continue;
+      const name = nameOf(field.name);
       if (!names.has(name)) continue;
       const same = this.#byName.get(name);
       if (same === undefined) this.#byName.set(name, [new CoveredField(field)]);
@@ -60,10 +67,9 @@ export class SignedHeader {
       const field = there[at];
       if (field === undefined) continue;
       left.set(name, at);
-      const line = field.in(form);
-      this.#bytes += line.length;
+      this.#bytes += field.bytes;
       if (this.#bytes > MOST_BYTES) return undefined;
-      text += `${line}\r\n`;
+      text += `${field.in(form)}\r\n`;
     }
     return text + new CoveredField(own).in(form);
   }
