@@ -1,6 +1,6 @@
 /**
  * `npm run test:nodes`: runs the tests on the other versions of Node.js that package.json names under "testedNode": those
- * that what Node.js does can change: sockets, processes, files, packages with code of their own, the engine of Lua and its
+ * that what Node.js does can change: sockets, processes, files, packages with code of their own, signatures, the engine of Lua and its
  * budgets, and one suite with real mail servers. What is JavaScript alone is not run again.
  *
  *     npm run test:nodes                     as above
@@ -18,6 +18,9 @@ const PLACES = [
   'dns',
   'http',
   'lua',
+  'mail-auth/arc.test.ts',
+  'mail-auth/dkim.test.ts',
+  'mail-auth/public-keys.test.ts',
   'message/charset.test.ts',
   'modules/dns',
   'modules/http',
