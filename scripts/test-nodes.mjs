@@ -1,7 +1,7 @@
 /**
  * `npm run test:nodes`: runs the tests on the other versions of Node.js that package.json names under "testedNode": those
- * that what Node.js does can change: sockets, processes, files, packages with code of their own, signatures, the engine of Lua and its
- * budgets, and one suite with real mail servers. What is JavaScript alone is not run again.
+ * that what Node.js does can change: sockets, processes, files, packages with code of their own, signatures, the engine of
+ * Lua and its budgets, and one suite with real mail servers. What is JavaScript alone is not run again.
  *
  *     npm run test:nodes                     as above
  *     npm run test:nodes -- --fetch          only gets the binaries, those of unsupported versions too
