@@ -55,8 +55,8 @@ export class KnownKeys {
     if (record.length > MAX_TEXT) return { none: 'limit: the record of the key is too long' };
     const before = this.#keys.get(record);
     if (before !== undefined) {
-      this.#keys.delete(record);
-      this.#keys.set(record, before);
+      // While there is much room none has to give way soon.
+      if (this.#keys.size > MOST_KEYS / 2) this.#keep(record, before);
       return before;
     }
     try {
@@ -73,7 +73,9 @@ export class KnownKeys {
 
   #keep(record: string, key: ReadKey): void {
     const [oldest] = this.#keys.keys();
-    if (this.#keys.size >= MOST_KEYS && oldest !== undefined) this.#keys.delete(oldest);
+    if (!this.#keys.delete(record) && this.#keys.size >= MOST_KEYS && oldest !== undefined) {
+      this.#keys.delete(oldest);
+    }
     this.#keys.set(record, key);
   }
 }

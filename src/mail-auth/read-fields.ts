@@ -71,14 +71,14 @@ export class ReadFields {
   /** Undefined where its fields are too long, or its seals too many to be verified. */
   chain(): ArcChain | undefined {
     const fields = this.#found.filter(isOfArc);
-    const seals = fields.filter(({ kind }) => kind === 'arc-seal').length;
+    // The last signature is one more.
+    if (fields.filter(({ kind }) => kind === 'arc-seal').length >= MOST_SIGNATURES) return undefined;
     const isTooLong = fields.some(
       ({ kind, field }) =>
         (this.#bytes.get(kind) ?? 0) > MOST_BYTES[kind] ||
         (kind !== 'arc-authentication-results' && hasManyTags(field)),
     );
-    // Its last signature is one more.
-    return isTooLong || seals >= MOST_SIGNATURES ? undefined : readChain(fields);
+    return isTooLong ? undefined : readChain(fields);
   }
 }
 

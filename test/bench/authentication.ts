@@ -318,6 +318,9 @@ async function send(
       await mta.mail(senderOf(numbered));
       await mta.rcpt('<bob@example.net>');
       await mta.data();
+      // What has no reply goes in one piece, as with Postfix.
+      mta.socket.cork();
+      setImmediate(() => mta.socket.uncork());
       const reply = await mta.content(headers, ...chunks);
       const results = reply.modifications.map(({ payload }) => payload.toString('latin1')).join();
       if (!wanted.test(results)) throw new Error(`${reply.text || reply.letter} ${results}`);
