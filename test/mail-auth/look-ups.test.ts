@@ -19,6 +19,13 @@ describe('look-ups for mailauth', () => {
     assert.deepEqual(await resolve('A.example', 'A'), ['192.0.2.1']);
   });
 
+  it('are for names that are text', async () => {
+    const named = zoneOf({ 'xn--bcher-kva.example TXT': 'one', 'a.example TXT': 'two' });
+    const { resolve } = new LookUps(inquiryOf(named), 10);
+    assert.deepEqual(await resolve('b\u00fccher.example', 'TXT'), [['one']]);
+    assert.deepEqual(await resolve('\u0161.example', 'TXT').catch(() => 'none'), 'none');
+  });
+
   it('have the code of node:dns for each failure, and remember the first', async () => {
     const lookUps = new LookUps(inquiryOf(zone), 10);
     await assert.rejects(lookUps.resolve('none.example', 'TXT'), { code: 'ENODATA' });
