@@ -1,6 +1,6 @@
 /** The sets of a chain, read and put in order (RFC 8617 sections 4.1, 4.2 and 5.2 steps 1 to 3). */
 import { type Field, nameOf, textOf } from './field.ts';
-import { hasWrongNumber, isPlace, SECONDS } from './signature-field.ts';
+import { ALGORITHM, hasWrongNumber, isPlace, SECONDS } from './signature-field.ts';
 import { TagList } from './tag-list.ts';
 
 export type ArcKind = 'arc-seal' | 'arc-message-signature' | 'arc-authentication-results';
@@ -28,11 +28,13 @@ export type ArcChain = { readonly sets: readonly ArcSet[] } | { readonly broken:
 /** Section 4.2.1. */
 export const MOST_SETS = 50;
 
-const NAMES: Readonly<Record<ArcKind, string>> = {
-  'arc-seal': 'as',
-  'arc-message-signature': 'ams',
-  'arc-authentication-results': 'aar',
-};
+/** What each is in a set, and its name in reasons. */
+const PLACES = {
+  'arc-seal': { key: 'seal', short: 'as' },
+  'arc-message-signature': { key: 'signature', short: 'ams' },
+  'arc-authentication-results': { key: 'results', short: 'aar' },
+} as const satisfies Readonly<Record<ArcKind, { readonly key: keyof ArcSet; readonly short: string }>>;
+
 /** Those of a message that are ARC's, in its order. */
 export function arcFields(fields: readonly Field[]): ArcField[] {
   return fields.flatMap((field) => {
@@ -43,13 +45,12 @@ export function arcFields(fields: readonly Field[]): ArcField[] {
 
 export function arcKindOf(name: string): ArcKind | undefined {
   const kind = nameOf(name);
-  return Object.hasOwn(NAMES, kind) ? (kind as ArcKind) : undefined;
+  return Object.hasOwn(PLACES, kind) ? (kind as ArcKind) : undefined;
 }
 
 /** Comments, which may be nested nowhere here, and blanks. */
 const CFWS = '(?:[ \\t\\r\\n]|\\([^()\\\\]*\\))*';
 const INSTANCE = new RegExp(`^${CFWS}i${CFWS}=${CFWS}([0-9]{1,2})${CFWS};`);
-const ALGORITHM = /^(?:rsa|ed25519)-sha256$/i;
 
 interface Collected {
   results?: Field;
@@ -60,13 +61,13 @@ interface Collected {
 export function readChain(fields: readonly ArcField[]): ArcChain {
   const sets = new Map<number, Collected>();
   for (const { kind, field } of fields) {
+    const { key, short } = PLACES[kind];
     const tagged = kind === 'arc-authentication-results' ? undefined : { field, tags: new TagList(field) };
     const written = tagged === undefined ? INSTANCE.exec(field.value)?.[1] : tagged.tags.get('i');
     const i = /^[0-9]{1,2}$/.test(written ?? '') ? Number(written) : 0;
-    if (i < 1 || i > MOST_SETS) return { broken: `invalid ${NAMES[kind]} instance` };
+    if (i < 1 || i > MOST_SETS) return { broken: `invalid ${short} instance` };
     const set = sets.get(i) ?? {};
     sets.set(i, set);
-    const key = kind === 'arc-seal' ? 'seal' : kind === 'arc-message-signature' ? 'signature' : 'results';
     if (set[key] !== undefined) return { broken: `i=${i} multiple ${kind} values` };
     Object.assign(set, { [key]: tagged ?? field });
   }

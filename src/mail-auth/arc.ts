@@ -4,10 +4,9 @@ import { type Answer, known, unknown } from '../asking/answer.ts';
 import { type ArcSet, arcFields, MOST_SETS, readChain, type TaggedField } from './arc-chain.ts';
 import { isSignatureOf } from './digest-signature.ts';
 import { messageSignature, type Signer, withSignature } from './dkim-sign.ts';
-import { type ArrivingMessage, isFor, keyName } from './dkim-verify.ts';
+import type { ArrivingMessage } from './dkim-verify.ts';
 import { type Field, relaxedLine, textOf } from './field.ts';
-import type { Unknown } from './look-ups.ts';
-import type { FoundKey } from './public-keys.ts';
+import { type FoundKey, failureOf, isFor, type KeyPlace, keyName } from './public-keys.ts';
 
 export type ArcWord = 'pass' | 'fail' | 'none';
 
@@ -47,10 +46,6 @@ export async function checkArc(message: ArrivingMessage): Promise<Answer<ArcResu
   return failure ?? known({ result: 'pass', chain: sets.length, domain: domainOf(last), reason: '' });
 }
 
-function failureOf(key: FoundKey | undefined): Unknown | undefined {
-  return key !== undefined && 'none' in key ? key.failure : undefined;
-}
-
 /** What is wrong with a seal for good. */
 function faultOf(
   set: ArcSet | undefined,
@@ -71,7 +66,7 @@ function broken(sets: readonly ArcSet[] | undefined, reason: string): ArcResult 
 }
 
 /** Where the key of a seal is. */
-function placeOf({ tags }: TaggedField): { readonly selector: string; readonly domain: string } {
+function placeOf({ tags }: TaggedField): KeyPlace {
   return { selector: textOf(tags.get('s')), domain: textOf(tags.get('d')) };
 }
 

@@ -13,7 +13,7 @@ import type { Author } from './dmarc.ts';
 import type { Field } from './field.ts';
 import { type Asker, LookUps, type Unknown } from './look-ups.ts';
 import { loadMailauth } from './mailauth.ts';
-import { type FoundKey, KnownKeys, type ReadKey } from './public-keys.ts';
+import { type FoundKey, failureOf, isFor, type KeyPlace, KnownKeys, keyName } from './public-keys.ts';
 import { MOST_SIGNATURES, ReadFields } from './read-fields.ts';
 import { COVERS_TOO_MUCH, readSignature, type SignatureField } from './signature-field.ts';
 import { SignedHeader } from './signed-header.ts';
@@ -222,7 +222,7 @@ export class ArrivingMessage {
       bits: key === undefined || 'none' in key ? undefined : (key.modulusLength ?? ED25519_BITS),
       uncovered: isShort ? Math.max(0, length - (field.length ?? 0)) : 0,
       covers: field.covers,
-      failure: key !== undefined && 'none' in key ? key.failure : undefined,
+      failure: failureOf(key),
       mark: field.signature.slice(0, 8),
     };
   }
@@ -250,21 +250,6 @@ const TOO_LONG: Signature = {
 
 function failed(reason: string): Verdict {
   return { result: POLICY.has(reason) ? 'policy' : 'permerror', reason };
-}
-
-interface KeyPlace {
-  readonly selector: string;
-  readonly domain: string;
-}
-
-/** The name of a key's record. */
-export function keyName({ selector, domain }: KeyPlace): string {
-  return `${selector}._domainkey.${domain}`;
-}
-
-/** @param algorithm as a signature has it */
-export function isFor({ keyType }: ReadKey, algorithm: string): boolean {
-  return algorithm.toLowerCase().startsWith(`${keyType}-`);
 }
 
 function isSame(one: string, other: string): boolean {

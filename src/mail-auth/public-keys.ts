@@ -22,6 +22,27 @@ export interface ReadKey extends Omit<PublicKey, 'publicKey'> {
 /** Or why there is none: with a failure where that could not be found out. */
 export type FoundKey = ReadKey | { readonly none: string; readonly failure?: Unknown };
 
+/** Where the key of a signature or a seal is. */
+export interface KeyPlace {
+  readonly selector: string;
+  readonly domain: string;
+}
+
+/** The name of a key's record. */
+export function keyName({ selector, domain }: KeyPlace): string {
+  return `${selector}._domainkey.${domain}`;
+}
+
+/** @param algorithm as a signature has it */
+export function isFor({ keyType }: ReadKey, algorithm: string): boolean {
+  return algorithm.toLowerCase().startsWith(`${keyType}-`);
+}
+
+/** Why it could not be found out whether there is one. */
+export function failureOf(key: FoundKey | undefined): Unknown | undefined {
+  return key !== undefined && 'none' in key ? key.failure : undefined;
+}
+
 /** What is wrong with a record, by the codes of mailauth. */
 const WRONG: Readonly<Record<string, string>> = {
   EINVALIDVER: 'unknown key version',

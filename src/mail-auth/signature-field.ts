@@ -39,8 +39,10 @@ interface Identity {
 const LABEL = '[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?';
 const DOMAIN = new RegExp(`^${LABEL}(?:\\.${LABEL})+$`);
 const SELECTOR = new RegExp(`^${LABEL}(?:\\.${LABEL})*$`);
+/** Those that count (RFC 8301, RFC 8463). */
+export const ALGORITHM = /^(?:rsa|ed25519)-sha256$/i;
 export const SECONDS = /^[0-9]{1,12}$/;
-export const LENGTH = /^[0-9]{1,76}$/;
+const LENGTH = /^[0-9]{1,76}$/;
 /** A dot-atom, with UTF-8 (RFC 6531), or a quoted string. */
 const ATOM = "(?:[A-Za-z0-9!#$%&'*+\\-/=?^_`{|}~]|[^\\0-\\x7f])+";
 const LOCAL_PART = new RegExp(`^(?:${ATOM}(?:\\.${ATOM})*|"(?:[^"\\\\\\r\\n]|\\\\.)*")$`);
@@ -87,7 +89,7 @@ function faultOf(
 ): string | undefined {
   if (covers.length > MOST_NAMES) return COVERS_TOO_MUCH;
   const isSha1 = kind === 'DKIM' && /^rsa-sha1$/i.test(algorithm);
-  if (!isSha1 && !/^(?:rsa|ed25519)-sha256$/i.test(algorithm)) return 'unknown algorithm';
+  if (!isSha1 && !ALGORITHM.test(algorithm)) return 'unknown algorithm';
   if (!isForm(header)) return 'unknown canonicalization';
   if (domain === '' || selector === '') return INCOMPLETE;
   if (kind === 'ARC' && !isPlace(domain, selector)) return SYNTAX;

@@ -65,11 +65,10 @@ function isSame(
   after: Named | undefined,
   count = Number.POSITIVE_INFINITY,
 ): boolean {
-  const [old, now] = [before?.values ?? [], after?.values ?? []].map((values) =>
-    values.length > count ? values.slice(-count) : values,
-  );
-  if (old?.length !== now?.length) return false;
-  return old?.every((value, i) => value === now?.[i] || reduced(value) === reduced(now?.[i] ?? '')) ?? true;
+  const old = (before?.values ?? []).slice(-count);
+  const now = (after?.values ?? []).slice(-count);
+  if (old.length !== now.length) return false;
+  return old.every((value, i) => value === now[i] || reduced(value) === reduced(now[i] ?? ''));
 }
 
 /** As the form relaxed has it: most signatures use that. */
