@@ -107,6 +107,15 @@ export const SPELLINGS: readonly string[] = [
     '<all-staff@[192.0.2.1]>',
     '<all-staff@[IPv6:2001:DB8::1]>',
   ],
+  // Sendmail takes these for domains.
+  ...[
+    '<all-staff@[x;y]>',
+    '<all-staff@[x:y]>',
+    '<all-staff@[x(y)z]>',
+    '<all-staff@[x,y]>',
+    '<all-staff@[@]>',
+  ],
+  ...['<all-staff@[>,<root@dest.test]>', '<all-staff@[a"b,root@dest.test"]>'],
   ...[
     '<j\xc3\xbcrgen@example.com>',
     '<@example.com>',
