@@ -5,7 +5,8 @@ import { type ArcSet, arcFields, MOST_SETS, readChain, type TaggedField } from '
 import { isSignatureOf } from './digest-signature.ts';
 import { messageSignature, type Signer, withSignature } from './dkim-sign.ts';
 import type { ArrivingMessage } from './dkim-verify.ts';
-import { type Field, relaxedLine, textOf } from './field.ts';
+import { type Field, lowerCase, relaxedLine } from './field.ts';
+import { asciiName } from './mailauth.ts';
 import { type FoundKey, failureOf, isFor, type KeyPlace, keyName } from './public-keys.ts';
 
 export type ArcWord = 'pass' | 'fail' | 'none';
@@ -14,7 +15,7 @@ export interface ArcResult {
   readonly result: ArcWord;
   /** The number of the last set; 0 where there is none. */
   readonly chain: number;
-  /** Who made the last seal (`d=`), in lower case. */
+  /** Who made the last seal (`d=`), in lower case, as A-labels. */
   readonly domain: string;
   /** What is wrong with the chain. */
   readonly reason: string;
@@ -67,11 +68,11 @@ function broken(sets: readonly ArcSet[] | undefined, reason: string): ArcResult 
 
 /** Where the key of a seal is. */
 function placeOf({ tags }: TaggedField): KeyPlace {
-  return { selector: textOf(tags.get('s')), domain: textOf(tags.get('d')) };
+  return { selector: asciiName(tags.get('s')), domain: asciiName(tags.get('d')) };
 }
 
 function domainOf(set: ArcSet | undefined): string {
-  return set === undefined ? '' : placeOf(set.seal).domain.toLowerCase();
+  return set === undefined ? '' : lowerCase(placeOf(set.seal).domain);
 }
 
 /** What a stranger has written is in it. */

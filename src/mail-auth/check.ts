@@ -7,7 +7,8 @@ import { type ArcResult, checkArc } from './arc.ts';
 import type { MethodResult } from './authentication-results.ts';
 import type { ArrivingMessage, Signature } from './dkim-verify.ts';
 import { checkDmarc, type DmarcResult } from './dmarc.ts';
-import { checkSpf, type SpfClient, type SpfResult } from './spf.ts';
+import { bytesOf } from './field.ts';
+import { checkSpf, domainOf, type SpfClient, type SpfResult } from './spf.ts';
 
 export interface IprevResult {
   readonly result: 'pass' | 'fail' | 'permerror';
@@ -130,7 +131,7 @@ function dkimText(dkim: readonly Signature[]): MethodResult[] {
 function dmarcText(dmarc: Answer<DmarcResult>, { author }: ArrivingMessage): MethodResult[] {
   const policy = dmarc.kind === 'known' && dmarc.value.domain !== '' ? dmarc.value.policy : '';
   const reason = dmarc.kind === 'known' ? dmarc.value.reason : '';
-  const [only, ...others] = new Set(author.addresses.map(domainOf));
+  const [only, ...others] = new Set(author.addresses.map((address) => domainOf(bytesOf(address))));
   return [
     method(
       'dmarc',
@@ -151,8 +152,4 @@ function arcText(arc: Answer<ArcResult>): MethodResult[] {
 
 function iprevText(iprev: Answer<IprevResult>, { address }: SpfClient): MethodResult[] {
   return address === undefined ? [] : [method('iprev', wordOf(iprev), [['policy.iprev', address]])];
-}
-
-function domainOf(address: string): string {
-  return address.slice(address.lastIndexOf('@') + 1).toLowerCase();
 }

@@ -10,7 +10,7 @@ import type { ArcChain } from './arc-chain.ts';
 import { BodyHash, type Canonicalization } from './body-hash.ts';
 import { isSignatureOf } from './digest-signature.ts';
 import type { Author } from './dmarc.ts';
-import type { Field } from './field.ts';
+import { type Field, lowerCase } from './field.ts';
 import { type Asker, LookUps, type Unknown } from './look-ups.ts';
 import { loadMailauth } from './mailauth.ts';
 import { type FoundKey, failureOf, isFor, type KeyPlace, KnownKeys, keyName } from './public-keys.ts';
@@ -24,7 +24,7 @@ export type DkimWord = 'pass' | 'fail' | 'policy' | 'permerror' | 'temperror';
 
 export interface Signature {
   readonly result: DkimWord;
-  /** `d=`, in lower case; empty where there is none that can be read. */
+  /** `d=`, in lower case, as A-labels; empty where there is none that can be read. */
   readonly domain: string;
   /** `s=`. */
   readonly selector: string;
@@ -215,7 +215,7 @@ export class ArrivingMessage {
     const isShort = field.length !== undefined && field.wrong === undefined;
     return {
       result,
-      domain: field.domain.toLowerCase(),
+      domain: lowerCase(field.domain),
       selector: field.selector,
       reason,
       algorithm: field.algorithm,

@@ -16,6 +16,7 @@ export interface DmarcResult {
   readonly policy: DmarcPolicy;
   /** Where the record is; empty where there is none. */
   readonly domain: string;
+  /** Bytes in latin1. */
   readonly record: string;
   /** `p`, `sp` and `np` as they count; empty where they are not given. */
   readonly tags: { readonly p: string; readonly sp: string; readonly np: string };

@@ -80,3 +80,8 @@ export function lowerCase(latin1: string): string {
 export function textOf(value: string): string {
   return /^[\0-\x7f]*$/.test(value) ? value : Buffer.from(value, 'latin1').toString();
 }
+
+/** The bytes of text in UTF-8, as latin1. */
+export function bytesOf(text: string): string {
+  return /^[\0-\x7f]*$/.test(text) ? text : Buffer.from(text).toString('latin1');
+}

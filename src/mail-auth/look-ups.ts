@@ -6,6 +6,7 @@
 import { type Answer, unknown } from '../asking/answer.ts';
 import type { Inquiry } from '../dns/inquiry.ts';
 import type { Records as AllRecords, MailExchanger, RecordType } from '../dns/records.ts';
+import { bytesOf } from './field.ts';
 import type { Resolve } from './mailauth.ts';
 
 export type Asker = Pick<Inquiry, 'ask' | 'recall'>;
@@ -102,7 +103,7 @@ export class LookUps implements Asker {
     });
   }
 
-  /** As mailauth wants it. */
+  /** As mailauth wants it: its names are text. */
   readonly resolve: Resolve = async (name, type) => {
     const answer = await this.ask(type as RecordType, bytesOf(name));
     if (answer.kind === 'unknown') {
@@ -127,9 +128,4 @@ function settled(type: RecordType, name: string, answer: Answer<Records>): Asked
 
 function isAnswered(asked: Asked): asked is Asked & { readonly answer: Answer<Records> } {
   return asked.answer !== undefined;
-}
-
-/** Its names are text, ours bytes. */
-function bytesOf(name: string): string {
-  return /^[\0-\x7f]*$/.test(name) ? name : Buffer.from(name).toString('latin1');
 }

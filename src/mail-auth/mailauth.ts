@@ -103,6 +103,20 @@ export const PARTS = {
   normalizeDomainName: 'mailauth/lib/tools',
 } as const satisfies Record<keyof Mailauth, string>;
 
+/** Characters of a domain. To make A-labels takes time in the square of its length: a longer name is none. */
+export const MOST_NAME = 253;
+
+/**
+ * A name of the DNS in ASCII: as A-labels where it is UTF-8 (RFC 8616). What is too long to be a name stays as it is.
+ *
+ * @param value in latin1
+ */
+export function asciiName(value: string): string {
+  if (/^[\0-\x7f]*$/.test(value)) return value;
+  const text = Buffer.from(value, 'latin1').toString();
+  return text.length > MOST_NAME ? value : loadMailauth().toALabel(text);
+}
+
 const require = createRequire(import.meta.url);
 let loaded: Mailauth | undefined;
 

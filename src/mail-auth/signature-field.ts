@@ -1,7 +1,7 @@
 /** DKIM-Signature, and ARC-Message-Signature, which is like it (RFC 6376 section 6.1.1, RFC 8301, RFC 8463, RFC 8617). */
 import type { Canonicalization } from './body-hash.ts';
 import { type Field, lowerCase, textOf } from './field.ts';
-import { loadMailauth } from './mailauth.ts';
+import { asciiName, loadMailauth, MOST_NAME } from './mailauth.ts';
 import type { TagList } from './tag-list.ts';
 
 export interface SignatureField {
@@ -47,8 +47,6 @@ const LENGTH = /^[0-9]{1,76}$/;
 const ATOM = "(?:[A-Za-z0-9!#$%&'*+\\-/=?^_`{|}~]|[^\\0-\\x7f])+";
 const LOCAL_PART = new RegExp(`^(?:${ATOM}(?:\\.${ATOM})*|"(?:[^"\\\\\\r\\n]|\\\\.)*")$`);
 const REQUIRED = ['v', 'a', 'b', 'bh', 'd', 'h', 's'];
-/** Characters of a name. */
-const MOST_NAME = 253;
 /** Of an identity as it is written, each byte as `=41`. */
 const MOST_IDENTITY = 1000;
 const FORMS = /^(simple|relaxed)(?:[ \t\r\n]*\/[ \t\r\n]*(simple|relaxed))?$/;
@@ -64,8 +62,8 @@ export const COVERS_TOO_MUCH = 'limit: it covers too many fields';
 export function readSignature(tags: TagList, kind: 'DKIM' | 'ARC'): SignatureField {
   const [, header = '', body = 'simple'] = FORMS.exec(tags.has('c') ? tags.word('c') : 'simple') ?? [];
   const read = {
-    domain: textOf(tags.get('d')),
-    selector: textOf(tags.get('s')),
+    domain: asciiName(tags.get('d')),
+    selector: asciiName(tags.get('s')),
     algorithm: tags.get('a'),
     header: header as Canonicalization,
     body: body as Canonicalization,
@@ -136,7 +134,6 @@ export function isPlace(domain: string, selector: string): boolean {
   return isName(domain, DOMAIN) && isName(selector, SELECTOR);
 }
 
-/** To make A-labels takes time in the square of a name's length: a longer one is none. */
 function isName(text: string, form: RegExp): boolean {
   return text.length <= MOST_NAME && form.test(loadMailauth().toALabel(text));
 }

@@ -1,25 +1,26 @@
 /** Whether the domain of a sender lets a client send for it: SPF (RFC 7208). */
 import { type Answer, known, unknown } from '../asking/answer.ts';
+import { bytesOf, lowerCase, textOf } from './field.ts';
 import { KeptResults } from './kept-results.ts';
 import { type Asker, LookUps } from './look-ups.ts';
-import { loadMailauth, type Resolve } from './mailauth.ts';
+import { asciiName, loadMailauth, type Resolve } from './mailauth.ts';
 
 export type SpfWord = 'pass' | 'fail' | 'softfail' | 'neutral' | 'none' | 'permerror';
 
 export interface SpfResult {
   readonly result: SpfWord;
-  /** Whose record it was: of the sender, or of HELO where the sender is null. In lower case. */
+  /** Whose record it was: of the sender, or of HELO where the sender is null. In lower case, as A-labels. */
   readonly domain: string;
   /** Whether that is the domain of HELO. */
   readonly isHelo: boolean;
-  /** What the domain says to those that it does not let send, in ASCII; empty when it says nothing. */
+  /** What the domain says to those that it does not let send, bytes in latin1; empty when it says nothing. */
   readonly explanation: string;
 }
 
 export interface SpfClient {
   /** IPv4 or IPv6 in plain text; undefined for a client without one. */
   readonly address: string | undefined;
-  /** Of HELO or EHLO. */
+  /** Of HELO or EHLO. Bytes in latin1. */
   readonly helo: string;
   /** Without `<>`; empty for the null sender. Bytes in latin1. */
   readonly sender: string;
@@ -39,11 +40,11 @@ const kept = new KeptResults<SpfResult>();
 export async function checkSpf(client: SpfClient, asker: Asker): Promise<Answer<SpfResult>> {
   const { address, helo, host } = client;
   const isHelo = client.sender === '';
-  const sender = utf8(isHelo ? `postmaster@${helo}` : client.sender);
-  const domain = sender.slice(sender.lastIndexOf('@') + 1).toLowerCase();
+  const sender = textOf(isHelo ? `postmaster@${helo}` : client.sender);
+  const domain = domainOf(isHelo ? `@${helo}` : client.sender);
   const none = { result: 'none', domain, isHelo, explanation: '' } as const;
   // What has an `@` is no name of HELO: what follows it is not checked in its place (RFC 7208 section 2.3).
-  if (isHelo && helo.includes('@')) return known({ ...none, domain: utf8(helo).toLowerCase() });
+  if (isHelo && helo.includes('@')) return known({ ...none, domain: lowerCase(helo) });
   if (address === undefined || sender.length > MAX_SENDER || sender.endsWith('@')) return known(none);
   const key = `${address} ${isHelo} ${domain}`;
   const before = kept.find(key, asker);
@@ -63,14 +64,19 @@ export async function checkSpf(client: SpfClient, asker: Asker): Promise<Answer<
   const response = await loadMailauth().spf({
     sender: isHelo ? '' : sender,
     ip: address,
-    helo,
+    helo: textOf(helo),
     mta: host,
     resolver,
     strict: true,
   });
   const { result, comment } = response.status;
   if (isSpfWord(result)) {
-    const found = { result, domain: response.domain, isHelo, explanation: response.explanation ?? '' };
+    const found = {
+      result,
+      domain: response.domain,
+      isHelo,
+      explanation: bytesOf(response.explanation ?? ''),
+    };
     if (!hasMacros) kept.keep(key, lookUps, found);
     return known(found);
   }
@@ -101,6 +107,7 @@ function withPlainDelimiters(record: string): string {
   );
 }
 
-function utf8(latin1: string): string {
-  return Buffer.from(latin1, 'latin1').toString();
+/** In lower case, as A-labels. @param address in latin1 */
+export function domainOf(address: string): string {
+  return lowerCase(asciiName(address.slice(address.lastIndexOf('@') + 1)));
 }

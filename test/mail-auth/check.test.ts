@@ -238,6 +238,20 @@ print(json.dumps([base64.b64encode(line + message).decode()]))
     }
   });
 
+  it('does not say of a domain in UTF-8 that it fails where its SPF could not be found out', async () => {
+    const from = { ...client, sender: 'jane@B\xc3\xbccher.example' };
+    const fields = sample.fields.map((field) =>
+      field.name === 'From' ? { ...field, value: ' jane@b\xc3\xbccher.example' } : field,
+    );
+    const source = zoneOf({
+      '_dmarc.xn--bcher-kva.example TXT': 'v=DMARC1; p=reject',
+      'xn--bcher-kva.example TXT': { failure: 'servfail' },
+    });
+    const { spf, dmarc } = await check({ fields, body: sample.body }, source, from);
+    assert.equal(spf.kind, 'unknown');
+    assert.equal(dmarc.kind, 'unknown');
+  });
+
   it('tells an address without name from one whose name leads elsewhere', async () => {
     const iprev = async (zone: Parameters<typeof zoneOf>[0]) =>
       certain(await checkIprev('192.0.2.7', inquiryOf(zoneOf(zone)))).result;

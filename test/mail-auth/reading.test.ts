@@ -4,8 +4,11 @@ import { createRequire } from 'node:module';
 import { describe, it } from 'node:test';
 import { arcFields, readChain } from '../../src/mail-auth/arc-chain.ts';
 import { type Field, lineOf, lowerCase } from '../../src/mail-auth/field.ts';
+import { loadMailauth } from '../../src/mail-auth/mailauth.ts';
 import { readSignature, type SignatureField } from '../../src/mail-auth/signature-field.ts';
 import { TagList } from '../../src/mail-auth/tag-list.ts';
+
+const { toALabel } = loadMailauth();
 
 interface Theirs {
   readonly skip?: string;
@@ -186,8 +189,8 @@ describe('signatures', () => {
       assert.deepEqual(
         [one.domain, one.selector, one.algorithm, one.header, one.body, one.length ?? ''],
         [
-          other.signingDomain,
-          other.selector,
+          toALabel(other.signingDomain),
+          toALabel(other.selector),
           other.algorithm,
           other.headerCanon,
           other.bodyCanon,

@@ -66,7 +66,7 @@ looked at as the MTA has received it, whatever the script has changed in it. All
         },
         {
           type: 'string',
-          doc: 'the domain whose record it was, in lower case; that of HELO where the sender is null. After nil: why it could not be found out',
+          doc: 'the domain whose record it was, in lower case, as A-labels (`xn--...`); that of HELO where the sender is null. After nil: why it could not be found out',
         },
         {
           type: 'string|nil',
@@ -273,8 +273,12 @@ The set is put on top, above signatures. A chain that is broken is sealed as suc
       doc: 'A DKIM signature.',
       fields: [
         { name: 'result', type: 'string', doc: '`pass`, `fail`, `policy`, `permerror` or `temperror`' },
-        { name: 'domain', type: 'string', doc: '`d=`, in lower case' },
-        { name: 'selector', type: 'string', doc: '`s=`' },
+        {
+          name: 'domain',
+          type: 'string',
+          doc: '`d=`, in lower case, as A-labels (`xn--...`), as other domains are',
+        },
+        { name: 'selector', type: 'string', doc: '`s=`, as A-labels' },
         { name: 'algorithm', type: 'string', doc: '`rsa-sha256`, `ed25519-sha256`' },
         { name: 'reason', type: 'string', doc: 'why it does not pass; `""` where it does' },
         {

@@ -156,7 +156,7 @@ function addResults(L: LuaState, authserv: string, value: string): boolean {
     // At once: a stranger chooses how many there are.
     const forged = values.flatMap((each, i) => (speaksFor(each, authserv) ? i + 1 : []));
     if (forged.length > 0) headers.delete(FIELD, forged);
-    headers.insert({ name: FIELD, value: ` ${inBytes(value)}` }, 0);
+    headers.insert({ name: FIELD, value: ` ${value}` }, 0);
   });
   if (count > 1) return false;
   lua.lua_pop(L, count);
@@ -178,15 +178,10 @@ function plainName(authserv: string): string {
     .toLowerCase();
 }
 
-/** Text of which some was read as UTF-8: its bytes, in latin1. */
-function inBytes(text: string): string {
-  return /[^\0-\xff]/.test(text) ? Buffer.from(text).toString('latin1') : text;
-}
-
 function pushSpfResults(L: LuaState, { result, domain, explanation }: SpfResult): number {
   pushLatin1(L, result);
-  pushLatin1(L, inBytes(domain));
-  pushLatin1(L, inBytes(explanation));
+  pushLatin1(L, domain);
+  pushLatin1(L, explanation);
   return 3;
 }
 
@@ -216,7 +211,7 @@ function pushChecked(L: LuaState, found: CheckedMessage, header: string): number
   lua.lua_setfield(L, -2, ascii('arc'));
   pushPart(L, iprev, NOTHING.iprev, ({ result, name }) => ({ result, name, reason: '' }));
   lua.lua_setfield(L, -2, ascii('iprev'));
-  pushLatin1(L, inBytes(`${FIELD}: ${header}`).replaceAll('\n', '\r\n'));
+  pushLatin1(L, `${FIELD}: ${header}`.replaceAll('\n', '\r\n'));
   lua.lua_setfield(L, -2, ascii('header'));
   return 1;
 }
@@ -251,7 +246,7 @@ function pushFields(L: LuaState, fields: Fields): void {
   lua.lua_createtable(L, 0, 8);
   for (const [name, value] of Object.entries(fields)) {
     if (value === undefined) continue;
-    if (typeof value === 'string') pushLatin1(L, inBytes(value));
+    if (typeof value === 'string') pushLatin1(L, value);
     else if (typeof value === 'number') pushNumber(L, value);
     else lua.lua_pushboolean(L, value);
     lua.lua_setfield(L, -2, ascii(name));

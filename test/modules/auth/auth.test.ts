@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, it } from 'node:test';
+import { domainToASCII } from 'node:url';
 import { keyRecord } from '../../../src/mail-auth/signing-key.ts';
 import { withDkimpy } from '../../mail-auth/dkimpy.ts';
 import { failureOf, passes } from '../../policy-test/run-tests.ts';
@@ -109,6 +110,44 @@ describe('auth.check', () => {
         },
       ),
     );
+  });
+
+  it('gives names in UTF-8 as A-labels, so that a policy sees one name however it is written', async (t) => {
+    const names = `
+      function smtp.do_dot()
+        local found = must(auth.check { add = true })
+        shown = table.concat({ found.spf.domain, found.dkim[1].domain, found.dkim[1].selector, found.dmarc.domain }, "|")
+        return 550, "5.7.1 " .. (shown .. "|" .. found.header:gsub("%c+", " "))
+      end`;
+    for (const name of ['b\u00fccher.example', '\u0431\u0443\u043a.example', 'B\u00dcCHER.Example']) {
+      const bytes = Buffer.from(name).toString('latin1');
+      const asked = domainToASCII(name);
+      const mail = signed(['From: x@example.com', 'Subject: A day']).map((line) =>
+        line.replaceAll('example.com', bytes).replace(' b=', ' b=A'),
+      );
+      const lua = Array.from(
+        Buffer.from(bytes, 'latin1'),
+        (byte) => `\\${String(byte).padStart(3, '0')}`,
+      ).join('');
+      await passes(
+        t,
+        names,
+        `test.dns {
+          ["${asked} TXT"] = "v=spf1 ip4:192.0.2.0/24 -all",
+          ["_dmarc.${asked} TXT"] = "v=DMARC1; p=reject",
+          ["s1._domainkey.${asked} TXT"] = ${quoted(keyRecord(privateKey))},
+        }
+        local s = test.session { ip = "192.0.2.7", helo = "mail.example.com", macros = { j = "mx.example.net" } }
+        s:mail "jane@${lua}"
+        s:rcpt "bob@example.net"
+        local r = s:message { headers = { ${mail.map((line) => `"${line.replace(/["\\]/g, '\\$&').replace(/\r\n/g, '\\r\\n').replaceAll(bytes, lua)}"`).join(', ')} }, body = ${quoted(BODY)} }
+        local function has(text) if not r.text:find(text, 1, true) then error(r.text) end end
+        has "${asked}|${asked}|s1|${asked}|Authentication-Results: "
+        has " smtp.mailfrom=${asked};"
+        has " header.d=${asked} "
+        has " header.from=${asked} "`,
+      );
+    }
   });
 
   it('says of a signature that more may have been appended', async (t) => {
