@@ -290,7 +290,8 @@ export function* binaryPart(type: string, data: Buffer, name: string | undefined
 /** As `binaryPart`, but for UTF-8 text that is to be shown, in quoted-printable where it needs that. */
 export function* textPart(type: string, text: Buffer, name: string | undefined): Slices<Replacement> {
   const lines = Buffer.from(text.toString('latin1').replace(/\r?\n|\r/g, CRLF), 'latin1');
-  const isPlain = isSevenBit(lines);
+  // A line that begins so may be a delimiter of a multipart around it.
+  const isPlain = isSevenBit(lines) && !/(?:^|\n)--/.test(lines.toString('latin1'));
   const body = isPlain ? lines : yield* quotedPrintable(lines);
   return {
     headers: [
@@ -305,7 +306,13 @@ export function* textPart(type: string, text: Buffer, name: string | undefined):
 /** RFC 5322's 998 bytes a line; no byte above 127 and no NUL. */
 export function isSevenBit(bytes: Buffer): boolean {
   const text = bytes.toString('latin1');
-  return !/[\0\x80-\xff]/.test(text) && text.split(CRLF).every(({ length }) => length <= 998);
+  if (/[\0\x80-\xff]/.test(text)) return false;
+  for (let at = 0; at < text.length; ) {
+    const end = text.indexOf(CRLF, at);
+    if ((end < 0 ? text.length : end) - at > 998) return false;
+    at = end < 0 ? text.length : end + CRLF.length;
+  }
+  return true;
 }
 
 function dispositionOf(name: string | undefined): string[] {
@@ -356,14 +363,19 @@ const MOST = 76;
 const LF = 10;
 const CR = 13;
 const EQUALS = 0x3d;
+const DASH = 0x2d;
 
-/** @param text with CR LF at its line ends */
+/** No line of it is a delimiter of a multipart, whatever the text is. @param text with CR LF at its line ends */
 export function* quotedPrintable(text: Buffer): Slices<Buffer> {
   const out = Buffer.allocUnsafe(text.length * 3 + Math.ceil((text.length * 3) / (MOST - 3)) * 3 + 3);
   let size = 0;
   let column = 0;
+  let pause = WINDOW;
   for (let at = 0; at < text.length; at++) {
-    if (at % WINDOW === WINDOW - 1) yield;
+    if (at >= pause) {
+      pause = at + WINDOW;
+      yield;
+    }
     const byte = text[at] ?? 0;
     const next = text[at + 1];
     if (byte === CR && next === LF) {
@@ -375,13 +387,14 @@ export function* quotedPrintable(text: Buffer): Slices<Buffer> {
     }
     const endsLine = next === undefined || (next === CR && text[at + 2] === LF);
     const isBlank = byte === 0x20 || byte === 0x09;
-    const isPlain = isBlank ? !endsLine : byte > 0x20 && byte < 0x7f && byte !== EQUALS;
+    let isPlain = isBlank ? !endsLine : byte > 0x20 && byte < 0x7f && byte !== EQUALS;
     if (column + (isPlain ? 1 : 3) > (endsLine ? MOST : MOST - 1)) {
       out[size++] = EQUALS;
       out[size++] = CR;
       out[size++] = LF;
       column = 0;
     }
+    if (column === 0 && byte === DASH && next === DASH) isPlain = false;
     if (isPlain) out[size++] = byte;
     else {
       out[size++] = EQUALS;

@@ -57,6 +57,8 @@ export interface Part {
   readonly contentType: ParameterValue;
   readonly disposition: ParameterValue | undefined;
   readonly encoding: Encoding;
+  /** What delimits the parts in it: each that some program might take. Text is latin1. */
+  readonly boundaries: readonly string[];
   /** Where file names stand, the one that most programs show first; words (RFC 2047) are not decoded. */
   readonly names: readonly ParameterText[];
   /** Of the headers, without `<` and `>`; undefined without one. */

@@ -99,6 +99,41 @@ describe('a banner', () => {
       given: { html: Buffer.from('<b>x</b>') },
       texts: [`${COMMENT}<b>x</b>\n<p>hi\n`],
     },
+    'not into a comment, a script or an attribute': {
+      message:
+        'Content-Type: text/html\n\n<!-- <body> --><html a="<body>" b=c"d><script>"<body>"</script><p e=f">\n<Body/x=">"\ty = 3>hi<!-- </body> --></body ><!-- </body> -->\n',
+      given: { html: Buffer.from('<b>x</b>') },
+      texts: [
+        `<!-- <body> --><html a="<body>" b=c"d><script>"<body>"</script><p e=f">\n<Body/x=">"\ty = 3>${COMMENT}<b>x</b>\nhi<!-- </body> --></body ><!-- </body> -->\n`,
+      ],
+    },
+    'before the last </body> that is one': {
+      message: 'Content-Type: text/html\n\n<body>hi</body ><!-- </body> -->\n',
+      given: { html: Buffer.from('<b>x</b>'), at: 'end' },
+      texts: [`<body>hi${COMMENT}<b>x</b>\n</body ><!-- </body> -->\n`],
+    },
+    'where Outlook and others see it': {
+      message:
+        'Content-Type: text/html\n\n<!--[if mso]><body class="mso"><![endif]-->\n<!--[if !mso]><!--><body class="clean"><!--<![endif]-->hi</body>\n',
+      given: { html: Buffer.from('<b>x</b>') },
+      texts: [
+        `<!--[if mso]><body class="mso"><![endif]-->\n<!--[if !mso]><!--><body class="clean"><!--<![endif]-->${COMMENT}<b>x</b>\nhi</body>\n`,
+      ],
+    },
+    'in a text whose charset is not named': {
+      message: 'Subject: x\n\nh\xc3\xa9llo\n',
+      texts: ['Mail from outside: ü\nhéllo\n'],
+    },
+    'in a text that is called ASCII and is not': {
+      message:
+        'Content-Type: text/plain; charset=US-ASCII\nContent-Transfer-Encoding: base64\n\naMOpbGxvCg==\n',
+      texts: ['Mail from outside: ü\nhéllo\n'],
+    },
+    'in HTML that names its charset itself': {
+      message:
+        'Content-Type: text/html\nContent-Transfer-Encoding: quoted-printable\n\n<meta charset=3Dkoi8-r>=C1=C2\n',
+      texts: [`${COMMENT}<p>Mail from outside: &#252;</p>\n<meta charset=koi8-r>\ufffd\ufffd\n`],
+    },
     'in a text that is flowed': {
       message: 'Content-Type: text/plain; format=flowed\n\nhello \nworld\n',
       given: { text: Buffer.from('> outside  \nFrom x\n') },
@@ -112,6 +147,40 @@ describe('a banner', () => {
       assert.deepEqual(shown(made.message), texts);
     });
   }
+
+  it('makes no delimiter of what was none', () => {
+    const evil = 'Content-Type: application/x-msdownload; name=evil.exe\n\nMZ\n';
+    const inner = {
+      decoded: `Content-Type: text/plain\nContent-Transfer-Encoding: quoted-printable\n\nhello\n=2D-b\n${evil}`,
+      'behind a soft line break': `Content-Type: text/plain\nContent-Transfer-Encoding: quoted-printable\n\n${'x'.repeat(75)}=2D-b\n${evil}`,
+      'on the line of a tag': `Content-Type: text/html\n\n<body>--b\n${evil}`,
+      'of another charset': `Content-Type: text/plain; charset=utf-16be\nContent-Transfer-Encoding: 8bit\n\n\0\n\0-\0-\0b\0\n\0Z\0:\0z\0\n\0\n`,
+      'in a parameter': `Content-Type: text/html; charset=utf-16; x*=us-ascii''a%0d%0aContent-Disposition:%20attachment%0d%0a%0d%0a--b%0d%0a\n\n${evil}`,
+    };
+    for (const [name, part] of Object.entries(inner)) {
+      const message = `Content-Type: multipart/mixed; boundary=b\n\n--b\n${part}--b--\n`;
+      const made = withBanner(message, { html: Buffer.from('<p>x</p>') });
+      assert.equal(made.result, 'put', name);
+      const { parts } = finish(readMime(new MemorySource(made.message)));
+      assert.deepEqual(
+        parts.map(({ depth, disposition }) => [depth, disposition?.value]),
+        [
+          [0, undefined],
+          [1, undefined],
+        ],
+        name,
+      );
+      assert.equal(shown(made.message).length, 1, name);
+    }
+  });
+
+  it('cannot be hidden by a boundary that is a line of it', () => {
+    const made = withBanner(
+      'Content-Type: multipart/mixed; boundary="- outside -"\n\n--- outside -\n\nhello\n--- outside ---\n',
+      { text: Buffer.from('--- outside -\n') },
+    );
+    assert.deepEqual(shown(made.message), ['--- outside -\nhello']);
+  });
 
   it('is not put twice, nor into a reply that quotes it', () => {
     for (const message of ['Subject: x\n\nhello\n', 'Content-Type: text/html\n\n<body>x</body>\n']) {

@@ -69,6 +69,21 @@ describe('changes to messages of Python', () => {
     assert.ok(replaced > 60, `${replaced}`);
   });
 
+  it('make no part of what is in a new text', () => {
+    const message = crlf('Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n--b--\n');
+    for (const text of ['--b\nContent-Type: a/b\n\nMZ', `x\r--b--`, `${'x'.repeat(75)}--b\nü`]) {
+      const tree = read(message);
+      const edits = new MimeEdits(rootOf(tree));
+      const [, first] = tree.parts;
+      assert.ok(first);
+      edits.replace(first, finish(textPart('text/plain', Buffer.from(text), undefined)));
+      edits.add(finish(textPart('text/plain', Buffer.from(text), '')));
+      const result = applied(message, edits);
+      assert.deepEqual(outline(result), ['multipart/mixed', '. text/plain', '. text/plain']);
+      assert.deepEqual([...read(result).defects], []);
+    }
+  });
+
   it('take a part out with its delimiter', () => {
     for (const message of messages) {
       const tree = read(message);

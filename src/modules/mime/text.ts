@@ -4,12 +4,11 @@ import { TextStream } from '../../message/text-stream.ts';
 import type { Slices } from '../../mime/byte-source.ts';
 import { decode } from '../../mime/decode.ts';
 import { HtmlText } from '../../mime/html-text.ts';
+import { charsetLike } from '../../mime/likely-charset.ts';
 import type { Defect, Part } from '../../mime/part.ts';
 
 /** Bytes that are decoded and read as HTML between two yields: each may take a microsecond. */
 const PIECE = 8192;
-/** A piece of so many bytes may end in the middle of a character, as more comes behind it. */
-const LEAST_CUT = 4096;
 /** Bytes of HTML in which it names its charset. */
 const META_BYTES = 2048;
 const META = /<meta[^>]{1,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]{1,40})/i;
@@ -48,13 +47,4 @@ export function* textOf(part: Part, most: number, defects: Set<Defect>): Slices<
 function namedCharset(part: Part): string | undefined {
   const given = part.contentType.parameters.get('charset')?.[0]?.text;
   return given === '' ? undefined : given;
-}
-
-function charsetLike(bytes: Buffer): string {
-  try {
-    new TextDecoder('utf-8', { fatal: true }).decode(bytes, { stream: bytes.length >= LEAST_CUT });
-    return 'utf-8';
-  } catch {
-    return 'windows-1252';
-  }
 }
