@@ -17,6 +17,7 @@ import {
   quotedPrintable,
   type Replacement,
 } from './edit.ts';
+import { endOfTag } from './html-tag.ts';
 import { charsetLike } from './likely-charset.ts';
 import { type Defect, isMultipart, type Part } from './part.ts';
 
@@ -270,36 +271,6 @@ function endOfComment(html: string, start: number): number {
   const end = /--!?>/g;
   end.lastIndex = start + 4;
   return end.test(html) ? end.lastIndex : -1;
-}
-
-/** Where in a tag a browser is: in its name, or before, in or behind the name or the value of an attribute. */
-type InTag = 'tag' | 'gap' | 'name' | 'named' | 'value' | 'bare' | '"' | "'";
-
-/** Behind the `>` that ends the tag at `start`, -1 without one. Quotes count around values only. */
-function endOfTag(html: string, start: number): number {
-  let state: InTag = 'tag';
-  // The slash of an end tag is no end of the name.
-  for (let at = start + 2; at < html.length; at++) {
-    const letter = html[at] ?? '';
-    if (state === '"' || state === "'") {
-      if (letter === state) state = 'gap';
-    } else if (letter === '>') return at + 1;
-    else if (state === 'value' && (letter === '"' || letter === "'")) state = letter;
-    else state = inTag(state, letter);
-  }
-  return -1;
-}
-
-const BLANKS = '\t\n\f\r ';
-
-function inTag(state: Exclude<InTag, '"' | "'">, letter: string): InTag {
-  const isBlank = letter <= ' ' && BLANKS.includes(letter);
-  if (state === 'value') return isBlank ? 'value' : 'bare';
-  if (state === 'bare') return isBlank ? 'gap' : 'bare';
-  if (letter === '=' && (state === 'name' || state === 'named')) return 'value';
-  if (isBlank) return state === 'name' || state === 'named' ? 'named' : 'gap';
-  if (letter === '/') return 'gap';
-  return state === 'tag' ? 'tag' : 'name';
 }
 
 /** The part with other bytes: its headers stay but for those that must change. */

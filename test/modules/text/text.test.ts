@@ -152,7 +152,24 @@ cases('uri.found', [
   ],
   [found('HTTP://A.EXAMPLE xwww.b.example http:// www.'), 'HTTP://A.EXAMPLE'],
   [found('http://a.example http://a.example'), 'http://a.example'],
-  ['#uri.found(("http://a.example/x "):rep(100))', '1'],
+  ...Object.entries({
+    'h&#116;tp://a.example/x': 'http://a.example/x',
+    'https&colon;&#x2f;&sol;a.example': 'https://a.example',
+    'http:\\\\a.example\\b': 'http://a.example\\b',
+    'http:a.example': 'http://a.example',
+    ' ht\ntp://a.&#10;exam&Tab;ple ': 'http://a.example',
+    'http://a&#46example/': 'http://a.example/',
+    'http://a&#0000000000046;example/': 'http://a.example/',
+    'http://&#252;.example/&copy=1&amp;b': 'http://ü.example/&copy=1&b',
+    'http://a.example @b.example/.': 'http://a.example @b.example/.',
+  }).map(([value, address]): [string, string] => [
+    found(`<a href="${value}">x</a> <img alt="http://z.example" src = '${value}'>`),
+    `${address} http://z.example`,
+  ]),
+  [
+    found('href=https://a.example/x, src="foo.png" href="" action=http://b.example>'),
+    'https://a.example/x http://b.example',
+  ],
 ]);
 
 const parsed = (address: string) =>
