@@ -14,7 +14,7 @@ const QUOTED = String.raw`"(?:[^"\\\0\r\n]|\\[^\0\r\n])*"`;
 /** No blanks and controls, and nothing that separates, groups or comments: "(),:;<>@[\] */
 const ATOMS = String.raw`[!#-'*+\--9=?A-Z^-~\x80-\xff]+`;
 /** RFC 5321 General-address-literal has all of these as well, but Sendmail takes `a@[x,root]` for two addresses. */
-const LITERAL = String.raw`\[[!#-'*+\--:=?A-Z^-~\x80-\xff]+\]`;
+const LITERAL = String.raw`\[[!#-'*+\--;=?A-Z^-~\x80-\xff]+\]`;
 const ADDRESS = new RegExp(`^(?:${QUOTED}|${ATOMS})(?:@(?:${LITERAL}|${ATOMS}))?$`);
 /** Beyond what the command line of an SMTP client can hold, each byte escaped. */
 export const MAX_ADDRESS_BYTES = 10_000;

@@ -35,8 +35,8 @@ const PLAIN = /^<?[\w#$&'*+\-/=?^`{|}~]+(?:\.[\w#$&'*+\-/=?^`{|}~]+)*@[a-z\d-]+(
 
 /** RFC 5321 Dot-string, with bytes above 0x7F as in RFC 6531. */
 const DOT_STRING = /^[\w!#$%&'*+\-/=?^`{|}~\x80-\xff]+(?:\.[\w!#$%&'*+\-/=?^`{|}~\x80-\xff]+)*$/;
-/** In an address literal a colon, but nothing else that is special outside of it: pathOf() of message/mailbox.ts too. */
-const DOMAIN = /^(?:[\w!#$%&'*+\-./=?^`{|}~\x80-\xff]+|\[[\w!#$%&'*+\-./:=?^`{|}~\x80-\xff]+\])$/;
+/** An address literal has no commas, brackets and quotes in it: pathOf() of message/mailbox.ts neither. */
+const DOMAIN = /^(?:[\w!#$%&'*+\-./=?^`{|}~\x80-\xff]+|\[[\w!#$%&'*+\-./:;=?^`{|}~\x80-\xff]+\])$/;
 
 /**
  * The mailbox in its canonical form: no quotes and backslashes that are not needed, no comments, blanks, brackets, source

@@ -115,7 +115,7 @@ export const SPELLINGS: readonly string[] = [
     '<all-staff@[x,y]>',
     '<all-staff@[@]>',
   ],
-  ...['<all-staff@[>,<root@dest.test]>', '<all-staff@[a"b,root@dest.test"]>'],
+  '<all-staff@[>,<root@dest.test]>',
   ...[
     '<j\xc3\xbcrgen@example.com>',
     '<@example.com>',
