@@ -27,9 +27,10 @@ interface Deletion {
 
 /** A message as it will be when all edits are made. Text is latin1. */
 export interface EditedMessage {
-  readonly mta: Mta;
   /** In its order, as the MTA sends them, but for white space in them; without the Received of the MTA itself. */
   readonly fields: readonly HeaderField[];
+  /** Names in lower case of fields that the MTA puts in later, beside those that may be there. */
+  readonly later: ReadonlySet<string>;
   /** What takes the place of its body; undefined where that stays as it came. */
   readonly body: Buffer | undefined;
 }
@@ -251,11 +252,12 @@ export class Edits {
 
   async #finish(mta: Mta, waiting: readonly LastHeaders[]): Promise<void> {
     const listed = this.headers.asSent(mta);
-    const fields = mta === 'sendmail' ? asSendmailSends(listed) : listed;
+    const fields = mta === 'sendmail' ? asSendmailSends(listed, this.headers.isResent) : listed;
+    const later = this.headers.putInBy(mta);
     const { replaceBody } = this.#last;
     const body = replaceBody?.kind === 'replaceBody' ? replaceBody.bytes : undefined;
     for (const make of waiting) {
-      const made = await make({ mta, fields: [...this.#lastHeaders, ...fields], body });
+      const made = await make({ fields: [...this.#lastHeaders, ...fields], later, body });
       if ('none' in made) this.#missing = [...this.#missing, made.none];
       else this.#lastHeaders = [...made.fields, ...this.#lastHeaders];
     }

@@ -19,7 +19,7 @@ interface Slot {
   visible: boolean;
 }
 
-const PLACES = [
+export const PLACES = [
   'Resent-Date',
   'Date',
   'Resent-From',

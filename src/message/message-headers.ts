@@ -11,8 +11,9 @@
  * Sources: Postfix src/cleanup/cleanup_milter.c; sendmail/milter.c milter_changeheader(), milter_addheader().
  */
 import type { Modification } from '../milter/reply.ts';
-import { HeaderSlots, type Mta } from './header-slots.ts';
+import { HeaderSlots, type Mta, PLACES } from './header-slots.ts';
 import type { HeaderField } from './header-syntax.ts';
+import { isResentField } from './sendmail-fields.ts';
 
 /** A header as it will be; changed in place. `value` as in header-syntax.ts. */
 interface Entry {
@@ -190,6 +191,24 @@ export class MessageHeaders {
       if (from.kind === 'inserted') slots.insert(from.index, { name, value });
     for (const { name, value } of this.#added) slots.add({ name, value });
     return slots.list().map(({ name, value }) => ({ name, value }));
+  }
+
+  /** Whether the message came with fields of who passed it on. */
+  get isResent(): boolean {
+    this.#read();
+    return this.#arrived.some(({ key }) => isResentField(key));
+  }
+
+  /**
+   * Names in lower case of headers that this MTA puts in later: Sendmail has a place for each, which is filled where one
+   * came or is added, but not where one is inserted.
+   */
+  putInBy(mta: Mta): ReadonlySet<string> {
+    this.#read();
+    const filled = new Set([...this.#arrived, ...this.#added].map(({ key }) => key));
+    const { isResent } = this;
+    const names = mta === 'sendmail' ? PLACES.map((name) => name.toLowerCase()) : [];
+    return new Set(names.filter((name) => !filled.has(name) && (isResent || !isResentField(name))));
   }
 
   /** Bytes that are kept for the edits, more or less; 0 where there are none, whatever headers the message has. */

@@ -14,13 +14,22 @@ const ADDRESS_FIELDS: ReadonlySet<string> = new Set([
 /** Texts in quotes, comments and brackets hold commas of their own; a backslash takes the next character with it. */
 const PIECES = /\\[\s\S]?|"(?:\\[\s\S]|[^"\\])*"?|<[^>]*>?|[^\\"<(,]+|[(,]/g;
 
-/** The same fields, but for white space at line ends within them. */
-export function asSendmailSends(fields: readonly HeaderField[]): HeaderField[] {
-  return fields.map((field) =>
-    field.value.includes(',') && ADDRESS_FIELDS.has(field.name.toLowerCase())
-      ? { name: field.name, value: ` ${addressesOf(field.value).join(', ')}` }
-      : field,
-  );
+/** @param name in lower case */
+export function isResentField(name: string): boolean {
+  return name.startsWith('resent-');
+}
+
+/**
+ * The same fields, but for white space at line ends within them. Resent-To and the like are not sent where the message
+ * came without any.
+ */
+export function asSendmailSends(fields: readonly HeaderField[], isResent: boolean): HeaderField[] {
+  return fields.flatMap((field) => {
+    const name = field.name.toLowerCase();
+    if (!isResent && isResentField(name)) return [];
+    if (!field.value.includes(',') || !ADDRESS_FIELDS.has(name)) return [field];
+    return [{ name: field.name, value: ` ${addressesOf(field.value).join(', ')}` }];
+  });
 }
 
 function addressesOf(value: string): string[] {

@@ -4,6 +4,7 @@
  * Source: Postfix src/cleanup/cleanup_milter.c; sendmail/milter.c; both seen at work.
  */
 import { HeaderSlots } from '../message/header-slots.ts';
+import { isResentField } from '../message/sendmail-fields.ts';
 import { mailboxOf } from '../milter/envelope-address.ts';
 import type { Modification } from '../milter/reply.ts';
 import type { MtaKind } from './client-reply.ts';
@@ -82,7 +83,7 @@ export function applyModifications(
     : message.body;
   return {
     envelope: { sender, senderParams, recipients: recipients.list },
-    message: { headers: sentOn(mta, headers.list()), body },
+    message: { headers: sentOn(mta, headers.list(), message.headers.some(isResent)), body },
     quarantine,
   };
 }
@@ -90,15 +91,22 @@ export function applyModifications(
 /**
  * Sendmail takes out what is none of the recipients' business when it sends a message on, Postfix when it comes. A Bcc
  * stays, empty, where no other header names a recipient.
+ *
+ * @param wasResent whether it came with headers of who passed it on: else Sendmail sends none
  */
-function sentOn(mta: MtaKind, headers: MailHeader[]): MailHeader[] {
+function sentOn(mta: MtaKind, headers: MailHeader[], wasResent: boolean): MailHeader[] {
   if (mta === 'postfix') return headers;
   const named = headers.some(({ name }) => /^(resent-)?(to|cc)$/i.test(name));
   return headers.flatMap((header) => {
     if (/^(return-path|content-length)$/i.test(header.name)) return [];
+    if (isResent(header) && !wasResent) return [];
     if (!/^(resent-)?bcc$/i.test(header.name)) return [header];
     return named ? [] : [{ name: header.name, value: '' }];
   });
+}
+
+function isResent({ name }: MailHeader): boolean {
+  return isResentField(name.toLowerCase());
 }
 
 /** Both leave out who is named twice; Postfix tells added ones from the client's, and does not look at case. */

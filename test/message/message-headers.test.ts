@@ -12,6 +12,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { MessageHeaders } from '../../src/message/message-headers.ts';
+import { asSendmailSends } from '../../src/message/sendmail-fields.ts';
 import type { Modification } from '../../src/milter/reply.ts';
 import { applyModifications } from '../../src/workbench/delivery.ts';
 
@@ -362,4 +363,32 @@ test('what is sent has the order of the MTA wherever headers are inserted', () =
       }
     }),
   );
+});
+
+test('Sendmail puts in what has not come and is not added, and sends Resent fields of a resent message alone', () => {
+  const later = (lines: readonly string[], edit: EditCall = () => {}) => [
+    ...edited(edit, lines).putInBy('sendmail'),
+  ];
+  assert.deepEqual(later(['From: a@b.example', 'Subject: x']), ['date', 'full-name', 'message-id']);
+  assert.deepEqual(
+    later(['From: a@b.example'], (h) => {
+      h.insert({ name: 'Date', value: ' x' }, 1);
+      h.add({ name: 'Message-ID', value: ' <x>' });
+    }),
+    ['date', 'full-name'],
+  );
+  assert.deepEqual(
+    later(['FROM: a@b.example', 'date: x', 'Message-Id: x'], (h) => h.delete('Date')),
+    ['full-name'],
+  );
+  assert.deepEqual(later(['Resent-To: a@b.example', 'From: x', 'Date: x', 'Message-Id: x']), [
+    'resent-date',
+    'resent-from',
+    'full-name',
+    'resent-message-id',
+  ]);
+  assert.deepEqual([...edited(() => {}, ['Subject: x']).putInBy('postfix')], []);
+  const resent = [{ name: 'Resent-To', value: ' a@b.example' }];
+  assert.deepEqual(asSendmailSends(resent, false), []);
+  assert.deepEqual(asSendmailSends(resent, true), resent);
 });

@@ -48,6 +48,11 @@ function smtp.do_dot()
     header.delete "X-Gone"
     header.set("Date", "Sun, 29 Nov 2026 10:00:00 +0000")
   end
+  if case:find "places" then
+    header.insert("Date: Sun, 29 Nov 2026 10:00:00 +0000", 1)
+    header.insert("Message-ID: <inserted@example.com>", 50)
+    header.add("Resent-To", "added@example.com")
+  end
   if case:find "body" then body.replace "New  body \\r\\nwith a line\\nand more\\t\\r\\n\\r\\n" end
   must(auth.sign ${signer('rsa')})
   if case:find "seal" then
@@ -76,6 +81,11 @@ const MESSAGES: Readonly<Record<string, readonly [edits: string, message: string
   'all of it, and a seal': ['subject fields body seal', `${HEAD}${DATE}\r\nHello\r\n`],
   'a seal alone': ['seal', `${HEAD}${DATE}\r\nHello\r\n`],
   'no Date': ['subject', `${HEAD}\r\nHello\r\n`],
+  'fields inserted that Sendmail puts in itself': ['places', `${HEAD}\r\nHello\r\n`],
+  'the same in a message that was passed on': [
+    'places',
+    `Resent-From: kim@example.org\r\n${HEAD}${DATE}\r\nHello\r\n`,
+  ],
   'no Subject and no To': ['body', `From: jane@example.com\r\n${DATE}\r\nHello\r\n`],
   'folded fields': ['none', `${HEAD.replace('A day', 'A day\r\n\tin  \r\n November')}${DATE}\r\nHello\r\n`],
   'blanks around values': [

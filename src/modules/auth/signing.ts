@@ -51,9 +51,6 @@ const CHANGED_ON_THE_WAY: ReadonlySet<string> = new Set([
   ...['arc-seal', 'arc-message-signature', 'arc-authentication-results'],
 ]);
 
-/** Fields that Sendmail adds later where they are not there: a signature cannot say that they are not. */
-const ADDED_BY_SENDMAIL: ReadonlySet<string> = new Set(['date', 'message-id']);
-
 type Parts = Pick<Services, 'keys' | 'clock'>;
 
 /** Of the body as it came. */
@@ -211,17 +208,17 @@ async function sealed(
  * @param arrived the hash of the body as it came, in this form
  */
 async function readyToSign(
-  { mta, fields, body }: EditedMessage,
+  { fields, later, body }: EditedMessage,
   wanted: readonly string[],
   form: Canonicalization,
   arrived: () => string | undefined,
 ): Promise<{ readonly bodyHash: string; readonly names: readonly string[] } | string> {
   const there = new Set(fields.map(({ name }) => name.toLowerCase()));
   if (!there.has('from')) return 'it has no From';
+  if (later.has('from')) return 'the MTA puts in a From of its own';
   const bodyHash = body === undefined ? arrived() : await hashOfBody(body, form);
   if (bodyHash === undefined) return 'a line of its body is too long';
   await nextTurn();
-  const isFixed = (name: string) =>
-    mta === 'postfix' || there.has(name.toLowerCase()) || !ADDED_BY_SENDMAIL.has(name.toLowerCase());
-  return { bodyHash, names: wanted.filter(isFixed) };
+  // A signature cannot say which of several the MTA will put in, nor that it puts in none.
+  return { bodyHash, names: wanted.filter((name) => !later.has(name.toLowerCase())) };
 }
