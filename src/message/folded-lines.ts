@@ -56,9 +56,10 @@ export class FoldedLines {
     return this.#value;
   }
 
-  /** Adds text as it is; a fold may be put before the blanks in front of it. */
+  /** Adds text as it is; a fold may be put before the blanks in front of it, but no line has blanks alone. */
   put(blanks: string, text: string): void {
-    if (blanks !== '' && this.#column + blanks.length + text.length > MAX_COLUMNS) this.#fold();
+    if (blanks !== '' && text !== '' && this.#column + blanks.length + text.length > MAX_COLUMNS)
+      this.#fold();
     this.#add(blanks + text);
   }
 

@@ -80,6 +80,22 @@ test('what is written decodes to the text, in lines of 76 columns', () => {
   }
 });
 
+test('blanks at the end never make a line of their own', () => {
+  for (let length = 1; length < 160; length += 1) {
+    for (const [name, end] of [
+      ['Subject', 'x'.repeat(length)],
+      ['To', `<${'x'.repeat(length)}@x.example>`],
+      ['Message-ID', `<${'x'.repeat(length)}@x.example>`],
+    ] as const) {
+      const value = encoded(name, latin1(`Grüße (ü) ${end}  `));
+      assert.ok(
+        value.split('\n').every((line) => /[^ \t]/.test(line)),
+        JSON.stringify(value),
+      );
+    }
+  }
+});
+
 test('a display name says what it likes, the address stays', (t) => {
   const headers: string[] = [];
   for (const name of NAMES) {
