@@ -91,18 +91,26 @@ export function parseResults(value: string): AuthenticationResults | undefined {
 /** Those of the longest name of a host, each a letter. */
 const MOST_NAME_TOKENS = 300;
 
-/** Who says that a value is his, as parseResults finds it, without reading the rest. */
-export function authservOf(value: string): string | undefined {
+/** What is longer is no name of a host. */
+const MAX_NAME = 1000;
+
+/**
+ * Who says that a value is his, as parseResults finds it, without reading the rest; before it what a reader finds to whom
+ * a name ends at a blank: in `mx.example. 1` it is `mx.example.`, and a version. None where there is no name.
+ */
+export function authservsOf(value: string): string[] {
   const first = tokenAt(value, 0, false);
-  if (first === undefined || first.token.kind === 'mark') return undefined;
+  if (first === undefined || first.token.kind === 'mark') return [];
+  const names: string[] = [];
   let { token, next } = first;
   for (let count = 1; count < MOST_NAME_TOKENS; count += 1) {
     const more = tokenAt(value, next, false);
     if (more === undefined || !continues(token, more.token)) break;
+    if (!beginsWithin(more.token) && token.text.length <= MAX_NAME) names.push(token.text);
     token = { kind: token.kind, text: token.text + more.token.text };
     next = more.next;
   }
-  return token.text;
+  return [...names, token.text];
 }
 
 interface Token {
@@ -196,14 +204,22 @@ const isBlank = (code: number): boolean => code === 0x20 || (code >= 0x09 && cod
 /** `a="x"@b.example` is one value, `smtp . mailfrom` one name. */
 function continues(last: Token, token: Token): boolean {
   if (last.kind === 'mark' || token.kind !== 'word') return false;
-  return /^[@./]/.test(token.text) || (last.kind === 'word' && /[./]$/.test(last.text));
+  return beginsWithin(token) || (last.kind === 'word' && /[./]$/.test(last.text));
+}
+
+/** Whether it cannot be the beginning of a name or value. */
+function beginsWithin({ text }: Token): boolean {
+  return /^[@./]/.test(text);
 }
 
 function joined(tokens: readonly Token[]): Token[] {
   const found: Token[] = [];
   for (const token of tokens) {
     const last = found.at(-1);
-    if (last !== undefined && continues(last, token)) {
+    const before = found.at(-2);
+    // `b=AbC/ header.d=x`: a value ends before a blank, a name need not.
+    const isValue = before?.kind === 'mark' && before.text === '=';
+    if (last !== undefined && continues(last, token) && !(isValue && !beginsWithin(token))) {
       found[found.length - 1] = { kind: last.kind, text: last.text + token.text };
     } else {
       found.push(token);

@@ -1,7 +1,7 @@
 /** What a stranger's message costs at most, beside an honest one of its size: both are checked here, in turn. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { authservOf } from '../../src/mail-auth/authentication-results.ts';
+import { authservsOf } from '../../src/mail-auth/authentication-results.ts';
 import { checkAll } from '../../src/mail-auth/check.ts';
 import { ArrivingMessage } from '../../src/mail-auth/dkim-verify.ts';
 import { CachedZone } from './cached-zone.ts';
@@ -18,7 +18,7 @@ async function check({ fields, body }: ParsedMessage): Promise<void> {
   for (let at = 0; at < body.length; at += 65_536) arriving.body(body.subarray(at, at + 65_536));
   await checkAll(arriving, CLIENT, inquiry);
   // What auth.check { add = true } does with what came in.
-  for (const { name, value } of fields) if (name === AR) authservOf(value);
+  for (const { name, value } of fields) if (name === AR) authservsOf(value);
 }
 
 async function cpuMs(work: () => Promise<void>): Promise<number> {

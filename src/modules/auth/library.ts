@@ -14,7 +14,7 @@ import { argumentError } from '../../lua/lib/arguments.ts';
 import { runSteps, type Steps } from '../../lua/lib/steps.ts';
 import {
   type AuthenticationResults,
-  authservOf,
+  authservsOf,
   type MethodResult,
   parseResults,
   writeResults,
@@ -165,8 +165,9 @@ function addResults(L: LuaState, authserv: string, value: string): boolean {
 
 /** Whether a field says that it is of `authserv`; one that cannot be read does where it begins with that name. */
 function speaksFor(value: string, authserv: string): boolean {
-  const name = authservOf(value) ?? value.replace(/^[^A-Za-z0-9]+/, '').slice(0, authserv.length);
-  return plainName(name) === plainName(authserv);
+  const names = authservsOf(value);
+  if (names.length === 0) names.push(value.replace(/^[^A-Za-z0-9]+/, '').slice(0, authserv.length));
+  return names.some((name) => plainName(name) === plainName(authserv));
 }
 
 /** Without what some reader of the field may pass over: control characters, a version, a dot or comma at the end. */

@@ -236,6 +236,8 @@ describe('auth.check', () => {
       ';mx.example.net; dmarc=pass',
       '"mx.example\\.net"; dmarc=pass',
       'mx (a) . (b) example.net 1; dmarc=pass',
+      'mx.example.net. 1; dmarc=pass',
+      'mx.example.net/ (a) 1; dmarc=pass',
     ];
     const headers = [...spellings.map((value) => `Authentication-Results: ${value}`), ...HEADERS];
     const checks = `local lines = ${table(headers)}
