@@ -38,6 +38,8 @@ export interface Signature {
   readonly uncovered: number;
   /** The names of the fields that it covers, in lower case, each as often as it is listed. */
   readonly covers: readonly string[];
+  /** In which form it covers them. */
+  readonly form: Canonicalization;
   /** Why its key could not be had (temperror). */
   readonly failure: Unknown | undefined;
   /** The beginning of `b=`, which tells it from others. */
@@ -222,6 +224,7 @@ export class ArrivingMessage {
       bits: key === undefined || 'none' in key ? undefined : (key.modulusLength ?? ED25519_BITS),
       uncovered: isShort ? Math.max(0, length - (field.length ?? 0)) : 0,
       covers: field.covers,
+      form: field.header,
       failure: failureOf(key),
       mark: field.signature.slice(0, 8),
     };
@@ -244,6 +247,7 @@ const TOO_LONG: Signature = {
   bits: undefined,
   uncovered: 0,
   covers: [],
+  form: 'simple',
   failure: undefined,
   mark: '',
 };

@@ -7,6 +7,8 @@ export interface PassingSignature {
   readonly domain: string;
   /** The names in `h=`, in lower case, each as often as it is listed. */
   readonly covers: readonly string[];
+  /** Of the fields: in its simple form white space counts. */
+  readonly form: 'simple' | 'relaxed';
 }
 
 /**
@@ -24,15 +26,15 @@ export function brokenSignatures(
 ): string[] {
   const [old, now] = [valuesByName(before), valuesByName(after)];
   const touched = new Set(
-    [...old.keys(), ...now.keys()].filter((name) => !isSame(old.get(name), now.get(name))),
+    [...old.keys(), ...now.keys()].filter((name) => !isSame('simple', old.get(name), now.get(name))),
   );
   if (touched.size === 0 && !isNewBody) return [];
-  const texts = signatures.flatMap(({ domain, covers }) => {
+  const texts = signatures.flatMap(({ domain, covers, form }) => {
     const counts = new Map<string, number>();
     for (const name of covers) if (touched.has(name)) counts.set(name, (counts.get(name) ?? 0) + 1);
     const changed = [...counts].flatMap(([name, count]) => {
       const [was, is] = [old.get(name), now.get(name)];
-      return isSame(was, is, count) ? [] : [was?.spelling ?? is?.spelling ?? name];
+      return isSame(form, was, is, count) ? [] : [was?.spelling ?? is?.spelling ?? name];
     });
     const reasons = [
       ...(changed.length > 0 ? [`h= covers ${changed.join(', ')}`] : []),
@@ -59,8 +61,9 @@ function valuesByName(fields: readonly HeaderField[]): Map<string, Named> {
   return byName;
 }
 
-/** Whether the last so many of a name, or all, are the same; white space within a line end does not matter. */
+/** Whether the last so many of a name, or all, are the same in this form. */
 function isSame(
+  form: PassingSignature['form'],
   before: Named | undefined,
   after: Named | undefined,
   count = Number.POSITIVE_INFINITY,
@@ -68,10 +71,12 @@ function isSame(
   const old = (before?.values ?? []).slice(-count);
   const now = (after?.values ?? []).slice(-count);
   if (old.length !== now.length) return false;
-  return old.every((value, i) => value === now[i] || reduced(value) === reduced(now[i] ?? ''));
+  return old.every(
+    (value, i) => value === now[i] || (form === 'relaxed' && reduced(value) === reduced(now[i] ?? '')),
+  );
 }
 
-/** As the form relaxed has it: most signatures use that. */
+/** RFC 6376 section 3.4.2. */
 function reduced(value: string): string {
-  return value.replace(/\s+/g, ' ').trim();
+  return value.replace(/[ \t\n]+/g, ' ').replace(/^ | $/g, '');
 }

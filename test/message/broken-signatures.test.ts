@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { brokenSignatures } from '../../src/message/broken-signatures.ts';
+import { brokenSignatures, type PassingSignature } from '../../src/message/broken-signatures.ts';
 import { Edits } from '../../src/message/edits.ts';
 
 const MESSAGE = [
@@ -11,10 +11,14 @@ const MESSAGE = [
   'To: b@example.net',
 ];
 
-function notes(covers: readonly string[], make: (edits: Edits) => void): readonly string[] {
+function notes(
+  covers: readonly string[],
+  make: (edits: Edits) => void,
+  form: PassingSignature['form'] = 'relaxed',
+): readonly string[] {
   const edits = new Edits();
   edits.headers.arrive(MESSAGE);
-  edits.verified([{ domain: 'example.com', covers }]);
+  edits.verified([{ domain: 'example.com', covers, form }]);
   make(edits);
   edits.finish('postfix');
   return edits.notes.breaks;
@@ -47,16 +51,28 @@ test('a field that a signature covers is changed, deleted or added', () => {
   );
 });
 
+test('white space counts where a signature has the simple form', () => {
+  const set = (value: string, form: PassingSignature['form']) =>
+    notes(['from', 'subject'], ({ headers }) => headers.set({ name: 'Subject', value }), form);
+  assert.deepEqual(set(' A day', 'simple'), []);
+  for (const value of ['A day', '  A day', ' A\n day', ' A day ']) {
+    assert.deepEqual(set(value, 'simple'), ['breaks d=example.com: h= covers Subject'], value);
+    assert.deepEqual(set(value, 'relaxed'), [], value);
+  }
+  // The last byte of many a letter in UTF-8: no blank.
+  assert.deepEqual(set(' A day\xa0', 'relaxed'), ['breaks d=example.com: h= covers Subject']);
+});
+
 test('what breaks a signature is said at once, and once for each domain', () => {
   const before = [{ name: 'Subject', value: ' one' }];
   const after = [
     { name: 'Subject', value: ' two' },
     { name: 'To', value: ' x' },
   ];
-  const signatures = [
-    { domain: 'a.example', covers: ['subject', 'to'] },
-    { domain: 'a.example', covers: ['subject', 'to'] },
-    { domain: 'b.example', covers: [] },
+  const signatures: PassingSignature[] = [
+    { domain: 'a.example', covers: ['subject', 'to'], form: 'relaxed' },
+    { domain: 'a.example', covers: ['subject', 'to'], form: 'relaxed' },
+    { domain: 'b.example', covers: [], form: 'relaxed' },
   ];
   assert.deepEqual(brokenSignatures(signatures, before, after, true), [
     'breaks d=a.example: h= covers Subject, To; bh= covers the body',
