@@ -38,6 +38,9 @@ local LIMITS = {
 -- Programs by their first bytes, whatever their name.
 local PROGRAMS = { ["application/vnd.microsoft.portable-executable"] = "exe", ["application/x-elf"] = "elf" }
 
+-- Ends of the names of single files that are packed.
+local PACKERS = { gz = true, z = true, bz2 = true, xz = true, zst = true, lzma = true }
+
 local ORDER = { pass = 0, replace = 1, quarantine = 2, refuse = 3 }
 
 ---@param config? policy.attachments
@@ -78,9 +81,15 @@ return function(config)
     return is_refused[extension] and extension
   end
 
+  -- The same, of what is unpacked too: `a.exe` is in `a.exe.gz`.
+  local function unpacked_end(name)
+    local before, extension = name:match "^(.*)%.(%w+)[%s./]*$"
+    return extension_of(name) or before and PACKERS[extension:lower()] and extension_of(before)
+  end
+
   -- The same, where some programs take what is in parentheses for a comment.
   local function refused_end(name)
-    return extension_of(name) or extension_of((name:gsub("%b()", ""):gsub("%(.*$", "")))
+    return unpacked_end(name) or unpacked_end((name:gsub("%b()", ""):gsub("%(.*$", "")))
   end
 
   -- Parts that hold others, with headers of their own.
@@ -100,7 +109,7 @@ return function(config)
     if err then return options.unreadable, "an archive cannot be looked into", part.name or err end
     local encrypted
     for _, file in ipairs(files or {}) do
-      local extension = extension_of(file.name)
+      local extension = unpacked_end(file.name)
       if extension then return options.action, "attachments of type ." .. extension .. " are not accepted here", file.name end
       encrypted = encrypted or file.encrypted
     end

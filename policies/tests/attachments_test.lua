@@ -50,6 +50,10 @@ test.case("programs are refused by name, in archives too, and by what they are",
   local mz = "MZ" .. ("\0"):rep(58) .. string.pack("<I4", 64) .. "PE\0\0" .. ("\0"):rep(60)
   test.reply(site.send(with("picture.png", encode(mz))), 550, "programs are not accepted here")
   test.accepted(site.send(with("picture.png", "iVBORw0KGgo=")))
+  test.reply(site.send(with("invoice.exe.gz", "H4sIAAAAAAAAA/NlAACE5Ov5AgAAAA==")), 550, "attachments of type .exe")
+  test.accepted(site.send(with("notes.txt.gz", "H4sIAAAAAAAAA/NlAACE5Ov5AgAAAA==")))
+  local named = 'Content-Type: application/octet-stream; name*=utf-8' .. "''a.exe%00.txt\r\n"
+  test.reply(site.send(with("a.txt", "AAAA", named)), 550, "attachments of type .exe")
   test.accepted(site.send(with("text.zip", encode(zip("a.txt", 0)))))
   test.accepted(site.send "hi")
 end)

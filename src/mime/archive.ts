@@ -10,7 +10,7 @@ import { joined } from './byte-source.ts';
 import { isRar, readRar } from './rar.ts';
 import { isSevenZip, readSevenZip } from './seven-zip.ts';
 import { isTar, readTar } from './tar.ts';
-import { hasDirectory, readZip, startsAsZip, type ZipEntry } from './zip.ts';
+import { endsAsZip, hasDirectory, readZip, startsAsZip, type ZipEntry } from './zip.ts';
 
 /** Work in slices, some of which are done elsewhere. */
 export type Work<Result> = Generator<void | Promise<void>, Result, void>;
@@ -57,7 +57,22 @@ export const ARCHIVE_LIMITS: ArchiveLimits = {
   ratio: 200,
 };
 
-export type ArchiveType = 'zip' | 'tar' | 'gzip' | 'rar' | '7z' | 'iso' | 'cab' | 'arj' | 'xz' | 'bzip2';
+export type ArchiveType =
+  | 'zip'
+  | 'tar'
+  | 'gzip'
+  | 'rar'
+  | '7z'
+  | 'iso'
+  | 'cab'
+  | 'arj'
+  | 'xz'
+  | 'bzip2'
+  | 'zstd'
+  | 'lzh'
+  | 'ace'
+  | 'wim'
+  | 'compress';
 
 /** What kind of archive the bytes are; undefined for none. */
 function* archiveType(bytes: Buffer): Work<ArchiveType | undefined> {
@@ -75,8 +90,14 @@ function typeOfBeginning(bytes: Buffer): ArchiveType | undefined {
   if (begins('\xfd7zXZ\0')) return 'xz';
   if (begins('MSCF')) return 'cab';
   if (begins('\x60\xea')) return 'arj';
+  if (begins('\x28\xb5\x2f\xfd')) return 'zstd';
+  if (begins('\x1f\x9d')) return 'compress';
+  if (begins('MSWIM\0\0\0')) return 'wim';
   if (isTar(bytes)) return 'tar';
-  return begins('CD001', 0x8001) ? 'iso' : undefined;
+  if (begins('**ACE**', 7)) return 'ace';
+  if (/^-l(?:h[0-7d]|z[s45])-$/.test(bytes.toString('latin1', 2, 7))) return 'lzh';
+  // With ISO 9660, or with UDF alone.
+  return begins('CD001', 0x8001) || begins('BEA01', 0x8001) ? 'iso' : undefined;
 }
 
 /** @returns undefined for what is no archive */
@@ -88,7 +109,13 @@ export function* filesIn(
   const type = yield* archiveType(bytes);
   if (type === undefined) return undefined;
   const search = new Search(limits, defects);
-  const found = yield* search.look(type, bytes, '', 0);
+  let found = yield* search.look(type, bytes, '', 0);
+  if (type !== 'zip' && (yield* typeof found === 'string' ? hasDirectory(bytes) : endsAsZip(bytes))) {
+    // Programs that are asked to open a ZIP archive do not mind what stands in front of it.
+    if (typeof found === 'string') defects.add('not read');
+    const inZip = yield* search.look('zip', bytes, '', 0);
+    if (typeof inZip !== 'string') found = typeof found === 'string' ? inZip : found.concat(inZip);
+  }
   return {
     type,
     ...(typeof found === 'string' ? { trouble: found } : { files: found }),
@@ -339,7 +366,7 @@ const TAR_BYTES = 512;
 /** Shorter ones are no tar archive. */
 const SHORT_BYTES = 262;
 /** What other kinds of archives begin with. */
-const FIRST_BYTES = Buffer.from('PR7\x1fB\xfdM\x60', 'latin1');
+const FIRST_BYTES = Buffer.from('PR7\x1fB\xfdM\x60\x28', 'latin1');
 
 /** The first bytes of what was packed. */
 function beginningOf(packed: Buffer, name: string): Buffer {

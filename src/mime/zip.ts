@@ -10,6 +10,8 @@ import type { Slices } from './byte-source.ts';
 export interface ZipEntry extends ArchiveEntry {
   /** 0: stored, 8: deflated; others are not unpacked. */
   readonly method: number;
+  /** What programs show that do not know the name in UTF-8 beside it; latin1. */
+  readonly otherName?: string;
   /** Where its packed bytes begin and end in the archive. */
   readonly start: number;
   readonly end: number;
@@ -19,6 +21,7 @@ const LOCAL = 0x04034b50;
 const CENTRAL = 0x02014b50;
 const END_64 = 0x06064b50;
 const LOCATOR_64 = 0x07064b50;
+const CP437 = 'cp437' as const;
 const FULL_16 = 0xffff;
 const FULL_32 = 0xffffffff;
 const END_SIGNATURE = Buffer.from('PK\x05\x06', 'latin1');
@@ -35,6 +38,11 @@ export function* hasDirectory(bytes: Buffer): Slices<boolean> {
   return (yield* directoryOf(bytes)) !== undefined;
 }
 
+/** The same, with nothing behind it: what lies in another archive as it is has something. */
+export function* endsAsZip(bytes: Buffer): Slices<boolean> {
+  return (yield* directoryOf(bytes))?.isAtEnd ?? false;
+}
+
 export function startsAsZip(bytes: Buffer): boolean {
   return bytes.subarray(0, LOCAL_SIGNATURE.length).equals(LOCAL_SIGNATURE);
 }
@@ -45,6 +53,8 @@ interface Directory {
   readonly entries: number;
   /** Bytes that stand in front of the archive, and that its offsets leave out. */
   readonly prefix: number;
+  /** Whether nothing is behind it, and its comment. */
+  readonly isAtEnd: boolean;
 }
 
 /** @returns the files of the archive, each once; undefined where it is none */
@@ -55,29 +65,75 @@ export function* readZip(
 ): Slices<ZipEntry[] | undefined> {
   const directory = yield* directoryOf(bytes);
   if (!directory && !startsAsZip(bytes)) return undefined;
-  const listed = directory ? yield* readDirectory(bytes, directory, limits, defects) : [];
   if (!directory) defects.add('no directory');
-  const byPlace = new Map(listed.map(({ header, entry }) => [header, entry]));
-  const entries = listed.map(({ entry }) => entry);
+  const entries: ZipEntry[] = [];
+  const byPlace = new Map<number, ZipEntry[]>();
+  for (const each of directory ? [directory, ...otherDirectory(bytes, directory)] : []) {
+    for (const { header, entry } of yield* readDirectory(bytes, each, limits, defects)) {
+      const known = byPlace.get(header) ?? [];
+      if (each !== directory && known.some(({ name }) => name === entry.name)) continue;
+      if (each !== directory) defects.add('names that differ');
+      byPlace.set(header, [...known.slice(-1), entry]);
+      entries.push(entry);
+    }
+  }
   if (defects.has('names')) return entries;
   const found = yield* readLocalHeaders(
     bytes,
-    directory?.prefix ?? 0,
+    directory ? beginOf(bytes, directory) : 0,
     directory?.start ?? bytes.length,
     limits,
     defects,
   );
   for (const [header, entry] of found) {
     const known = byPlace.get(header);
-    if (known && known.name === entry.name) continue;
+    if (known?.some(({ name }) => name === entry.name)) continue;
     if (directory) defects.add(known ? 'names that differ' : 'file not in the directory');
     if (entries.length >= limits.names) {
       defects.add('names');
       break;
     }
-    entries.push(known ? { ...known, name: entry.name, charset: entry.charset } : entry);
+    const [first] = known ?? [];
+    entries.push(first ? { ...first, name: entry.name, charset: entry.charset } : entry);
   }
-  return entries;
+  return yield* withOtherNames(entries, limits, defects);
+}
+
+/** A file may be given several names, of which programs show one or the other: each is a file of its own. */
+function* withOtherNames(
+  entries: readonly ZipEntry[],
+  limits: NameLimits,
+  defects: Set<ArchiveDefect>,
+): Slices<ZipEntry[]> {
+  const all: ZipEntry[] = [];
+  for (const { otherName, ...entry } of entries) {
+    all.push(entry);
+    const others: ZipEntry[] = otherName === undefined ? [] : [{ ...entry, name: otherName, charset: CP437 }];
+    // A NUL ends the name for some.
+    for (const each of [entry, ...others]) {
+      const nul = each.name.indexOf('\0');
+      if (nul >= 0) others.push({ ...each, name: each.name.slice(0, nul) });
+    }
+    for (const other of others) {
+      defects.add(all.length < limits.names ? 'names that differ' : 'names');
+      if (all.length < limits.names) all.push(other);
+    }
+    if (all.length % BATCH === 0) yield;
+  }
+  return all;
+}
+
+/** Where the first local header is looked for. */
+function beginOf(bytes: Buffer, { prefix, entries }: Directory): number {
+  const isThere = entries > 0 && prefix + 4 <= bytes.length && bytes.readUInt32LE(prefix) === LOCAL;
+  return startsAsZip(bytes) || !isThere ? 0 : prefix;
+}
+
+/** Some programs take the directory that ends where the end of it is, others the one that begins at its offset. */
+function otherDirectory(bytes: Buffer, { start, end, prefix }: Directory): Directory[] {
+  const offset = start - prefix;
+  if (prefix === 0 || offset + 4 > bytes.length || bytes.readUInt32LE(offset) !== CENTRAL) return [];
+  return [{ start: offset, end, entries: 1, prefix: 0, isAtEnd: false }];
 }
 
 function* directoryOf(bytes: Buffer): Slices<Directory | undefined> {
@@ -119,7 +175,8 @@ function directoryAt(bytes: Buffer, at: number): Directory | undefined {
   const start = end - size;
   if (start < 0) return undefined;
   if (entries > 0 && (start + 4 > bytes.length || bytes.readUInt32LE(start) !== CENTRAL)) return undefined;
-  return { start, end, entries, prefix: Math.max(0, start - offset) };
+  const isAtEnd = at + 22 + bytes.readUInt16LE(at + 20) === bytes.length;
+  return { start, end, entries, prefix: Math.max(0, start - offset), isAtEnd };
 }
 
 /** A 64-bit number; one that no archive here can have is taken for the largest. */
@@ -140,12 +197,10 @@ function* readDirectory(
     const nameLength = bytes.readUInt16LE(at + 28);
     const extraLength = bytes.readUInt16LE(at + 30);
     const nameStart = at + 46;
-    const extraStart = nameStart + nameLength;
-    if (extraStart > bytes.length) {
-      defects.add('cut off');
-      break;
-    }
-    nameBytes += nameLength;
+    // One that goes beyond the directory is shown as far as it is there.
+    const extraStart = Math.min(nameStart + nameLength, end);
+    if (extraStart < nameStart + nameLength) defects.add('cut off');
+    nameBytes += extraStart - nameStart;
     if (listed.length >= limits.names || nameBytes > limits.nameBytes) {
       defects.add('names');
       break;
@@ -159,12 +214,10 @@ function* readDirectory(
     });
     const header = prefix + sizes.header;
     const data = dataStart(bytes, header);
-    const unicode = extra && unicodeName(extra);
     listed.push({
       header,
       entry: {
-        name: unicode ?? bytes.toString('latin1', nameStart, extraStart),
-        charset: charsetOf(unicode, flags),
+        ...nameOf(bytes.toString('latin1', nameStart, extraStart), extra, flags),
         size: sizes.size,
         isEncrypted: (flags & 1) !== 0,
         method: bytes.readUInt16LE(at + 10),
@@ -219,13 +272,17 @@ function* readLocalHeaders(
       header,
     });
     const start = extraStart + extraLength;
-    if (start > bytes.length) break;
+    if (start > bytes.length) {
+      // No header, but bytes that look like one.
+      gaps += 1;
+      header = gaps > MAX_GAPS ? -1 : bytes.indexOf(LOCAL_SIGNATURE, header + 1);
+      if (gaps > MAX_GAPS) defects.add('names');
+      continue;
+    }
     const end = Math.min(bytes.length, start + sizes.packed);
     nameBytes += nameLength;
-    const unicode = extra && unicodeName(extra);
     found.set(header, {
-      name: unicode ?? bytes.toString('latin1', header + 30, extraStart),
-      charset: charsetOf(unicode, flags),
+      ...nameOf(bytes.toString('latin1', header + 30, extraStart), extra, flags),
       size: sizes.size,
       isEncrypted: (flags & 1) !== 0,
       method: bytes.readUInt16LE(header + 8),
@@ -277,6 +334,18 @@ function unicodeName(extra: Buffer): string | undefined {
   return unicode && unicode.length > 5 && unicode[0] === 1 ? unicode.toString('latin1', 5) : undefined;
 }
 
-function charsetOf(unicode: string | undefined, flags: number): ZipEntry['charset'] {
-  return unicode !== undefined || (flags & 0x800) !== 0 ? 'utf-8' : 'cp437';
+function nameOf(
+  own: string,
+  extra: Buffer | undefined,
+  flags: number,
+): Pick<ZipEntry, 'name' | 'charset' | 'otherName'> {
+  const unicode = extra && unicodeName(extra);
+  if (unicode === undefined) return { name: own, charset: (flags & 0x800) !== 0 ? 'utf-8' : CP437 };
+  return { name: unicode, charset: 'utf-8', ...(areAlike(own, unicode) ? {} : { otherName: own }) };
+}
+
+/** Whether the names are the same but for letters that only one of their charsets has. */
+function areAlike(one: string, other: string): boolean {
+  const plain = (name: string) => name.replace(/[^\x20-\x7e]|[?_]/g, '');
+  return plain(one) === plain(other);
 }

@@ -108,7 +108,74 @@ describe('ZIP archives', () => {
 
   it('with names that lead elsewhere', async () => {
     const names = ['../../etc/passwd', '/etc/passwd', 'C:\\x.exe', 'a\0b.exe', ''];
-    assert.deepEqual(await seen(zip(names.map((name) => ({ name })))), { names, defects: [] });
+    // A NUL ends the name for some programs.
+    assert.deepEqual(await seen(zip(names.map((name) => ({ name })))), {
+      names: [...names.slice(0, 4), 'a', ''],
+      defects: ['names that differ'],
+    });
+  });
+
+  it('with several names for a file', async () => {
+    // Info-ZIP's Unicode path, which Windows does not know.
+    const extra = (name: string) => {
+      const field = Buffer.alloc(9);
+      field.writeUInt16LE(0x7075, 0);
+      field.writeUInt16LE(5 + name.length, 2);
+      field[4] = 1;
+      return Buffer.concat([field, Buffer.from(name, 'latin1')]);
+    };
+    const withExtra = (name: string, unicode: string) => {
+      const whole = zip([{ name }]);
+      const field = extra(unicode);
+      const local = Buffer.from(whole.subarray(0, 30 + name.length));
+      local.writeUInt16LE(field.length, 28);
+      const central = Buffer.from(whole.subarray(local.length, local.length + 46 + name.length));
+      central.writeUInt16LE(field.length, 30);
+      const end = Buffer.from(whole.subarray(-22));
+      end.writeUInt32LE(central.length + field.length, 12);
+      end.writeUInt32LE(local.length + field.length, 16);
+      return Buffer.concat([local, field, central, field, end]);
+    };
+    assert.deepEqual(await seen(withExtra('evil.exe', 'good.txt')), {
+      names: ['good.txt', 'evil.exe'],
+      defects: ['names that differ'],
+    });
+    assert.deepEqual(await seen(withExtra('_bung.txt', '\xc3\x9cbung.txt')), {
+      names: ['\xc3\x9cbung.txt'],
+      defects: [],
+    });
+  });
+
+  it('with two directories, of which programs take one or the other', async () => {
+    const evil = zip([{ name: 'evil.exe' }]);
+    const good = zip([{ name: 'good.txt' }]);
+    const local = 30 + 'evil.exe'.length;
+    const both = Buffer.concat([evil.subarray(0, -22), good]);
+    both.writeUInt32LE(local, both.length - 6);
+    for (const bytes of [both, Buffer.concat([Buffer.from('x'), both])]) {
+      if (bytes !== both) bytes.writeUInt32LE(local + 1, bytes.length - 6);
+      const { names, defects } = await seen(bytes);
+      assert.deepEqual([...new Set(names)].sort(), ['evil.exe', 'good.txt']);
+      assert.ok(defects.length > 0, defects.join());
+    }
+  });
+
+  it('whose end says that nothing is in it', async () => {
+    const evil = zip([{ name: 'evil.exe' }], { comment: zip([]).toString('latin1') });
+    assert.deepEqual((await seen(evil)).names, ['evil.exe']);
+  });
+
+  it('behind what looks like another archive', async () => {
+    const evil = zip([{ name: 'evil.exe' }]);
+    for (const [front, names] of [
+      ['Rar!\x1a\x07\0', ['evil.exe']],
+      ['BZh91AY', ['evil.exe']],
+      [gzipSync('x').toString('latin1'), ['', 'evil.exe']],
+      [tarHeader('good.txt', 0).toString('latin1'), ['good.txt', 'evil.exe']],
+    ] as const) {
+      const { names: found } = await seen(Buffer.concat([Buffer.from(front, 'latin1'), evil]));
+      assert.deepEqual(found, names, front.slice(0, 8));
+    }
   });
 
   it('in archives, packed or not, whatever their names', async () => {
@@ -212,6 +279,51 @@ describe('other archives', () => {
       assert.deepEqual(defects, []);
     });
   }
+
+  it('tar, where programs go on', async () => {
+    const evil = tarHeader('evil.exe', 0);
+    const nameless = tarHeader('', 0);
+    const record = (key: string, value: string) => {
+      const rest = ` ${key}=${value}\n`;
+      return `${rest.length + 2}${rest}`;
+    };
+    const pax = (text: string, name: string, size: number) => {
+      const header = tarHeader('pax', text.length);
+      header[156] = 'x'.charCodeAt(0);
+      header.write('        ', 148, 'latin1');
+      const sum = header.reduce((all, byte) => all + byte, 0);
+      header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+      return Buffer.concat([header, Buffer.from(text.padEnd(512, '\0')), tarHeader(name, size)]);
+    };
+    const end = Buffer.alloc(1024);
+    const good = tarHeader('good.txt', 0);
+    for (const [tar, names] of [
+      [
+        [good, Buffer.alloc(512), evil],
+        ['good.txt', 'evil.exe'],
+      ],
+      [
+        [good, nameless, evil],
+        ['good.txt', '', 'evil.exe'],
+      ],
+      [
+        [good, Buffer.alloc(512, '777'), evil],
+        ['good.txt', 'evil.exe'],
+      ],
+      [[pax(record('path', 'good.txt') + record('path', 'evil.exe'), 'x', 0)], ['evil.exe']],
+      [[pax(record('comment', '\n17 path=good.txt\n'), 'evil.exe', 0)], ['evil.exe']],
+      [
+        [pax(record('size', '0'), 'good.txt', 512), evil],
+        ['good.txt', 'evil.exe'],
+      ],
+      [
+        [pax(record('size', '512'), 'good.txt', 0), evil, good],
+        ['good.txt', 'good.txt/evil.exe', 'good.txt'],
+      ],
+    ] as [Buffer[], string[]][]) {
+      assert.deepEqual((await seen(Buffer.concat([...tar, end]))).names, names);
+    }
+  });
 
   it('gzip, with and without a name; tar without its signature', async () => {
     execFileSync('gzip', ['-kf', join(directory, 'a.txt')]);
@@ -452,6 +564,12 @@ print(json.dumps(made))`;
       cab: 'MSCF\0\0',
       bzip2: 'BZh9',
       arj: '\x60\xea',
+      zstd: '\x28\xb5\x2f\xfd',
+      compress: '\x1f\x9d\x90',
+      wim: 'MSWIM\0\0\0',
+      ace: 'xxxxxxx**ACE**',
+      lzh: 'xx-lh5-',
+      iso: `${'\0'.repeat(0x8001)}BEA01`,
     };
     for (const [type, text] of Object.entries(kinds)) {
       const found = await look(Buffer.from(text, 'latin1'));

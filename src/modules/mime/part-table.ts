@@ -66,7 +66,10 @@ function fill(L: LuaState, table: LuaTable, part: Part, message: MimeMessage): v
   const set = (name: string, text: string | undefined) => {
     if (text !== undefined) setField(L, table, name, textValue(L, text));
   };
-  const names = [...new Set(part.names.map((name) => decodedName(L, name)))].filter((name) => name !== '');
+  const decoded = part.names.map((name) => decodedName(L, name));
+  // A NUL ends the name for some programs.
+  const cut = decoded.filter((name) => name.includes('\0')).map((name) => name.slice(0, name.indexOf('\0')));
+  const names = [...new Set([...decoded, ...cut])].filter((name) => name !== '');
   set('type', part.type);
   set('charset', part.contentType.parameters.get('charset')?.[0]?.text.toLowerCase());
   set('name', names[0]);
