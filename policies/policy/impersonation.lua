@@ -22,6 +22,49 @@ local function words_of(name)
   return words
 end
 
+-- What an A-label stands for (RFC 3492, behind "xn--"), in UTF-8; nil where it is none.
+local function letters_of(label)
+  local plain, digits = label:match "^(.*)%-([%w]+)$"
+  if not plain then plain, digits = "", label end
+  local points = { plain:byte(1, -1) }
+  local point, i, bias, is_first = 128, 0, 72, true
+  local at = 1
+  while at <= #digits do
+    local before, weight, k = i, 1, 36
+    while true do
+      local value = tonumber(digits:sub(at, at), 36) -- 0-9 are 0 to 9, a-z 10 to 35: here a-z come first.
+      if not value then return nil end
+      value = value < 10 and value + 26 or value - 10
+      if weight > 1000000 or i > 100000000 then return nil end
+      at = at + 1
+      i = i + value * weight
+      local threshold = math.max(1, math.min(26, k - bias))
+      if value < threshold then break end
+      weight, k = weight * (36 - threshold), k + 36
+    end
+    local count = #points + 1
+    local delta = is_first and (i - before) // 700 or (i - before) // 2
+    delta, bias, is_first = delta + delta // count, 0, false
+    while delta > 455 do
+      delta, bias = delta // 35, bias + 36
+    end
+    bias = bias + 36 * delta // (delta + 38)
+    point, i = point + i // count, i % count
+    if point > 0x10FFFF then return nil end
+    table.insert(points, i + 1, point)
+    i = i + 1
+  end
+  return utf8.char(table.unpack(points))
+end
+
+-- A domain as mail programs show it: A-labels as what they stand for.
+local function shown(domain)
+  return (domain:gsub("[^.]+", function(label)
+    local encoded = label:match "^xn%-%-([%w-]+)$"
+    return encoded and #encoded < 60 and letters_of(encoded) or nil
+  end))
+end
+
 ---@param config policy.impersonation
 return function(config)
   local options = settings.read("policy.impersonation", config, {
@@ -68,7 +111,7 @@ return function(config)
     local may_write = people[table.concat(words_of(mailbox.name), " ")]
     if may_write and not may_write(mailbox.addr) then return "the name of a person of ours" end
     if domain_in(text.fold(mailbox.name)) then return "our domain in a name" end
-    local folded = text.fold(mailbox.domain)
+    local folded = text.fold(shown(mailbox.domain))
     if folded ~= mailbox.domain and is_ours[folded] then return "a domain that looks like ours" end
   end
 

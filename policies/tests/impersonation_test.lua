@@ -34,6 +34,18 @@ test.case("our domain in a name is marked", function()
   test.equal(from '"example.community" <joe@example.org>', "s")
 end)
 
+test.case("a domain that looks like ours is marked, as mail programs show it", function()
+  site.only("impersonation", OURS)
+  for _, domain in ipairs { "exämple.com", "xn--exmple-cua.com", "XN--xample-9uf.com" } do
+    test.equal(from("Joe <joe@" .. domain .. ">"), "[SUSPICIOUS] s", domain)
+  end
+  for _, label in ipairs { "xn--", "xn---", "xn--a", "xn--99999999", "xn--" .. ("z"):rep(55), "xn--a-b-c-", "xn--ls8h" } do
+    test.equal(from("Joe <joe@" .. label .. ".com>"), "s", label)
+  end
+  site.only("impersonation", 'domains = { "apple.com" }')
+  test.equal(from "Joe <joe@xn--80ak6aa92e.com>", "[SUSPICIOUS] s") -- Cyrillic from end to end.
+end)
+
 test.case("what would take long to look at is marked", function()
   site.only("impersonation", OURS .. ', action = "refuse"')
   local many = {}
