@@ -18,6 +18,10 @@ test.case("the name of one of us with the address of a stranger is marked", func
     "=?utf-8?q?=C3=81nna_M=C3=BAster?= <joe@example.org>",
     "=?utf-8?b?0JBubtCwIE11c3Rlcg==?= <joe@example.org>", -- Cyrillic А and а.
     "ANNA  MUSTER <joe@example.org>",
+    "Anna\u{202f}Muster <joe@example.org>",
+    "Anna\u{2800}Muster <joe@example.org>",
+    "Anna\u{2028}Muster <joe@example.org>",
+    "A\u{200b}nna\u{3164}Muster <joe@example.org>",
   } do
     test.equal(from(author), "[SUSPICIOUS] s", author)
   end
@@ -43,7 +47,7 @@ test.case("a domain that looks like ours is marked, as mail programs show it", f
     test.equal(from("Joe <joe@" .. label .. ".com>"), "s", label)
   end
   site.only("impersonation", 'domains = { "apple.com" }')
-  test.equal(from "Joe <joe@xn--80ak6aa92e.com>", "[SUSPICIOUS] s") -- Cyrillic from end to end.
+  test.equal(from "Joe <joe@xn--pple-43d.com>", "[SUSPICIOUS] s") -- A Cyrillic а.
 end)
 
 test.case("what would take long to look at is marked", function()

@@ -37,11 +37,18 @@ const FOLDED: ReadonlyMap<string, string> = new Map(
 
 /** Joiners, soft hyphens, directions, variation selectors, tags: nobody sees them. */
 const UNSEEN =
-  /\u034f|[\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\u3164\ufeff\uffa0]|[\u{e0000}-\u{e0fff}]/gu;
+  /\u034f|[\u00ad\u061c\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]|[\u{e0000}-\u{e0fff}]/gu;
+/** What is as empty as a blank and is none to NFKD: ends of lines, fillers, a pattern without dots. */
+const EMPTY = /[\u115f\u1160\u1680\u2028\u2029\u2800\u3164\uffa0]/g;
 const MARKS = /\p{M}+/gu;
 
 export function folded(text: string): string {
-  const plain = text.replace(UNSEEN, '').normalize('NFKD').replace(MARKS, '').toLowerCase();
+  const plain = text
+    .replace(UNSEEN, '')
+    .replace(EMPTY, ' ')
+    .normalize('NFKD')
+    .replace(MARKS, '')
+    .toLowerCase();
   // Lower case may have brought marks of its own.
   return Array.from(plain.replace(MARKS, ''), (letter) => FOLDED.get(letter) ?? letter).join('');
 }

@@ -76,6 +76,7 @@ cases('text.fold', [
   ['text.fold("ＰａｙＰａｌ")', 'paypal'],
   ['text.fold("Раураl")', 'paypal'],
   ['text.fold("a\\u{200b}b\\u{ad}c\\u{202e}d")', 'abcd'],
+  ['text.fold("a\\u{202f}b\\u{2800}c\\u{2028}d\\u{3164}e")', 'a b c d e'],
   ['text.fold("ﬁle ①")', 'file 1'],
   ['text.fold("\\xff")', '\ufffd'],
   ['text.fold("日本")', '日本'],
