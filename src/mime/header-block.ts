@@ -77,7 +77,9 @@ export interface ParameterText {
   readonly charset: string | undefined;
 }
 
+/** Parameters that are read whatever they are called; of those behind, the ones that count here. */
 const MAX_PARAMETERS = 200;
+const OF_INTEREST = /name|boundary|charset/i;
 
 export function parseParameterValue(text: string): ParameterValue {
   const pieces = splitAt(text);
@@ -88,37 +90,88 @@ export function parseParameterValue(text: string): ParameterValue {
     .replace(/\([^)]*\)/g, '')
     .replace(/[\s"]+/g, '')
     .toLowerCase();
-  const single = new Map<string, ParameterText[]>();
-  const split = new Map<string, Map<number, { text: string; isEncoded: boolean }>>();
-  for (const piece of pieces.slice(0, MAX_PARAMETERS + 1)) {
-    const equals = piece.indexOf('=');
-    if (equals < 0) continue;
-    const name = piece.slice(0, equals).trim().split(/\s+/).at(-1)?.toLowerCase() ?? '';
-    const given = unquoted(piece.slice(equals + 1));
+  const parameters = new ParameterMap();
+  addParameters(pieces, parameters);
+  // Other programs see other parameters where quotes and comments are not as the standard has them.
+  for (const others of [splitAtValues(text, true), text.includes('\\') ? splitAtValues(text, false) : []]) {
+    if (others.some((piece, i) => piece !== pieces[i])) addParameters(others, parameters);
+  }
+  return { value, parameters: parameters.values };
+}
+
+type Sections = Map<number, { text: string; isEncoded: boolean }>;
+
+function addParameters(pieces: readonly string[], parameters: ParameterMap): void {
+  const split = new Map<string, { first: Sections; last: Sections }>();
+  const counted = pieces.filter((piece, i) => i <= MAX_PARAMETERS || OF_INTEREST.test(piece));
+  for (const { name, given } of counted.flatMap(assignmentsIn)) {
     const [, base, number, star] = /^([^*]+)(?:\*(\d{1,3}))?(\*)?$/.exec(name) ?? [];
     if (base === undefined) continue;
     const isEncoded = star !== undefined;
     if (number === undefined) {
-      add(single, base, isEncoded ? extended(given) : { text: given, charset: undefined });
+      parameters.add(base, isEncoded ? extended(given) : { text: given, charset: undefined });
       continue;
     }
-    const sections = split.get(base) ?? new Map();
-    if (!sections.has(Number(number))) sections.set(Number(number), { text: given, isEncoded });
-    split.set(base, sections);
+    const { first, last } = split.get(base) ?? { first: new Map(), last: new Map() };
+    const section = { text: given, isEncoded };
+    // One that is given twice: some take the first, others the last.
+    if (!first.has(Number(number))) first.set(Number(number), section);
+    last.set(Number(number), section);
+    split.set(base, { first, last });
   }
-  for (const [name, sections] of split) {
-    const whole = putTogether(sections, false);
-    const lenient = putTogether(sections, true);
-    add(single, name, whole);
-    if (lenient.text !== whole.text) add(single, name, lenient);
+  for (const [name, { first, last }] of split) {
+    for (const sections of [first, last]) {
+      parameters.add(name, putTogether(sections, false));
+      parameters.add(name, putTogether(sections, true));
+    }
   }
-  return { value, parameters: single };
 }
 
-function add(parameters: Map<string, ParameterText[]>, name: string, text: ParameterText): void {
-  const given = parameters.get(name);
-  if (given) given.push(text);
-  else parameters.set(name, [text]);
+/** Parameters that no semicolon divides are looked for in a piece. */
+const MOST_IN_PIECE = 10;
+
+/** `name=value` in a piece; where more follows, with it and without it, as programs differ in that. */
+function assignmentsIn(piece: string): { name: string; given: string }[] {
+  const found: { name: string; given: string }[] = [];
+  let rest = piece;
+  for (
+    let equals = rest.indexOf('=');
+    equals >= 0 && found.length < MOST_IN_PIECE;
+    equals = rest.indexOf('=')
+  ) {
+    const name = rest.slice(0, equals).trim().split(/\s+/).at(-1)?.toLowerCase() ?? '';
+    const whole = rest.slice(equals + 1).trim();
+    const own = whole.startsWith('"') ? quotedIn(whole) : (/^\S+/.exec(whole)?.[0] ?? '');
+    found.push({ name, given: unquoted(whole) });
+    rest = whole.slice(own.length);
+    const isName = own.startsWith('"') || (/[.%]|=\?/.test(own) && !/^\s*=\?/.test(rest));
+    if (rest !== '' && isName) found.push({ name, given: unquoted(own) });
+  }
+  return found;
+}
+
+/** The quoted string that the text begins with, quotes included; all of it where nothing ends it. */
+function quotedIn(text: string): string {
+  for (let at = 1; at < text.length; at++) {
+    if (text[at] === '\\') at += 1;
+    else if (text[at] === '"') return text.slice(0, at + 1);
+  }
+  return text;
+}
+
+/** Values by name, each once. */
+class ParameterMap {
+  readonly values = new Map<string, ParameterText[]>();
+  readonly #known = new Set<string>();
+
+  add(name: string, text: ParameterText): void {
+    const key = `${name}*${text.charset ?? ''}*${text.text}`;
+    if (this.#known.has(key)) return;
+    this.#known.add(key);
+    const given = this.values.get(name);
+    if (given) given.push(text);
+    else this.values.set(name, [text]);
+  }
 }
 
 /**
@@ -149,7 +202,7 @@ function putTogether(
 
 /** `charset'language'text%20` */
 function extended(text: string): ParameterText {
-  const [, charset, , rest] = /^([^']*)'([^']*)'(.*)$/s.exec(text) ?? [];
+  const [, charset, , rest] = /^([A-Za-z0-9_.:+-]{0,60})'([A-Za-z0-9-]{0,60})'(.*)$/s.exec(text) ?? [];
   if (rest === undefined) return { text: percentDecoded(text), charset: undefined };
   return { text: percentDecoded(rest), charset: charset === '' ? undefined : charset?.toLowerCase() };
 }
@@ -187,6 +240,28 @@ function splitAt(text: string): string[] {
     }
   }
   pieces.push(piece);
+  return pieces;
+}
+
+/** The text between semicolons, where quotes are some at the beginning of a value only, and brackets no comments. */
+function splitAtValues(text: string, hasEscapes: boolean): string[] {
+  const pieces: string[] = [];
+  let from = 0;
+  let isQuoted = false;
+  let isValue = false;
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at] ?? '';
+    if (isQuoted) {
+      if (character === '\\' && hasEscapes) at += 1;
+      else if (character === '"') isQuoted = false;
+    } else if (character === '"' && isValue) isQuoted = true;
+    else if (character === ';') {
+      pieces.push(text.slice(from, at));
+      from = at + 1;
+      isValue = false;
+    } else isValue = character === '=' || (isValue && /\s/.test(character));
+  }
+  pieces.push(text.slice(from));
   return pieces;
 }
 

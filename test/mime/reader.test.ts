@@ -218,6 +218,29 @@ describe('broken messages', () => {
     });
   }
 
+  it('names that some program sees', () => {
+    for (const text of [
+      'filename="evil.exe" x="a.txt"',
+      'x=a"; filename=evil.exe; y="',
+      'x="C:\\"; filename=evil.exe; y="a',
+      'x=(; filename=evil.exe',
+      'filename=evil.exe .txt',
+      'filename=a.txt filename=evil.exe',
+      'filename*0=a.txt; filename*0=evil.exe',
+      'filename*0=a.txt; filename*00=evil.exe',
+      `${'x=y; '.repeat(300)}filename=evil.exe`,
+    ]) {
+      const { parts } = readText(`Content-Disposition: attachment; ${text}\n\n`);
+      const names = parts[0]?.names.map((name) => name.text) ?? [];
+      assert.ok(names.includes('evil.exe'), `${text}: ${names.join(' | ')}`);
+    }
+    const namesOf = (text: string) =>
+      readText(`Content-Disposition: attachment; ${text}\n\n`).parts[0]?.names.map((name) => name.text);
+    assert.deepEqual(namesOf("filename*=it's%20an'evil.exe"), ["it's an'evil.exe"]);
+    assert.deepEqual(namesOf('filename=My report.pdf; size=1'), ['My report.pdf']);
+    assert.deepEqual(namesOf('filename="a;b (1).pdf"; x=y'), ['a;b (1).pdf']);
+  });
+
   it('bare line ends and NULs', () => {
     const tree = read(
       new MemorySource(bytes('Content-Type: multipart/mixed; boundary=b\n\n--b\r\n\r\na\rb\0\n--b--\n')),
