@@ -36,14 +36,33 @@ class TextPattern {
 
   /** The letters that bytes stand for. */
   letters(latin1: string): string {
-    return this.isUtf8 ? Buffer.from(latin1, 'latin1').toString('utf8') : latin1;
+    if (!this.isUtf8) return latin1;
+    const letters = fromUtf8(latin1);
+    return letters.includes('\ufffd')
+      ? latin1.replace(RUNS, (run, byte) => (byte ? escaped(byte) : fromUtf8(run)))
+      : letters;
   }
 
   /** The bytes of letters, in latin1. */
   bytes(letters: string): string {
-    return this.isUtf8 ? Buffer.from(letters).toString('latin1') : letters;
+    if (!this.isUtf8) return letters;
+    if (!ESCAPED.test(letters)) return toUtf8(letters);
+    return letters
+      .split(ESCAPED)
+      .map((run) => (ESCAPED.test(run) ? String.fromCharCode(run.charCodeAt(0) & 255) : toUtf8(run)))
+      .join('');
   }
 }
+
+const fromUtf8 = (latin1: string) => Buffer.from(latin1, 'latin1').toString('utf8');
+const toUtf8 = (letters: string) => Buffer.from(letters).toString('latin1');
+
+/** Bytes that are UTF-8, or one that is none. */
+const RUNS =
+  /(?:[\0-\x7f]|[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2}){1,1000}|([\x80-\xff])/g;
+/** What stands for a byte that is no UTF-8, half of a letter: so that places are those of the bytes, and it comes out again. */
+const ESCAPED = /([\udc80-\udcff])/u;
+const escaped = (byte: string) => String.fromCharCode(0xdc00 + byte.charCodeAt(0));
 
 const kept = new Map<string, TextPattern>();
 

@@ -71,6 +71,15 @@ cases('text.re', [
   ['text.re("a"):test(("a"):rep(1048577))', "error: bad argument #1 to 'test' (more than 1 MiB of text)"],
 ]);
 
+cases('text.re in UTF-8, of bytes that are none', [
+  ['text.re("b", "u"):find("\\xffab\\xff")', '3|3'],
+  ['text.re("b", "u"):gsub("\\xffab\\xc3é", "X") == "\\xffaX\\xc3é"', 'true'],
+  ['text.re("^(.)(.)é$", "u"):match("\\xff\\xc3é") == "\\xff"', 'true'],
+  ['text.re("\\u{fffd}", "u"):test("\\xff")', 'false'],
+  ['text.re("\\u{fffd}", "u"):find("\\xff\\u{fffd}\\xed\\xa0\\x80")', '2|4'],
+  ['#text.re(".", "u"):gsub(("\\xf0\\x9f\\x98\\x80\\xff"):rep(1000), "x")', '2000'],
+]);
+
 cases('text.fold', [
   ['text.fold("Ärger ÉTÉ")', 'arger ete'],
   ['text.fold("ＰａｙＰａｌ")', 'paypal'],
