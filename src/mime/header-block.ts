@@ -77,7 +77,7 @@ export interface ParameterText {
   readonly charset: string | undefined;
 }
 
-/** Parameters that are read whatever they are called; of those behind, the ones that count here. */
+/** Parameters that are read whatever they are called; of those behind, as many of the last that count here. */
 const MAX_PARAMETERS = 200;
 const OF_INTEREST = /name|boundary|charset/i;
 
@@ -103,7 +103,9 @@ type Sections = Map<number, { text: string; isEncoded: boolean }>;
 
 function addParameters(pieces: readonly string[], parameters: ParameterMap): void {
   const split = new Map<string, { first: Sections; last: Sections }>();
-  const counted = pieces.filter((piece, i) => i <= MAX_PARAMETERS || OF_INTEREST.test(piece));
+  const further = pieces.slice(MAX_PARAMETERS + 1).filter((piece) => OF_INTEREST.test(piece));
+  // Of a name that is given often, some take the first and others the last.
+  const counted = [...pieces.slice(0, MAX_PARAMETERS + 1), ...further.slice(-MAX_PARAMETERS)];
   for (const { name, given } of counted.flatMap(assignmentsIn)) {
     const [, base, number, star] = /^([^*]+)(?:\*(\d{1,3}))?(\*)?$/.exec(name) ?? [];
     if (base === undefined) continue;
