@@ -1,6 +1,6 @@
 /** clamd's INSTREAM command (clamd(8)): the name of what was found, or false. */
 import { type Answer, known, type Patience, unknown } from '../asking/answer.ts';
-import { type Content, converse, type ScannerAddress, writtenAddress } from './conversation.ts';
+import { type Content, converse, early, type ScannerAddress, writtenAddress } from './conversation.ts';
 
 const COMMAND = Buffer.from('zINSTREAM\0');
 const END = Buffer.alloc(4);
@@ -22,9 +22,12 @@ export function askClamd(
       length.writeUInt32BE(piece.length);
       await conversation.write(Buffer.concat([length, piece]));
     }
-    if (!conversation.isAnswered) await conversation.write(END);
+    const isWhole = !conversation.isAnswered;
+    if (isWhole) await conversation.write(END);
     const answer = await conversation.answer((received) => received.includes(0));
-    return readAnswer(answer, subject, conversation.failure);
+    const result = readAnswer(answer, subject, conversation.failure);
+    // What it has not seen it cannot call clean.
+    return isWhole || result.kind === 'unknown' || result.value !== false ? result : early(subject);
   });
 }
 

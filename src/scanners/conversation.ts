@@ -145,3 +145,8 @@ export async function converse<Value>(
 function failed(subject: string, error: NodeJS.ErrnoException): Answer<never> {
   return unknown('unavailable', `${subject}: ${error.code ?? error.message}`);
 }
+
+/** A scanner that judges before it has the whole message. */
+export function early(subject: string): Answer<never> {
+  return unknown('protocol', `${subject}: an answer before the end of the message`);
+}

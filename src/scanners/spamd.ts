@@ -1,6 +1,6 @@
 /** SpamAssassin's spamd (spamd/PROTOCOL, command SYMBOLS): its score, and the names of the rules that matched. */
 import { type Answer, known, type Patience, unknown } from '../asking/answer.ts';
-import { type Content, converse, type ScannerAddress, writtenAddress } from './conversation.ts';
+import { type Content, converse, early, type ScannerAddress, writtenAddress } from './conversation.ts';
 
 export interface SpamdResult {
   readonly spam: boolean;
@@ -26,9 +26,11 @@ export function askSpamd(
       if (conversation.isAnswered) break;
       await conversation.write(piece);
     }
+    const isEarly = conversation.isAnswered;
     conversation.end();
     const answer = await conversation.answer(isWhole);
-    return readAnswer(answer.toString('latin1'), subject, conversation.failure);
+    const result = readAnswer(answer.toString('latin1'), subject, conversation.failure);
+    return isEarly && result.kind === 'known' ? early(subject) : result;
   });
 }
 

@@ -210,6 +210,18 @@ describe('scanners that misbehave', () => {
       const address = await misbehaving(t, (socket) => socket.once('data', () => socket.end(nonsense)));
       reason(await ask(address, patience()), /^(?:protocol|unavailable) /);
     });
+    if (name !== 'rspamd') {
+      it(`${name}: calls clean what it has not read`, async (t) => {
+        const clean =
+          name === 'clamd'
+            ? 'stream: OK\0'
+            : 'SPAMD/1.1 0 EX_OK\r\nContent-length: 2\r\nSpam: False ; 0.0 / 5.0\r\n\r\n\r\n';
+        const address = await misbehaving(t, (socket) => {
+          socket.once('data', () => socket.write(clean));
+        });
+        reason(await ask(address, patience()), /^protocol .*before the end of the message$/);
+      });
+    }
     it(`${name}: a byte at a time, for ever`, async (t) => {
       const address = await misbehaving(t, (socket) => {
         socket.resume();
