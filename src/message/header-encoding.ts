@@ -111,13 +111,16 @@ function* encodeText(lines: FoldedLines, text: string, rules: Rules, plain = asI
   for (const [, blanks = '', word = ''] of text.matchAll(/([ \t]*)([^ \t]*)/g)) {
     if (lines.isFull) return;
     const isEncoded = rules.line && isEncodedWord(word);
-    const mustBe =
-      word !== '' &&
-      (rules.concerns(word) || (!rules.line && (word.length > MAX_WORD || blanks.length > MAX_GAP)));
+    const isWide = !rules.line && blanks.length > MAX_GAP;
+    const mustBe = word !== '' && (rules.concerns(word) || isWide || (!rules.line && word.length > MAX_WORD));
     if (mustBe && run) {
       run.text += blanks + word;
     } else if (mustBe) {
-      run = afterWord ? { blanks: ' ', text: blanks + word } : { blanks, text: word };
+      // The first blank of a wide gap stays one.
+      const plainBlanks = isWide ? 1 : blanks.length;
+      run = afterWord
+        ? { blanks: ' ', text: blanks + word }
+        : { blanks: blanks.slice(0, plainBlanks), text: blanks.slice(plainBlanks) + word };
     } else if (isEncoded && run) {
       run.text += blanks;
       end();

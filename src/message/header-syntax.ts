@@ -79,7 +79,7 @@ function checkedText(name: string, text: string): HeaderField | Complaint {
   if (value.includes('\r')) return { complaint: 'CR without LF in a header' };
   for (const line of value.split('\n').slice(1)) {
     if (!/^[ \t]/.test(line)) return { complaint: 'line end in a header that no blank follows' };
-    if (!/[^ \t]/.test(line)) return { complaint: 'blank continuation line in a header' };
+    if (!hasText(line)) return { complaint: 'blank continuation line in a header' };
   }
   return { name, value };
 }
@@ -88,7 +88,8 @@ function checkedText(name: string, text: string): HeaderField | Complaint {
  * Folds lines that are too long before a blank, which unfolding gives back: a value that a script took from the message,
  * where it stood on several lines, must not be refused.
  *
- * @param cut whether a line without a blank is folded too, where it is full, as Postfix does when it delivers
+ * @param cut whether a line without a blank is folded too, where it is full, as Postfix does when it delivers; of blanks
+ *   that fill a line, which must not have them alone, one is left
  */
 export function withShortLines({ name, value: written }: HeaderField, cut = false): HeaderField | Complaint {
   const room = MAX_LINE_BYTES - name.length - 1;
@@ -104,16 +105,31 @@ export function withShortLines({ name, value: written }: HeaderField, cut = fals
 function foldLine(line: string, room: number, cut: boolean): string[] {
   const parts: string[] = [];
   let rest = line;
-  for (let space = room; rest.length > space; space = MAX_LINE_BYTES) {
+  let space = room;
+  while (rest.length > space) {
     const head = rest.slice(0, space + 1);
     const blank = Math.max(head.lastIndexOf(' '), head.lastIndexOf('\t'));
     // A fold must leave something on both lines.
-    const fits = blank > 0 && /[^ \t]/.test(rest.slice(0, blank)) && /[^ \t]/.test(rest.slice(blank));
-    if (!fits && !(cut && /[^ \t]/.test(rest.slice(0, space)) && /[^ \t]/.test(rest.slice(space)))) break;
-    parts.push(rest.slice(0, fits ? blank : space));
-    rest = fits ? rest.slice(blank) : ` ${rest.slice(space)}`;
+    const fits = blank > 0 && hasText(rest.slice(0, blank)) && hasText(rest.slice(blank));
+    if (!fits && !cut) break;
+    if (!fits && !hasText(rest.slice(0, space))) {
+      const shorter = ` ${rest.slice(space).replace(/^[ \t]+/, '')}`;
+      // Beside a name that fills the line there is no room for a blank and text.
+      if (shorter.length >= rest.length) break;
+      rest = shorter;
+    } else if (!fits && !hasText(rest.slice(space))) {
+      rest = rest.slice(0, space);
+    } else {
+      parts.push(rest.slice(0, fits ? blank : space));
+      rest = fits ? rest.slice(blank) : ` ${rest.slice(space)}`;
+      space = MAX_LINE_BYTES;
+    }
   }
   return [...parts, rest];
+}
+
+function hasText(line: string): boolean {
+  return /[^ \t]/.test(line);
 }
 
 const TOO_BIG: Complaint = { complaint: `header of more than ${MAX_HEADER_BYTES} bytes` };

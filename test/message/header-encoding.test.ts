@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { encodeHeader } from '../../src/message/header-encoding.ts';
+import { withShortLines } from '../../src/message/header-syntax.ts';
 import { decodeHeader } from '../../src/message/header-text.ts';
 import { finish } from '../../src/message/slices.ts';
 
@@ -93,6 +94,26 @@ test('blanks at the end never make a line of their own', () => {
         JSON.stringify(value),
       );
     }
+  }
+});
+
+test('wide gaps of a stranger are lines that can be sent, and stay in a text', () => {
+  const gap = ' '.repeat(1500);
+  for (const [name, text] of [
+    ['Subject', `a${gap}${gap}b`],
+    ['Subject', `a${gap}\t${gap}\xc3\xbc`],
+    ['From', `Jane${gap}${gap}<jane@x.example>`],
+    ['To', `a@b.example${gap}${gap}, "c${gap}${gap}d" <c@d.example>`],
+    ['Message-ID', `<a@b.example>${gap}${gap}(c)`],
+    ['Content-Type', `text/plain;${gap}${gap}name=x`],
+  ] as const) {
+    const field = withShortLines({ name, value: encoded(name, text) }, true);
+    assert.ok('value' in field, name);
+    for (const line of `${name}:${field.value}`.split('\n')) {
+      assert.ok(line.length <= 998 && /[^ \t]/.test(line), name);
+    }
+    if (name === 'Subject') assert.equal(got(name, field.value), text);
+    else assert.equal(got(name, field.value).replace(/ +/g, ' '), text.replace(/ +/g, ' '));
   }
 });
 
