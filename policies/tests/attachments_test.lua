@@ -52,6 +52,10 @@ test.case("programs are refused by name, in archives too, and by what they are",
   test.accepted(site.send(with("picture.png", "iVBORw0KGgo=")))
   test.reply(site.send(with("invoice.exe.gz", "H4sIAAAAAAAAA/NlAACE5Ov5AgAAAA==")), 550, "attachments of type .exe")
   test.accepted(site.send(with("notes.txt.gz", "H4sIAAAAAAAAA/NlAACE5Ov5AgAAAA==")))
+  local tnef = "eJ8+IgEAAQaQCAAEAAAAAAABAAEAAQeQBgAIAAAA5AQAAAAAAADoAAICkAYADgAAAAEA/////yAAIAAAAAAAPQQCD4AGAAIAAABN"
+    .. "WqcAAhCAAQANAAAASU5WT0lDfjEuVFhUAKUDAgWQBgBsAAAABQAAAAMAIQ4AAAAAQAAHMAAAAAAAAAAAHgAENwEAAAANAAAASU5WT0lDfjEu"
+    .. "VFhUAAAAAB8ABzcBAAAAHAAAAGkAbgB2AG8AaQBjAGUAIAD8AC4AZQB4AGUAAAACAQI3AQAAAAMAAABhYmMAEww="
+  test.reply(site.send(with("winmail.dat", tnef)), 550, "attachments of type .exe")
   local named = 'Content-Type: application/octet-stream; name*=utf-8' .. "''a.exe%00.txt\r\n"
   test.reply(site.send(with("a.txt", "AAAA", named)), 550, "attachments of type .exe")
   test.accepted(site.send(with("text.zip", encode(zip("a.txt", 0)))))

@@ -10,6 +10,7 @@ import { joined } from './byte-source.ts';
 import { isRar, readRar } from './rar.ts';
 import { isSevenZip, readSevenZip } from './seven-zip.ts';
 import { isTar, readTar } from './tar.ts';
+import { isTnef, readTnef } from './tnef.ts';
 import { endsAsZip, hasDirectory, readZip, startsAsZip, type ZipEntry } from './zip.ts';
 
 /** Work in slices, some of which are done elsewhere. */
@@ -63,6 +64,7 @@ export type ArchiveType =
   | 'gzip'
   | 'rar'
   | '7z'
+  | 'tnef'
   | 'iso'
   | 'cab'
   | 'arj'
@@ -85,6 +87,7 @@ function typeOfBeginning(bytes: Buffer): ArchiveType | undefined {
   if (startsAsZip(bytes)) return 'zip';
   if (isRar(bytes)) return 'rar';
   if (isSevenZip(bytes)) return '7z';
+  if (isTnef(bytes)) return 'tnef';
   if (begins('\x1f\x8b\x08')) return 'gzip';
   if (begins('BZh')) return 'bzip2';
   if (begins('\xfd7zXZ\0')) return 'xz';
@@ -154,6 +157,8 @@ class Search {
         return yield* this.#zip(bytes, around, depth);
       case 'tar':
         return yield* this.#tar(bytes, around, depth);
+      case 'tnef':
+        return yield* this.#members(yield* readTnef(bytes, this, this.#defects), bytes, around, depth);
       case 'gzip':
         return yield* this.#gzip(bytes, around, depth);
       case 'rar': {
@@ -227,7 +232,16 @@ class Search {
   }
 
   *#tar(bytes: Buffer, around: string, depth: number): Work<ArchivedFile[]> {
-    const entries = yield* readTar(bytes, this, this.#defects);
+    return yield* this.#members(yield* readTar(bytes, this, this.#defects), bytes, around, depth);
+  }
+
+  /** Lists entries that are not packed, and looks into them. */
+  *#members(
+    entries: readonly (ArchiveEntry & { readonly start: number; readonly end: number })[],
+    bytes: Buffer,
+    around: string,
+    depth: number,
+  ): Work<ArchivedFile[]> {
     const files: ArchivedFile[] = [];
     this.names -= entries.length;
     let count = 0;

@@ -369,6 +369,54 @@ describe('other archives', () => {
     assert.deepEqual(await seen(zeros), { names: ['a.txt', 'big'], defects: ['ratio', 'cut off'] });
   });
 
+  it('TNEF, with all names of a file, and what is in it', async () => {
+    const attribute = (id: number, data: Buffer) => {
+      const head = Buffer.alloc(9, 2);
+      head.writeUInt32LE(id, 1);
+      head.writeUInt32LE(data.length, 5);
+      return Buffer.concat([head, data, Buffer.alloc(2)]);
+    };
+    const property = (type: number, id: number, value: Buffer) => {
+      const head = Buffer.alloc(12);
+      head.writeUInt16LE(type, 0);
+      head.writeUInt16LE(id, 2);
+      head.writeUInt32LE(1, 4);
+      head.writeUInt32LE(value.length, 8);
+      return Buffer.concat([head, value, Buffer.alloc((4 - (value.length % 4)) % 4)]);
+    };
+    const file = (short: string, long: string, data: Buffer) =>
+      Buffer.concat([
+        attribute(0x00069002, Buffer.alloc(14)),
+        attribute(0x0006800f, data),
+        attribute(0x00018010, Buffer.from(`${short}\0`)),
+        attribute(
+          0x00069005,
+          Buffer.concat([
+            Buffer.from([4, 0, 0, 0]),
+            Buffer.from([3, 0, 0x21, 0x0e, 0, 0, 0, 0]),
+            property(0x102, 0x3702, Buffer.from('abc')),
+            property(0x1e, 0x3704, Buffer.from(`${short}\0`)),
+            property(0x1f, 0x3707, Buffer.from(`${long}\0`, 'utf16le')),
+          ]),
+        ),
+      ]);
+    const tnef = Buffer.concat([
+      Buffer.from('\x78\x9f\x3e\x22\x01\0', 'latin1'),
+      attribute(0x00089006, Buffer.alloc(4)),
+      file('INVOIC~1.TXT', 'invoice ü.exe', Buffer.from('MZ')),
+      file('a.zip', 'a.zip', zip([{ name: 'in.js' }])),
+    ]);
+    const { names, defects } = await seen(tnef);
+    assert.deepEqual(names?.map(decoded), ['INVOIC~1.TXT', 'invoice ü.exe', 'a.zip', 'a.zip/in.js']);
+    assert.deepEqual(defects, []);
+    assert.deepEqual((await seen(tnef.subarray(0, -50))).defects, ['cut off']);
+    for (let at = 4; at < tnef.length; at++) {
+      const broken = Buffer.from(tnef);
+      broken[at] = 255;
+      assert.equal((await look(broken)).type, 'tnef');
+    }
+  });
+
   it('in one another, of any kind', async () => {
     const script = zip([{ name: 'evil.js', data: 'x' }]);
     writeFileSync(join(directory, 'in.zip'), script);

@@ -121,7 +121,7 @@ parts to a depth of 50, 64 KiB of headers in a part.`,
         ['nil', 'nil'],
         ['nil', 'string'],
       ],
-      doc: 'Lists the files in an archive: ZIP, whatever stands before or behind it, tar, gzip, 7z and RAR. Files that only the headers inside of a ZIP show, and names that differ from those of its directory, are listed too. Nothing is unpacked but tar archives in gzip, archives in a ZIP, tar or gzip archive, to a depth of 3, 64 MiB in all and 200 times their size, and directories of 7z, 2 MiB in all; 10,000 names and 1 MiB of names are listed, of all archives of a message. What was left out is in `mime.defects`.',
+      doc: 'Lists the files in an archive: ZIP, whatever stands before or behind it, tar, gzip, 7z, RAR, and TNEF (`winmail.dat`). Files that only the headers inside of a ZIP show, and names that differ from those of its directory, are listed too. Nothing is unpacked but tar archives in gzip, archives in a ZIP, tar or gzip archive, to a depth of 3, 64 MiB in all and 200 times their size, and directories of 7z, 2 MiB in all; 10,000 names and 1 MiB of names are listed, of all archives of a message. What was left out is in `mime.defects`.',
       example:
         'for _, file in ipairs(part:files() or {}) do\n  if file.name:lower():find("%.exe$") then return 550, "5.7.1 no programs" end\nend',
     },
