@@ -4,7 +4,7 @@ import { exchange, type HttpRequest, type HttpResponse } from './exchange.ts';
 import type { AddressGuard } from './guard.ts';
 
 /** Headers that are for the host that they were given for. */
-const PRIVATE = /^(?:authorization|cookie|proxy-authorization|.*(?:token|key|secret|password).*)$/i;
+const PRIVATE = /auth|cookie|token|key|secret|pass|session|credential|signature/i;
 
 /** @param redirects how many are followed; the last response is the answer where there are more */
 export async function fetchUrl(

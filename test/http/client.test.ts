@@ -118,11 +118,14 @@ describe('a request', () => {
 });
 
 describe('redirects', () => {
+  const SECRETS = ['X-Auth', 'X-Auth-User', 'X-Session-Id', 'X-Amz-Signature', 'X-Pass', 'X-Credentials'];
+
   it('are followed as often as is allowed, and take no secrets to another host', async (t) => {
     const seen: string[] = [];
     const other = await server(t, (request, response) => {
       seen.push(
         `${request.method} ${request.headers.authorization} ${request.headers['x-api-key']} ${request.headers['x-a']}`,
+        ...SECRETS.filter((name) => name.toLowerCase() in request.headers),
       );
       response.end('there');
     });
@@ -131,7 +134,12 @@ describe('redirects', () => {
       response.writeHead(request.method === 'POST' ? 303 : 302, { Location: to });
       response.end();
     });
-    const headers = { Authorization: 'secret', 'X-Api-Key': 'secret', 'X-A': 'b' };
+    const headers = {
+      Authorization: 'secret',
+      'X-Api-Key': 'secret',
+      'X-A': 'b',
+      ...Object.fromEntries(SECRETS.map((name) => [name, 's'])),
+    };
     assert.equal(value(await get(`${url}/one`)).code, 302);
     assert.equal(value(await get(`${url}/one`, { redirects: 3, headers })).body.toString(), 'there');
     assert.equal(value(await get(`${url}/loop`, { redirects: 3 })).code, 302);
