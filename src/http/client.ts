@@ -18,7 +18,9 @@ export async function fetchUrl(
   for (let left = redirects; ; left--) {
     const problem = problemOf(current.url, guard);
     if (problem !== undefined) return problem;
-    const timeoutMs = Math.max(1, Math.ceil(deadline - performance.now()));
+    // The whole time for the first, so that a reason names it as it was given.
+    const isFirst = current === request;
+    const timeoutMs = isFirst ? patience.timeoutMs : Math.max(1, Math.ceil(deadline - performance.now()));
     const answer = await exchange({ ...current, lookup: guard.lookup }, { ...patience, timeoutMs });
     if (answer.kind === 'unknown') return answer;
     const next = left > 0 ? redirected(current, answer.value) : undefined;
