@@ -22,11 +22,13 @@ export function askSpamd(
     await conversation.write(
       Buffer.from(`SYMBOLS SPAMC/1.5\r\nContent-length: ${content.size}\r\n${name}\r\n`),
     );
+    let isEarly = false;
     for await (const piece of content.pieces()) {
-      if (conversation.isAnswered) break;
+      isEarly = conversation.isAnswered;
+      if (isEarly) break;
       await conversation.write(piece);
     }
-    const isEarly = conversation.isAnswered;
+    // It has all the bytes that it was told of, and may have answered by now.
     conversation.end();
     const answer = await conversation.answer(isWhole);
     const result = readAnswer(answer.toString('latin1'), subject, conversation.failure);
