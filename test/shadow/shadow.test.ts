@@ -173,10 +173,12 @@ end`;
   for (let i = 0; i < 3; i++) assert.equal(await sendMail(shadowed.milter, mail), 'c');
   const { failed, failures, groups, unasked } = await reportOf(shadowed, 3);
   assert.deepEqual([failed, failures], [0, []]);
-  // What it has stored it finds again.
-  assert.deepEqual(
-    groups.map(({ sessions, example }) => `${sessions} ${example.before.answer} > ${example.after.answer}`),
-    ['3 continue > 550 5.7.1 seen 1'],
+  // What it has stored it finds again; sessions may overtake each other.
+  assert.match(
+    groups
+      .map(({ sessions, example }) => `${sessions} ${example.before.answer} > ${example.after.answer}`)
+      .join(', '),
+    /^3 continue > 550 5\.7\.1 seen [123]$/,
   );
   assert.deepEqual(unasked.map(({ question }) => question.replace(/ .*/, '')).sort(), ['http', 'send']);
   assert.match(shadowed.milter.running.stderr, /shadow: \S+ seen#0113/);

@@ -407,8 +407,12 @@ describe('a scanner that fails', () => {
         open += 1;
         most = Math.max(most, open);
         if (open === 20) resolve();
-        socket.resume();
-        void released.then(() => {
+        const whole = new Promise<void>((resolve) => {
+          socket.on('data', (bytes) => {
+            if (bytes.subarray(-4).equals(Buffer.alloc(4))) resolve();
+          });
+        });
+        void Promise.all([released, whole]).then(() => {
           open -= 1;
           socket.end('stream: OK\0');
         });
