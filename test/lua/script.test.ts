@@ -265,6 +265,18 @@ describe('a script file', () => {
     assert.equal(await awaited, current);
   });
 
+  it('that is looked at anew is as it is now, however short ago it was looked at', async () => {
+    const path = fileWith('anew.lua', 'return 0');
+    const file = new ScriptFile(path);
+    for (let i = 1; i <= 20; i++) {
+      const source = `return ${i}`;
+      await file.latest();
+      write(path, source);
+      const { script } = await file.anew();
+      assert.equal(script?.hash, createHash('sha256').update(source).digest('hex').slice(0, 12));
+    }
+  });
+
   it('that is a folder or a pipe is a failure, not a hang', () => {
     const inner = join(folder, 'folder.lua');
     mkdirSync(inner);

@@ -65,6 +65,16 @@ export class ScriptFile {
    */
   latest(): CurrentScript | Promise<CurrentScript> {
     if (performance.now() - this.#seenAt >= SEEN_MS) this.#poll();
+    return this.#compiled();
+  }
+
+  /** The same, as the file is now: what was written before this is called counts. */
+  anew(): CurrentScript | Promise<CurrentScript> {
+    this.#poll();
+    return this.#compiled();
+  }
+
+  #compiled(): CurrentScript | Promise<CurrentScript> {
     if (this.#current === undefined && this.#awaited !== undefined) return this.#awaited;
     const current = this.#compile(SLICE_MS);
     if (current !== undefined) return current;

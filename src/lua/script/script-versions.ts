@@ -130,7 +130,7 @@ export class ScriptVersions {
 
   /** Tries the file as it is now, whether it was edited or not. */
   async examine(): Promise<Validation> {
-    const current = await this.#file.latest();
+    const current = await this.#file.anew();
     const result = current.script ? await this.#validate(current.script) : failureOf(current);
     const validation = this.#validationOf(current, result);
     if (this.#file.latest() === current) this.#keep(validation);
@@ -139,7 +139,7 @@ export class ScriptVersions {
 
   /** Takes the file as it is now, as a session would, and waits until it has been tried. */
   async take(): Promise<void> {
-    const current = await this.#file.latest();
+    const current = await this.#file.anew();
     if (this.#pending?.current === current) await this.#pending.choice;
     else if (this.#validation?.current !== current) await this.#validateCurrent(current);
   }
