@@ -126,7 +126,7 @@ export class ArrivingMessage {
     return this.#chainVerdict;
   }
 
-  /** The key of a signature or a seal. @param domain of it; both may be UTF-8 */
+  /** The key of a signature or a seal. @param place in ASCII, as asciiName() makes it */
   keyOf(place: KeyPlace): Promise<FoundKey> {
     const name = keyName(place);
     let key = this.#keys.get(name);

@@ -10,6 +10,7 @@
  * which cannot cover a field that is not there (dkim-sign.ts, arc.ts).
  */
 import { createRequire } from 'node:module';
+import { textOf } from './field.ts';
 
 /** Rejects with an error whose `code` is that of node:dns. */
 export type Resolve = (name: string, type: string) => Promise<unknown[]>;
@@ -112,9 +113,8 @@ export const MOST_NAME = 253;
  * @param value in latin1
  */
 export function asciiName(value: string): string {
-  if (/^[\0-\x7f]*$/.test(value)) return value;
-  const text = Buffer.from(value, 'latin1').toString();
-  return text.length > MOST_NAME ? value : loadMailauth().toALabel(text);
+  const text = textOf(value);
+  return text === value || text.length > MOST_NAME ? value : loadMailauth().toALabel(text);
 }
 
 const require = createRequire(import.meta.url);
