@@ -272,11 +272,12 @@ class HandleSocket implements MtaSocket {
   setTimeout(ms: number, callback: () => void): void {
     clearInterval(this.#idle);
     this.#silent = 0;
+    const lookMs = Math.ceil(ms / LOOKS);
     this.#idle = setInterval(() => {
       this.#silent += 1;
       // The first of these looks came at any time after the last packet.
       if (this.#silent === LOOKS + 1) callback();
-    }, ms / LOOKS).unref();
+    }, lookMs).unref();
   }
 
   #peer(): { address?: string; port?: number } {
