@@ -198,6 +198,10 @@ describe('a message that was changed after it was signed', () => {
       assert.match(value, from);
       return value.replace(from, to);
     });
+  /** The key is a new one in each run: any letter may stand there before. */
+  const otherLetter = withValue('DKIM-Signature', (value) =>
+    value.replace(/(?<=\bb=\n?\t?[^;]{20})./, (letter) => (letter === 'A' ? 'B' : 'A')),
+  );
 
   const mutations: Readonly<Record<string, (message: ParsedMessage) => ParsedMessage>> = {
     'another author': withValue('From', () => ' Mallory <mallory@example.com>'),
@@ -222,7 +226,7 @@ describe('a message that was changed after it was signed', () => {
     'no body': withBody(() => ''),
     'a space within a word of the body': withBody((body) => body.replace('Hello', 'He llo')),
     'another hash of the body': inSignature(/bh=./, 'bh=/'),
-    'another signature': inSignature(/(b=\n?\t?[^;]{20})(.)/, '$1/'),
+    'another signature': otherLetter,
     'another domain': inSignature(/d=example\.com/, 'd=example.org'),
     'another time': inSignature(/t=(\d+)/, 't=1'),
     'fewer fields covered': inSignature(/h=From:From:/, 'h=From:'),
