@@ -12,7 +12,9 @@ local settings = require "policy.settings"
 ---@field on_error? "continue"|"tempfail"|"reject" What a failure does, in the place of --on-error
 
 -- More addresses in a field, and longer names, have no honest reason: to look at them all would take long.
-local MOST_ADDRESSES, LONGEST_NAME = 20, 1000
+local MOST_ADDRESSES, LONGEST_NAME, LONGEST_FIELD = 20, 1000, 20000
+-- Shows what follows from right to left, whatever its letters are: no name needs that.
+local REVERSED = "\u{202E}"
 
 -- The words of a name, sorted: "Muster, Anna" is "Anna Muster", however its letters are written.
 local function words_of(name)
@@ -110,29 +112,56 @@ return function(config)
     if #mailbox.name > LONGEST_NAME then return "a name without end" end
     local may_write = people[table.concat(words_of(mailbox.name), " ")]
     if may_write and not may_write(mailbox.addr) then return "the name of a person of ours" end
+    if mailbox.name:find(REVERSED, 1, true) then return "a name from right to left" end
     if domain_in(text.fold(mailbox.name)) then return "our domain in a name" end
     local folded = text.fold(shown(mailbox.domain))
     if folded ~= mailbox.domain and is_ours[folded] then return "a domain that looks like ours" end
   end
 
+  -- The same of a whole field: `Muster, Anna <x@evil.example>` has two mailboxes, and the name of a group has none.
+  local function claims_together(field, mailboxes)
+    if #field > LONGEST_FIELD then return "a name without end" end
+    local names = field:gsub("<[^<>]*>", " "):gsub("[^%s,;:]*@[^%s,;:]*", " ")
+    local may_write = people[table.concat(words_of(names), " ")]
+    if not may_write then return nil end
+    local is_own = false
+    for _, mailbox in ipairs(mailboxes) do
+      if mailbox.addr ~= "" then
+        is_own = is_ours[mailbox.domain] or may_write(mailbox.addr)
+        if not is_own then break end
+      end
+    end
+    return not is_own and "the name of a person of ours" or nil
+  end
+
+  -- What a field gives itself out for, or nil; and what shows it.
+  local function claims_of(name)
+    local field = header.get(name)
+    if not field then return nil end
+    local mailboxes = header.addr(name)
+    if #mailboxes > MOST_ADDRESSES then return "too many addresses", mailboxes[1].addr end
+    for _, mailbox in ipairs(mailboxes) do
+      local what = claims(mailbox)
+      if what then return what, ("%s <%s>"):format(mailbox.name, mailbox.addr) end
+    end
+    return claims_together(field, mailboxes), field
+  end
+
   local function dot()
     if is_inside() then return end
     for _, name in ipairs { "From", "Reply-To" } do
-      local mailboxes = header.addr(name)
-      for _, mailbox in ipairs(mailboxes) do
-        local what = #mailboxes > MOST_ADDRESSES and "too many addresses" or claims(mailbox)
-        if what then
-          syslog.notice(string.format("policy.impersonation: %s: %s <%s>", what, mailbox.name, mailbox.addr))
-          if options.action == "refuse" then return 550, "5.7.1 " .. name .. " shows " .. what end
-          must(header.set("X-Impersonation", name .. " shows " .. what))
-          if options.action == "quarantine" then
-            must(smtp.quarantine(name .. " shows " .. what))
-            return
-          end
-          local subject = settings.tagged(header.get "Subject" or "", options.subject)
-          if subject then must(header.set("Subject", subject)) end
+      local what, shown_by = claims_of(name)
+      if what then
+        syslog.notice(string.format("policy.impersonation: %s: %s", what, shown_by))
+        if options.action == "refuse" then return 550, "5.7.1 " .. name .. " shows " .. what end
+        must(header.set("X-Impersonation", name .. " shows " .. what))
+        if options.action == "quarantine" then
+          must(smtp.quarantine(name .. " shows " .. what))
           return
         end
+        local subject = settings.tagged(header.get "Subject" or "", options.subject)
+        if subject then must(header.set("Subject", subject)) end
+        return
       end
     end
   end

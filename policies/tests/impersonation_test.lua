@@ -22,6 +22,13 @@ test.case("the name of one of us with the address of a stranger is marked", func
     "Anna\u{2800}Muster <joe@example.org>",
     "Anna\u{2028}Muster <joe@example.org>",
     "A\u{200b}nna\u{3164}Muster <joe@example.org>",
+    "Muster, Anna <joe@example.org>",
+    "=?utf-8?q?M=C3=BAster?=, Anna <joe@example.org>",
+    "Anna Muster: joe@example.org;",
+    "Anna Muster:;, <joe@example.org>",
+    "Anna Muster, joe@example.org",
+    "Anna Muster:;",
+    "\u{202e}retsuM annA <joe@example.org>",
   } do
     test.equal(from(author), "[SUSPICIOUS] s", author)
   end
@@ -56,13 +63,17 @@ test.case("what would take long to look at is marked", function()
   for i = 1, 2000 do many[i] = "Anna Muster" .. i .. " <a" .. i .. "@x.example>" end
   test.equal(from(table.concat(many, ", ")), "550 5.7.1 From shows too many addresses")
   test.equal(from('"' .. ("name "):rep(10000) .. '" <joe@example.org>'), "550 5.7.1 From shows a name without end")
+  test.equal(from('"' .. ("name "):rep(10000) .. '": joe@example.org;'), "550 5.7.1 From shows a name without end")
 end)
 
 test.case("who may use the name, and who is inside, is not marked", function()
   site.only("impersonation", OURS)
   test.equal(from "Anna Muster <anna@home.example>", "s")
   test.equal(from "Anna Muster <anna@example.com>", "s")
+  test.equal(from "Muster, Anna <anna@home.example>", "s")
+  test.equal(from "Anna Muster: anna@home.example;", "s")
   test.equal(from "Anna Mustermann <joe@example.org>", "s")
+  test.equal(from "Anna Muster <anna@home.example>, Joe <joe@example.org>", "s")
   test.equal(from("Anna Muster <joe@example.org>", { auth = "anna" }), "s")
 end)
 
