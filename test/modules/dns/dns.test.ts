@@ -61,6 +61,14 @@ async function asking(
   return { responder, template: templateOf(responder.server, timeoutMs) };
 }
 
+/**
+ * How often a resolver may have asked for one name since then, where two who ask share a question: once, and again after
+ * each second of silence, for which a busy machine may be to blame.
+ */
+function mostTries(begun: number): number {
+  return 1 + Math.floor((performance.now() - begun) / 900);
+}
+
 const ONE: Behaviour = () => ({ records: [['A', 60, data.a('192.0.2.1')]] });
 
 describe('look-ups at a real name server', { skip: withoutNsd }, () => {
@@ -308,7 +316,7 @@ describe('waits', () => {
     const { template, responder } = await asking(
       t,
       ({ type }) => (type === 'A' ? { records: [['A', 60, data.a('127.0.0.2')]], delayMs: 100 } : null),
-      400,
+      2500,
     );
     // Listed for certain, though the text cannot be had.
     assert.equal(await evaluated(template, 'dns.listed("192.0.2.1", "bl.test")'), '127.0.0.2 ');
@@ -358,7 +366,8 @@ test('jobs are under way together, and can be waited for in a later callback, mo
   await responder.until('50.test');
   assert.equal(textOf(await callGlobal(context, 'second')), '100');
   assert.ok(performance.now() - begun < 50 * 150, 'not one after the other');
-  assert.equal(responder.questions.length, 50);
+  const tries = responder.questions.length;
+  assert.ok(tries >= 50 && tries <= 50 * mostTries(begun), `${tries} questions`);
   context.dispose();
 });
 
@@ -367,8 +376,9 @@ test('a job given up by its waiter goes on, and others have its result', async (
   const source = `local job = dns.start(dns.a, "x.test")
     local _, err = job:wait(0.01)
     return err, job:wait()[1]`;
+  const begun = performance.now();
   assert.equal(textOf(await evaluate(contextOf(template, source))), 'timeout waiting for a job 192.0.2.1');
-  assert.equal(responder.asked('x.test'), 1);
+  assert.ok(responder.asked('x.test') <= mostTries(begun), `asked ${responder.asked('x.test')} times`);
 });
 
 test('a job that nobody waits for asks nothing more when its context is gone', async (t) => {
@@ -391,17 +401,19 @@ test('a wait that is cancelled leaves the same question of another session alone
   const { template, responder } = await asking(t, (question) => ({ ...ONE(question), delayMs: 100 }));
   const [one, other] = [0, 1].map(() => contextOf(template, 'return dns.a("x.test")[1]'));
   assert.ok(one && other);
+  const begun = performance.now();
   const outcomes = Promise.all([evaluate(one), evaluate(other)]);
   await responder.until('x.test');
   one.dispose();
   const [gone, stayed] = await outcomes;
   assert.equal(gone.kind, 'cancelled');
   assert.equal(textOf(stayed), '192.0.2.1');
-  assert.equal(responder.asked('x.test'), 1);
+  assert.ok(responder.asked('x.test') <= mostTries(begun), `asked ${responder.asked('x.test')} times`);
 });
 
 test('a session has a thousand look-ups, and those in the cache are free', async (t) => {
-  const { template, responder } = await asking(t, ONE);
+  const { template, responder } = await asking(t, ONE, 60_000);
+  const begun = performance.now();
   const context = contextOf(
     template,
     `local jobs, limited = {}, 0
@@ -413,7 +425,9 @@ test('a session has a thousand look-ups, and those in the cache are free', async
      return limited, dns.a("1.test")[1]`,
   );
   const [limited, found] = textOf(await evaluate(context)).split(' ');
-  assert.ok(Number(limited) > 100 && Number(limited) <= 200, limited);
+  // With ten more for each second that it lasts.
+  const more = Math.ceil((performance.now() - begun) / 100);
+  assert.ok(Number(limited) >= 200 - more && Number(limited) <= 200, limited);
   assert.equal(found, '192.0.2.1');
   const asked = new Set(responder.questions.map(({ name }) => name)).size;
   assert.equal(asked, 1200 - Number(limited));

@@ -160,12 +160,18 @@ describe('http', () => {
   it('has at most twenty requests to a server under way', async (t) => {
     let open = 0;
     let most = 0;
-    const url = await server(t, (_, response) => {
+    let all = () => {};
+    const twenty = new Promise<void>((resolve) => {
+      all = resolve;
+    });
+    const url = await server(t, async (_, response) => {
       most = Math.max(most, ++open);
-      setTimeout(() => {
-        open -= 1;
-        response.end('x');
-      }, 50);
+      if (open === 20) all();
+      // None is answered before all are there; what is one too many has the time to come.
+      await twenty;
+      await sleep(50);
+      open -= 1;
+      response.end('x');
     });
     const chunk = `local jobs, done = {}, 0
       for i = 1, 60 do jobs[i] = job.start(http.get, "${url}", { timeout = 30 }) end
