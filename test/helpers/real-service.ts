@@ -1,11 +1,12 @@
-/** Starts programs that a policy asks, each private to one test: in a folder of its own, on a port that the system chose. */
+/** Starts programs that a policy asks, each private to one test: in a folder of its own, on a port that was free. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createConnection, createServer } from 'node:net';
+import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from './loopback.ts';
 
 export interface RealService {
   readonly port: number;
@@ -154,16 +155,6 @@ function descendants(pid: number): number[] {
   };
   visit(pid);
   return found;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 function answers(port: number, { hello, ready }: ServicePlan): Promise<boolean> {

@@ -47,7 +47,8 @@ export function makeServerDirectory(name: MtaName): string {
 }
 
 export function removeServerDirectory(directory: string): void {
-  rmSync(directory, { recursive: true, force: true });
+  // Its last processes may write for a moment after the server has ended.
+  rmSync(directory, { recursive: true, force: true, maxRetries: 10 });
 }
 
 /**

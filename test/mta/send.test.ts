@@ -1,6 +1,7 @@
 /** What a policy sends through the very mail server that it serves: it arrives, once, and nothing is sent because of it. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { logged } from './cases/logged.ts';
 import type { MtaName } from './mail-server.ts';
 import { postfixUnavailable, startPostfix } from './postfix.ts';
 import { sendmailUnavailable, startSendmail } from './sendmail.ts';
@@ -70,8 +71,8 @@ for (const [name, unavailable, start] of [
       // The MTA adds headers of its own.
       assert.match(copy?.content ?? '', /\r\nSubject: copy\r\n/);
       assert.ok(copy?.content.endsWith(`\r\n\r\n${mark} \xe4\xff\r\n.\r\n\r\n`), copy?.content);
-      assert.match(milter.log(), /dot true 250 /);
-      assert.match(milter.log(), /dot nil refused .*mail loop encrypted/);
+      await logged(milter, /dot true 250 /);
+      await logged(milter, /dot nil refused .*mail loop encrypted/);
       await setup.expectNothingLeft();
     });
 
@@ -84,8 +85,8 @@ for (const [name, unavailable, start] of [
         note?.content ?? '',
         /\r\nContent-Transfer-Encoding: quoted-printable\r\n[\s\S]*=C3=A4\r\n\.\r\n$/,
       );
-      assert.match(milter.log(), /rcpt true 250 /);
-      assert.match(milter.log(), /rcpt nil refused .*mail loop/);
+      await logged(milter, /rcpt true 250 /);
+      await logged(milter, /rcpt nil refused .*mail loop/);
       await setup.expectNothingLeft();
     });
   });

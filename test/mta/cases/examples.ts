@@ -16,6 +16,7 @@ import {
   RSET,
   say,
 } from '../mail-case.ts';
+import { logged } from './logged.ts';
 
 const EXAMPLES = new URL('../../../examples/', import.meta.url);
 
@@ -203,7 +204,7 @@ const CASES: Readonly<Record<string, readonly Omit<MailCase, 'bare' | 'calls'>[]
       policy: example('smtpf.lua'),
       sessions: [[GREETING, EHLO, MAIL, RSET, MAIL, RCPT, DATA, MESSAGE, QUIT]],
       arrives: [PLAIN_ARRIVAL],
-      check: ({ log }) => {
+      async check(seen) {
         for (const line of [
           /connect ip="127\.0\.0\.1" ptr="/,
           /helo "client\.test"/,
@@ -216,7 +217,7 @@ const CASES: Readonly<Record<string, readonly Omit<MailCase, 'bare' | 'calls'>[]
           /rset tran=\S+\.1 /,
           /rset tran=\S+\.2 /,
         ]) {
-          assert.match(log(), line);
+          await logged(seen, line);
         }
       },
     },

@@ -1,6 +1,5 @@
 /** Scripts that change, that do not compile, and that fail while they run, under each --on-error. */
 import assert from 'node:assert/strict';
-import { until } from '../deadline.ts';
 import {
   DATA,
   EHLO,
@@ -20,6 +19,7 @@ import {
   WHOLE_SESSION,
 } from '../mail-case.ts';
 import type { OnError } from '../milter.ts';
+import { logged } from './logged.ts';
 
 const refuseWith = (word: string) => `function answer.rcpt() return 554, '5.7.1 ${word}' end`;
 const SYNTAX_ERROR = '\n\nfunction smtp.do_rcpt(\nreturn 1 +\n';
@@ -99,21 +99,6 @@ const EDITS: readonly MailCase[] = [
     arrives: [],
   },
 ];
-
-/** The lines of the log that `pattern` matches, once there is one. */
-function logged(seen: Seen, pattern: RegExp): Promise<string[]> {
-  return until(
-    () => {
-      const lines = seen
-        .log()
-        .split('\n')
-        .filter((line) => pattern.test(line));
-      return lines.length > 0 ? lines : undefined;
-    },
-    () => `${pattern} in the log\n${seen.log()}`,
-    5000,
-  );
-}
 
 /** `line` is the script's line that the log must name. */
 function brokenScript(onError: OnError, what: string, policy: string, line: number): MailCase {
