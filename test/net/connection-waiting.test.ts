@@ -1,6 +1,6 @@
 /** Connection over real sockets when time passes: slow policies, peers that do not read or wait, silence. */
 import assert from 'node:assert/strict';
-import { afterEach, describe, test } from 'node:test';
+import { afterEach, describe, type TestContext, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { MtaSocket } from '../../src/net/handle-socket.ts';
 import { hex, mta } from '../helpers/packet-builder.ts';
@@ -242,21 +242,24 @@ describe('backpressure', () => {
 });
 
 describe('time limits', () => {
-  /** A peer that is cut off for half a packet: proof that this much time has passed. */
-  async function halfPacket(server: TestServer): Promise<void> {
-    const peer = await server.connect();
-    await peer.send(OPTNEG, mta.helo('x').subarray(0, 3));
-    await peer.rest();
+  /** Time passes when the test says so: a busy machine may hold both ends for longer than any of these limits. */
+  function stopClock({ mock }: TestContext): (ms: number) => void {
+    mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
+    return (ms) => mock.timers.tick(ms);
   }
 
   for (const [name, bytes] of [
     ['nothing', ''],
     ['half a negotiation', '00 00 00 0d 4f 00'],
   ] as const) {
-    test(`a peer that sends ${name}`, async () => {
+    test(`a peer that sends ${name}`, async (t) => {
+      const pass = stopClock(t);
       const server = await serve({ timeouts: { negotiationMs: 30 } });
       const peer = await server.connect();
-      peer.socket.write(hex(bytes));
+      await peer.send(hex(bytes));
+      pass(29);
+      assert.equal(peer.peer.socket.destroyed, false);
+      pass(1);
       assert.equal((await peer.rest()).length, 0);
       assert.equal(server.policies.length, 0);
       assert.equal(server.log.length, 1);
@@ -267,29 +270,35 @@ describe('time limits', () => {
     });
   }
 
-  test('half a packet, and silence between packets, which is nothing wrong', async () => {
+  test('half a packet, and silence between packets, which is nothing wrong', async (t) => {
+    const pass = stopClock(t);
     const server = await serve({ timeouts: { packetMs: 100, negotiationMs: 100 } });
     const silent = await server.connect();
     await silent.send(OPTNEG);
     assert.equal(await silent.letters(1), 'O');
-    await halfPacket(server);
-    await silent.send(mta.helo('x'));
-    assert.equal(await silent.letters(1), 'c');
-    await halfPacket(server);
-    await silent.send(mta.mail('<a@b.example>'));
-    assert.equal(await silent.letters(1), 'c');
+    for (const packet of [mta.helo('x'), mta.mail('<a@b.example>')]) {
+      const peer = await server.connect();
+      await peer.send(OPTNEG, packet.subarray(0, 3));
+      pass(99);
+      assert.equal(peer.peer.socket.destroyed, false);
+      pass(1);
+      await peer.rest();
+      await silent.send(packet);
+      assert.equal(await silent.letters(1), 'c');
+    }
     assert.equal(server.log.length, 2);
     for (const line of server.log) assert.match(line, /closed: a packet not complete after 0\.1 s$/);
   });
 
-  test('not packets that follow one another without a moment between them', async () => {
+  test('not packets that follow one another without a moment between them', async (t) => {
+    const pass = stopClock(t);
     const server = await serve({ timeouts: { packetMs: 60 } });
     const peer = await server.connect();
     await peer.send(Buffer.concat([OPTNEG, mta.mail('<a@b.example>'), mta.rcpt('<c@d.example>')]));
     const packet = mta.header('Received', ' x');
     await peer.send(packet.subarray(0, 7));
     for (let i = 0; i < 20; i++) {
-      await new Promise((resolve) => setTimeout(resolve, 15));
+      pass(15);
       await peer.send(Buffer.concat([packet.subarray(7), packet.subarray(0, 7)]));
     }
     await peer.send(Buffer.concat([packet.subarray(7), mta.eoh(), mta.eom()]));
@@ -297,60 +306,69 @@ describe('time limits', () => {
     assert.deepEqual(server.log, []);
   });
 
-  test('a packet in many pieces has the time of one packet', async () => {
+  test('a packet in many pieces has the time of one packet', async (t) => {
+    const pass = stopClock(t);
     const server = await serve({ timeouts: { packetMs: 50 } });
     const peer = await server.connect();
-    const slow = mta.helo('x'.repeat(10_000));
+    const slow = mta.helo('x'.repeat(1000));
     await peer.send(OPTNEG);
-    for (let i = 0; i < slow.length - 1 && !peer.peer.socket.destroyed; i++)
-      await peer.send(slow.subarray(i, i + 1));
+    let sent = 0;
+    for (; sent < slow.length - 1 && !peer.peer.socket.destroyed; sent++) {
+      await peer.send(slow.subarray(sent, sent + 1));
+      pass(1);
+    }
+    assert.equal(sent, 50);
     await peer.rest();
     await peer.peer.connection.closed;
     assert.match(server.log.join('\n'), /closed: a packet not complete after 0\.05 s$/);
     assert.equal(server.policies[0]?.kinds, '');
   });
 
-  test('the time of a packet does not pass while the policy works', async () => {
+  test('the time of a packet does not pass while the policy works', async (t) => {
+    const pass = stopClock(t);
     const held = holdAt('helo');
-    const server = await serve({
-      decide: (event, policy) => (policy.session.id === 's1' ? held.decide(event, policy) : CONTINUED),
-      timeouts: { packetMs: 100 },
-    });
+    const server = await serve({ decide: held.decide, timeouts: { packetMs: 100 } });
     const peer = await server.connect();
     await peer.send(OPTNEG, Buffer.concat([mta.helo('x'), mta.mail('<a@b.example>').subarray(0, 4)]));
     const goOn = await held.held();
-    await halfPacket(server);
-    await halfPacket(server);
+    pass(250);
     goOn(CONTINUED);
     assert.equal(await peer.letters(2), 'Oc');
+    pass(99);
     await peer.send(mta.mail('<a@b.example>').subarray(4));
     assert.equal(await peer.letters(1), 'c');
   });
 
-  test('a peer that is silent for too long', async () => {
+  test('a peer that is silent for too long', async (t) => {
+    const pass = stopClock(t);
     const server = await serve({ timeouts: { idleMs: 30 } });
     const peer = await server.connect();
     await peer.send(Buffer.concat([OPTNEG, mta.mail('<a@b.example>')]));
+    assert.equal(await peer.letters(2), 'Oc');
+    pass(30);
+    assert.equal(peer.peer.socket.destroyed, false);
+    pass(10);
     await peer.rest();
     await peer.peer.connection.closed;
     assert.match(server.log.join('\n'), /closed: idle for 0\.03 s$/);
     assert.equal(server.policies[0]?.kinds, 'mail reset close');
   });
 
-  test("silence while the policy works is not the peer's", async () => {
+  test("silence while the policy works is not the peer's", async (t) => {
+    const pass = stopClock(t);
     const held = holdAt('helo');
-    const server = await serve({
-      decide: (event, policy) => (policy.session.id === 's1' ? held.decide(event, policy) : CONTINUED),
-      timeouts: { idleMs: 30 },
-    });
+    const server = await serve({ decide: held.decide, timeouts: { idleMs: 30 } });
     const peer = await server.connect();
     await peer.send(Buffer.concat([OPTNEG, mta.helo('x')]));
     const goOn = await held.held();
-    const other = await server.connect();
-    await other.send(OPTNEG);
-    await other.rest();
+    pass(250);
     goOn(CONTINUED);
     assert.equal(await peer.letters(2), 'Oc');
+    pass(30);
+    assert.equal(peer.peer.socket.destroyed, false);
+    pass(10);
+    await peer.rest();
+    assert.match(server.log.join('\n'), /closed: idle for 0\.03 s$/);
   });
 });
 

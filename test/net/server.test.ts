@@ -20,7 +20,8 @@ function kernelTimer(port: number, peerPort: number): number {
   return Number(line?.trim().split(/\s+/)[5]?.split(':')[0]);
 }
 
-test('the kernel is asked to watch a connection that lasts', async () => {
+test('the kernel is asked to watch a connection that lasts', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
   const [listener] = await bindAll([parseListenAddress('inet:0@127.0.0.1')], {
     mode: 0o600,
     uid: undefined,
@@ -47,12 +48,11 @@ test('the kernel is asked to watch a connection that lasts', async () => {
   await once(socket, 'connect');
   const { localPort = 0 } = socket;
   while (server.connections === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  // A look is due when the test says so: a busy machine may hold it for longer than is between two.
+  t.mock.timers.tick(199);
   assert.notEqual(kernelTimer(port, localPort), 2);
-  const until = performance.now() + 5_000;
-  while (kernelTimer(port, localPort) !== 2 && performance.now() < until) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  t.mock.timers.tick(1);
   assert.equal(kernelTimer(port, localPort), 2);
   socket.destroy();
-  assert.equal(await server.shutdown(1_000, new AbortController().signal), 0);
+  assert.equal(await server.shutdown(60_000, new AbortController().signal), 0);
 });
