@@ -98,21 +98,22 @@ for (const [name, open] of Object.entries(STORES)) {
       assert.deepEqual(await t.run(kv.get(at('f'))), new Float(1.5));
     });
 
-    it('lets what has ended be absent', async () => {
-      await t.run(kv.set(at('e1'), 1, 300));
-      await t.run(kv.set(at('e2'), 1, 300));
-      await t.run(kv.set(at('e2'), 2, undefined));
-      await t.run(kv.incr(at('e3'), 1, 300));
-      await t.run(kv.incr(at('e3'), 1, 100_000));
-      assert.equal(await t.run(kv.get(at('e1'))), 1);
-      assert.equal(await t.run(kv.add(at('e1'), 2, undefined)), false);
-      await t.pass(300);
-      assert.equal(await t.run(kv.get(at('e1'))), undefined);
-      assert.equal(await t.run(kv.del(at('e1'))), false);
-      assert.equal(await t.run(kv.add(at('e1'), 2, undefined)), true);
-      assert.equal(await t.run(kv.get(at('e2'))), 2);
-      assert.equal(await t.run(kv.incr(at('e3'), 5, undefined)), 5);
-    });
+    it('lets what has ended be absent', () =>
+      t.timely(async (id) => {
+        await t.run(kv.set(at(`${id} 1`), 1, 300));
+        await t.run(kv.set(at(`${id} 2`), 1, 300));
+        await t.run(kv.set(at(`${id} 2`), 2, undefined));
+        await t.run(kv.incr(at(`${id} 3`), 1, 300));
+        await t.run(kv.incr(at(`${id} 3`), 1, 100_000));
+        assert.equal(await t.run(kv.get(at(`${id} 1`))), 1);
+        assert.equal(await t.run(kv.add(at(`${id} 1`), 2, undefined)), false);
+        await t.pass(300);
+        assert.equal(await t.run(kv.get(at(`${id} 1`))), undefined);
+        assert.equal(await t.run(kv.del(at(`${id} 1`))), false);
+        assert.equal(await t.run(kv.add(at(`${id} 1`), 2, undefined)), true);
+        assert.equal(await t.run(kv.get(at(`${id} 2`))), 2);
+        assert.equal(await t.run(kv.incr(at(`${id} 3`), 5, undefined)), 5);
+      }));
 
     it('has one winner, loses no sum and lets through what a rate says', async () => {
       const many = <T>(count: number, one: () => Promise<T>) =>
@@ -129,18 +130,19 @@ for (const [name, open] of Object.entries(STORES)) {
       );
     });
 
-    it('takes from a bucket until it is empty, and it fills again', async () => {
-      const key = bytes('user');
-      for (const left of [2, 1, 0]) {
-        assert.deepEqual(await t.run(take(key, [rate('3/s')], 1)), { kind: 'taken', left });
-      }
-      const refused = await t.run(take(key, [rate('3/s')], 1));
-      assert.ok(typeof refused === 'object' && refused.kind === 'refused' && refused.spec === '3/s');
-      assert.ok(refused.retryMs > 0 && refused.retryMs <= 334, String(refused.retryMs));
-      await t.pass(334);
-      const again = await t.run(take(key, [rate('3/s')], 1));
-      assert.equal(typeof again === 'object' && again.kind, 'taken');
-    });
+    it('takes from a bucket until it is empty, and it fills again', () =>
+      t.timely(async (id) => {
+        const key = bytes(id);
+        for (const left of [2, 1, 0]) {
+          assert.deepEqual(await t.run(take(key, [rate('3/s')], 1)), { kind: 'taken', left });
+        }
+        const refused = await t.run(take(key, [rate('3/s')], 1));
+        assert.ok(typeof refused === 'object' && refused.kind === 'refused' && refused.spec === '3/s');
+        assert.ok(refused.retryMs > 0 && refused.retryMs <= 334, String(refused.retryMs));
+        await t.pass(334);
+        const again = await t.run(take(key, [rate('3/s')], 1));
+        assert.equal(typeof again === 'object' && again.kind, 'taken');
+      }));
 
     it('lets through exactly the count for rates that do not divide the period', async () => {
       for (const text of ['7/m', '13/h', '999/d', '70/h,7']) {
@@ -170,55 +172,57 @@ for (const [name, open] of Object.entries(STORES)) {
       assert.deepEqual(await t.run(take(bytes('unseen'), both, 0)), { kind: 'taken', left: 2 });
     });
 
-    it('greylists', async () => {
-      const attempt = (key: string) => ({
-        key: bytes(key),
-        network: bytes('192.0.2.0/24'),
-        delayMs: 400,
-        windowMs: 3000,
-        ttlMs: 60_000,
-        auto: 2,
-      });
-      const check = async (key: string) => {
-        const seen = await t.run(grey.check(attempt(key)));
-        return typeof seen === 'string' ? seen : seen.why;
-      };
-      assert.deepEqual(await t.run(grey.check(attempt('a'))), { passed: false, why: 'new', leftMs: 400 });
-      const early = await t.run(grey.check(attempt('a')));
-      assert.ok(typeof early === 'object' && !early.passed && early.why === 'early' && early.leftMs <= 400);
-      assert.equal(await check('b'), 'new');
-      await t.pass(400);
-      assert.equal(await check('a'), 'passed');
-      assert.equal(await check('a'), 'known');
-      assert.equal(await check('c'), 'new');
-      assert.equal(await check('b'), 'passed');
-      assert.equal(await check('never seen'), 'client');
-    });
+    it('greylists', () =>
+      t.timely(async (id) => {
+        const attempt = (key: string) => ({
+          key: bytes(`${id} ${key}`),
+          network: bytes(`${id} 192.0.2.0/24`),
+          delayMs: 400,
+          windowMs: 3000,
+          ttlMs: 60_000,
+          auto: 2,
+        });
+        const check = async (key: string) => {
+          const seen = await t.run(grey.check(attempt(key)));
+          return typeof seen === 'string' ? seen : seen.why;
+        };
+        assert.deepEqual(await t.run(grey.check(attempt('a'))), { passed: false, why: 'new', leftMs: 400 });
+        const early = await t.run(grey.check(attempt('a')));
+        assert.ok(typeof early === 'object' && !early.passed && early.why === 'early' && early.leftMs <= 400);
+        assert.equal(await check('b'), 'new');
+        await t.pass(400);
+        assert.equal(await check('a'), 'passed');
+        assert.equal(await check('a'), 'known');
+        assert.equal(await check('c'), 'new');
+        assert.equal(await check('b'), 'passed');
+        assert.equal(await check('never seen'), 'client');
+      }));
 
-    it('greylists on from first sights that were kept without their delay', async () => {
-      const attempt = {
-        key: bytes('old'),
-        network: bytes('o'),
-        delayMs: 300,
-        windowMs: 3000,
-        ttlMs: 3000,
-        auto: 0,
-      };
-      const look = async () => {
-        const { data } = (await t.run(kv.lookUp(bytes('grey\0old')))) as { data: Buffer };
-        return data.length;
-      };
-      await t.run(grey.check(attempt));
-      assert.equal(await look(), 17);
-      // As it was: a letter and the time of the first sight.
-      const found = (await t.run(kv.lookUp(bytes('grey\0old')))) as { data: Buffer; expires: number };
-      await t.run(kv.restore(bytes('grey\0old'), { ...found, data: found.data.subarray(0, 9) }));
-      assert.equal(await look(), 9);
-      const early = await t.run(grey.check(attempt));
-      assert.equal(typeof early === 'object' && early.why, 'early');
-      await t.pass(300);
-      assert.deepEqual(await t.run(grey.check(attempt)), { passed: true, why: 'passed' });
-    });
+    it('greylists on from first sights that were kept without their delay', () =>
+      t.timely(async (id) => {
+        const attempt = {
+          key: bytes(id),
+          network: bytes(id),
+          delayMs: 300,
+          windowMs: 3000,
+          ttlMs: 3000,
+          auto: 0,
+        };
+        const look = async () => {
+          const { data } = (await t.run(kv.lookUp(bytes(`grey\0${id}`)))) as { data: Buffer };
+          return data.length;
+        };
+        await t.run(grey.check(attempt));
+        assert.equal(await look(), 17);
+        // As it was: a letter and the time of the first sight.
+        const found = (await t.run(kv.lookUp(bytes(`grey\0${id}`)))) as { data: Buffer; expires: number };
+        await t.run(kv.restore(bytes(`grey\0${id}`), { ...found, data: found.data.subarray(0, 9) }));
+        assert.equal(await look(), 9);
+        const early = await t.run(grey.check(attempt));
+        assert.equal(typeof early === 'object' && early.why, 'early');
+        await t.pass(300);
+        assert.deepEqual(await t.run(grey.check(attempt)), { passed: true, why: 'passed' });
+      }));
 
     it('shows and puts back entries by hand, with their ends', async () => {
       const key = bytes('kv\0\0by hand \xff');
@@ -228,53 +232,58 @@ for (const [name, open] of Object.entries(STORES)) {
       const data = Buffer.from('69401c000000000000', 'hex');
       assert.deepEqual(await t.run(kv.lookUp(key)), { data, expires: Number.POSITIVE_INFINITY });
       await t.run(kv.set(place, 7, 60_000));
+      const began = performance.now();
       const kept = (await t.run(kv.lookUp(key))) as { data: Buffer; expires: number };
       assert.deepEqual(kept.data, data);
       await t.run(kv.del(place));
       assert.equal(await t.run(kv.restore(key, kept)), true);
       assert.equal(await t.run(kv.get(place)), 7);
       const again = (await t.run(kv.lookUp(key))) as { data: Buffer; expires: number };
-      assert.ok(Math.abs(again.expires - kept.expires) <= 1, `${again.expires} ${kept.expires}`);
+      // Of a server the time that is left is known, which is reckoned from when its answer comes.
+      const way = t.jump === undefined ? performance.now() - began : 0;
+      assert.ok(Math.abs(again.expires - kept.expires) <= 1 + way, `${again.expires} ${kept.expires}`);
     });
 
-    it('begins anew after the window', async () => {
-      const attempt = {
-        key: bytes('w'),
-        network: bytes('n'),
-        delayMs: 50,
-        windowMs: 200,
-        ttlMs: 300,
-        auto: 0,
-      };
-      const check = async () => {
-        const seen = await t.run(grey.check(attempt));
-        return typeof seen === 'string' ? seen : seen.why;
-      };
-      assert.equal(await check(), 'new');
-      await t.pass(200);
-      assert.equal(await check(), 'new');
-      await t.pass(60);
-      assert.equal(await check(), 'passed');
-      await t.pass(300);
-      assert.equal(await check(), 'new');
-    });
+    it('begins anew after the window', () =>
+      t.timely(async (id) => {
+        const attempt = {
+          key: bytes(id),
+          network: bytes(id),
+          delayMs: 50,
+          windowMs: 200,
+          ttlMs: 300,
+          auto: 0,
+        };
+        const check = async () => {
+          const seen = await t.run(grey.check(attempt));
+          return typeof seen === 'string' ? seen : seen.why;
+        };
+        assert.equal(await check(), 'new');
+        await t.pass(200);
+        assert.equal(await check(), 'new');
+        await t.pass(60);
+        assert.equal(await check(), 'passed');
+        await t.pass(300);
+        assert.equal(await check(), 'new');
+      }));
 
-    it('has so many places', async () => {
-      const key = bytes('sessions');
-      const holder = (index: number) => Buffer.alloc(16, index);
-      const acquire = (index: number, ttl = 60_000) => t.run(places.acquire(key, 2, ttl, holder(index)));
-      assert.deepEqual([await acquire(1), await acquire(2), await acquire(3)], [true, true, false]);
-      await t.run(places.release(key, 60_000, holder(1)));
-      assert.deepEqual([await acquire(3), await acquire(4)], [true, false]);
-      await t.run(places.release(key, 60_000, holder(2)));
-      await t.run(places.release(key, 60_000, holder(3)));
-      // A dead holder's place is free at its end, a living one's is not.
-      assert.deepEqual([await acquire(5, 300), await acquire(6, 300)], [true, true]);
-      await t.pass(200);
-      assert.equal(await t.run(places.renew(key, 300, holder(6))), true);
-      await t.pass(150);
-      assert.deepEqual([await acquire(7, 300), await acquire(8, 300)], [true, false]);
-    });
+    it('has so many places', () =>
+      t.timely(async (id) => {
+        const key = bytes(id);
+        const holder = (index: number) => Buffer.alloc(16, index);
+        const acquire = (index: number, ttl = 60_000) => t.run(places.acquire(key, 2, ttl, holder(index)));
+        assert.deepEqual([await acquire(1), await acquire(2), await acquire(3)], [true, true, false]);
+        await t.run(places.release(key, 60_000, holder(1)));
+        assert.deepEqual([await acquire(3), await acquire(4)], [true, false]);
+        await t.run(places.release(key, 60_000, holder(2)));
+        await t.run(places.release(key, 60_000, holder(3)));
+        // A dead holder's place is free at its end, a living one's is not.
+        assert.deepEqual([await acquire(5, 300), await acquire(6, 300)], [true, true]);
+        await t.pass(200);
+        assert.equal(await t.run(places.renew(key, 300, holder(6))), true);
+        await t.pass(150);
+        assert.deepEqual([await acquire(7, 300), await acquire(8, 300)], [true, false]);
+      }));
 
     it('locks nobody out when the clock is set back', async (context) => {
       if (t.jump === undefined) return context.skip('the clock of a server is its own');
