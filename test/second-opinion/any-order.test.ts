@@ -13,7 +13,7 @@ before(async () => {
 });
 after(() => servers?.stop());
 
-const options = { skip: missing, timeout: 60_000 };
+const options = { skip: missing, timeout: 600_000 };
 
 /** Letters of all replies to the packets, ours and libmilter's, with `#` where the connection was closed at the end. */
 async function replies(offer: Offer, packets: readonly Buffer[]): Promise<{ ours: string; theirs: string }> {

@@ -6,7 +6,7 @@ import { mta } from '../helpers/packet-builder.ts';
 export type Line = readonly [letter: string, text?: string];
 
 /** No filter here takes longer: it will not answer. */
-const SILENCE_MS = 5_000;
+const SILENCE_MS = 30_000;
 
 const NO_REPLY_BIT: Readonly<Record<string, number>> = { L: 0x80, N: 0x40000, B: 0x80000 };
 

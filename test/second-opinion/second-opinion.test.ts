@@ -91,7 +91,7 @@ describe('orders', options, () => {
   }
 });
 
-test('sessions of any kind', { ...options, timeout: 60_000 }, async () => {
+test('sessions of any kind', { ...options, timeout: 600_000 }, async () => {
   const seldom = (...marks: readonly string[]) =>
     fc.oneof({ weight: 9, arbitrary: fc.constant('') }, { weight: 1, arbitrary: fc.constantFrom(...marks) });
   const said = seldom('-say=r', '-say=t', '-say=y', '-say=a', '-say=d', '-say=m');
