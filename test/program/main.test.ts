@@ -416,8 +416,8 @@ test('connections are accepted as handles, or as net.Sockets where those cannot 
       SMTPF_MILTER_WARM_UP: '0',
     });
     assert.ok(await isServed(t, await milter.port()));
-    assert.equal(milter.stdout.match(/a net\.Socket/g)?.length ?? 0, sockets);
     assert.equal(await milter.stop(), 0);
+    assert.equal(milter.stdout.match(/a net\.Socket/g)?.length ?? 0, sockets);
   }
 });
 

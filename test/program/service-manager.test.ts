@@ -57,6 +57,7 @@ for (const workers of ['0', '1']) {
     assert.match(reloading, /^RELOADING=1\nMONOTONIC_USEC=\d+$/);
     assert.match(again, /^READY=1\nSTATUS=.*policy\.lua:1/);
     assert.equal(await running.stop(), 0);
+    await systemd.until(() => later().length >= 3);
     assert.match(later()[2] ?? '', /^STOPPING=1\nSTATUS=SIGTERM: stopping, 0 connections open$/);
   });
 }
@@ -246,7 +247,7 @@ describe('--listen fd:NAME', () => {
       const keeper = keep(t, sockets, [...args, '--script', policy(t), '--control', 'none']);
       await keeper.start();
       assert.equal(await endOf(keeper), 78);
-      assert.match(keeper.running.stderr, line);
+      await keeper.running.until('stderr', line);
       assert.equal(keeper.running.stderr.trim().split('\n').length, 1);
     });
   }

@@ -48,7 +48,7 @@ test('workers under --confine read the files of --geo and reach the smarthost', 
     await sleep(50);
   }
   assert.match(await mailReply(milter), /^550 5\.7\.1 DE, /, milter.running.stderr);
-  assert.match(milter.running.stderr, /geo file \S+ is not taken, the version before it serves: /);
+  await milter.running.until('stderr', /geo file \S+ is not taken, the version before it serves: /);
 });
 
 test('try reads the files of --geo, and sends with --live alone', async (t) => {

@@ -13,6 +13,7 @@ import { DgramSocket } from 'node-unix-socket';
 import type { LogRecord } from '../../src/syslog/message.ts';
 import { openSink } from '../../src/syslog/open-sink.ts';
 import { StderrSink } from '../../src/syslog/stderr-sink.ts';
+import { freePort } from '../helpers/loopback.ts';
 import { Rsyslogd, withoutRsyslogd } from './rsyslogd.ts';
 
 function info(text: string): LogRecord {
@@ -100,7 +101,8 @@ describe('a TCP log server that never reads', { timeout: 60_000 }, () => {
     const started = performance.now();
     await sink.close();
     const took = performance.now() - started;
-    assert.ok(took > 1000 && took < 4000, `${took} ms`);
+    // It has two seconds; a busy machine may take longer to tell that they are over.
+    assert.ok(took > 1000 && took < 20_000, `${took} ms`);
     assert.match(problems.at(-1) ?? '', /did not take the last \d+ log lines$/);
     assert.ok(sink.dropped > 0);
   });
@@ -108,12 +110,7 @@ describe('a TCP log server that never reads', { timeout: 60_000 }, () => {
 
 describe('a TCP log server that is not there', { timeout: 60_000 }, () => {
   it('gets everything once it is', async (t) => {
-    const placeholder = createServer().listen(0, '127.0.0.1');
-    await once(placeholder, 'listening');
-    const { port } = placeholder.address() as AddressInfo;
-    placeholder.close();
-    await once(placeholder, 'close');
-
+    const port = await freePort();
     const failed = new EventEmitter();
     const problems: string[] = [];
     const sink = openSink({ kind: 'tcp', host: 'localhost', port }, (message) => {
@@ -173,7 +170,7 @@ describe('a syslog daemon that hangs', { skip: withoutRsyslogd, timeout: 60_000 
     const total = 40_000;
     const started = performance.now();
     for (let i = 0; i < total; i++) sink.write(info(`hang ${i}`));
-    assert.ok(performance.now() - started < 4000);
+    assert.ok(performance.now() - started < 20_000);
     assert.ok(sink.dropped > 0 && sink.dropped < total / 2);
 
     const used = process.cpuUsage();

@@ -29,13 +29,20 @@ describe('warm-up', { concurrency: 2 }, () => {
   });
 
   test('waits while an MTA is connected', async (t) => {
-    const milter = await startMilter(t, POLICY, warmUp(400));
-    const mta = await milter.connect();
-    await new Promise((resolve) => setTimeout(resolve, 2_000));
-    assert.doesNotMatch(milter.running.stderr, WARM);
-    assert.equal((await mta.mail('<a@b.example>')).text, '550 5.7.1 not a@b.example');
-    await mta.quit();
-    await milter.running.until('stderr', WARM);
+    for (let sessions = 400; ; sessions *= 2) {
+      const milter = await startMilter(t, POLICY, warmUp(sessions));
+      const mta = await milter.connect();
+      const connected = Date.now();
+      await new Promise((resolve) => setTimeout(resolve, 2_000));
+      const [warm] = milter.running.stderr.match(new RegExp(`^.*${WARM.source}`, 'm')) ?? [];
+      // A busy machine may have been done with it before the MTA came, or nearly.
+      const isEarly = warm !== undefined && Date.parse(warm.slice(0, 23)) < connected + 500;
+      if (!isEarly) assert.equal(warm, undefined);
+      assert.equal((await mta.mail('<a@b.example>')).text, '550 5.7.1 not a@b.example');
+      await mta.quit();
+      await milter.running.until('stderr', WARM);
+      if (!isEarly) return;
+    }
   });
 
   test('ends with the program', async (t) => {
