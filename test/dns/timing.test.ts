@@ -11,7 +11,12 @@ import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Dns } from '../../src/dns/dns.ts';
 import { Allowance, Inquiry } from '../../src/dns/inquiry.ts';
+import { freePort } from '../helpers/loopback.ts';
+import { unheld } from '../helpers/unheld.ts';
 import { type Behaviour, data, type Question, Responder } from './responder.ts';
+
+/** For which this process may be held: what is said here of times leaves more. */
+const HELD_MS = 80;
 
 const ONE = { records: [['A', 60, data.a('192.0.2.1')]] } as const;
 const FOUND = ['192.0.2.1'];
@@ -57,6 +62,11 @@ const viaTcp =
   (question) =>
     question.tcp ? reaction(question, Math.floor(question.before / 2)) : { truncated: true };
 
+/** A test that is made again where this process was held meanwhile. */
+function timed(what: string, work: (t: TestContext) => Promise<void>): void {
+  test(what, (t) => unheld(HELD_MS, () => work(t)));
+}
+
 describe('with the default time of 5 s', { concurrency: true }, () => {
   const CASES: readonly (readonly [what: string, behaviour: Behaviour, packets: number])[] = [
     ['an answer after 0.4 s counts, and costs one packet', slow(400), 1],
@@ -74,7 +84,7 @@ describe('with the default time of 5 s', { concurrency: true }, () => {
     ['a lost question over TCP is asked again', viaTcp((_question, nth) => (nth === 0 ? null : ONE)), 4],
   ];
   for (const [what, behaviour, packets] of CASES) {
-    test(what, async (t) => {
+    timed(what, async (t) => {
       const responder = await respond(t, behaviour);
       const dns = await experienced(5000, responder);
       assert.deepEqual(await ask(dns), FOUND);
@@ -82,7 +92,7 @@ describe('with the default time of 5 s', { concurrency: true }, () => {
     });
   }
 
-  test('a silent server gets three packets in 5 s, and it is no "no"', async (t) => {
+  timed('a silent server gets three packets in 5 s, and it is no "no"', async (t) => {
     const responder = await respond(t, SILENT);
     const dns = await experienced(5000, responder);
     const begun = performance.now();
@@ -100,7 +110,7 @@ describe('with the default time of 5 s', { concurrency: true }, () => {
     ['answers after 3 s and the second says SERVFAIL', slow(3000), () => ({ rcode: 2 })],
   ];
   for (const [what, one, other] of SECONDS) {
-    test(`the first of two servers ${what}`, async (t) => {
+    timed(`the first of two servers ${what}`, async (t) => {
       const [first, second] = [await respond(t, one), await respond(t, other)];
       const dns = await experienced(5000, first, second);
       assert.deepEqual(await ask(dns), FOUND);
@@ -108,20 +118,20 @@ describe('with the default time of 5 s', { concurrency: true }, () => {
     });
   }
 
-  test('the first of two servers is not there and the second loses a packet', async (t) => {
+  timed('the first of two servers is not there and the second loses a packet', async (t) => {
     const second = await respond(t, loses(1));
-    const dns = new Dns({ servers: [await closedPort(), second.server], timeoutMs: 5000 });
+    const dns = new Dns({ servers: [`127.0.0.1:${await freePort()}`, second.server], timeoutMs: 5000 });
     assert.deepEqual(await ask(dns), FOUND);
   });
 
-  test('two silent servers get four packets between them', async (t) => {
+  timed('two silent servers get four packets between them', async (t) => {
     const [first, second] = [await respond(t, SILENT), await respond(t, SILENT)];
     const dns = await experienced(5000, first, second);
     assert.equal(await ask(dns), LATE);
     assert.deepEqual([first.asked('x.test'), second.asked('x.test')], [2, 2]);
   });
 
-  test('what a server said counts more than the silence of another', async (t) => {
+  timed('what a server said counts more than the silence of another', async (t) => {
     const [first, second] = [await respond(t, SILENT), await respond(t, () => ({ rcode: 2 }))];
     const dns = await experienced(5000, first, second);
     assert.equal(await ask(dns), 'servfail looking up A of x.test');
@@ -130,12 +140,12 @@ describe('with the default time of 5 s', { concurrency: true }, () => {
 
 describe('the time of one call', { concurrency: true }, () => {
   for (const timeoutMs of [300, 1000, 4900]) {
-    test(`a lost packet is sent again within ${timeoutMs} ms`, async (t) => {
+    timed(`a lost packet is sent again within ${timeoutMs} ms`, async (t) => {
       const responder = await respond(t, loses(1));
       const dns = await experienced(5000, responder);
       assert.deepEqual(await ask(dns, 'x.test', timeoutMs), FOUND);
     });
-    test(`${timeoutMs} ms of silence are no "no", and end in time`, async (t) => {
+    timed(`${timeoutMs} ms of silence are no "no", and end in time`, async (t) => {
       const responder = await respond(t, SILENT);
       const dns = await experienced(5000, responder);
       const begun = performance.now();
@@ -145,29 +155,32 @@ describe('the time of one call', { concurrency: true }, () => {
     });
   }
 
-  test('10 s: a third lost packet is made up for', async (t) => {
+  timed('10 s: a third lost packet is made up for', async (t) => {
     const responder = await respond(t, loses(3));
     const dns = await experienced(10_000, responder);
     assert.deepEqual(await ask(dns, 'x.test', 10_000), FOUND);
   });
 
-  test('10 s are no more than --dns-timeout', async (t) => {
+  timed('10 s are no more than --dns-timeout', async (t) => {
     const responder = await respond(t, SILENT);
     const dns = await experienced(400, responder);
     assert.equal(await ask(dns, 'x.test', 10_000), LATE);
   });
 
-  test('who asks in a hurry makes a question under way go faster, and the others have the answer too', async (t) => {
-    const responder = await respond(t, loses(1));
-    const dns = await experienced(60_000, responder);
-    const patient = ask(dns);
-    await responder.until('x.test');
-    assert.deepEqual(await ask(dns, 'x.test', 400), FOUND);
-    assert.deepEqual(await patient, FOUND);
-    assert.equal(responder.asked('x.test'), 2);
-  });
+  timed(
+    'who asks in a hurry makes a question under way go faster, and the others have the answer too',
+    async (t) => {
+      const responder = await respond(t, loses(1));
+      const dns = await experienced(60_000, responder);
+      const patient = ask(dns);
+      await responder.until('x.test');
+      assert.deepEqual(await ask(dns, 'x.test', 400), FOUND);
+      assert.deepEqual(await patient, FOUND);
+      assert.equal(responder.asked('x.test'), 2);
+    },
+  );
 
-  test('who asks late has the whole of the own time', async (t) => {
+  timed('who asks late has the whole of the own time', async (t) => {
     const responder = await respond(t, slow(3000));
     const dns = await experienced(2000, responder);
     const first = ask(dns);
@@ -176,7 +189,7 @@ describe('the time of one call', { concurrency: true }, () => {
     assert.equal(await first, LATE);
   });
 
-  test('an answer that comes when nobody waits any more is kept', async (t) => {
+  timed('an answer that comes when nobody waits any more is kept', async (t) => {
     const responder = await respond(t, slow(600));
     const dns = await experienced(5000, responder);
     assert.equal(await ask(dns, 'x.test', 200), LATE);
@@ -188,7 +201,7 @@ describe('the time of one call', { concurrency: true }, () => {
 });
 
 describe('what is left behind', () => {
-  test('calls that are cancelled send nothing more, and leave no socket and no timer', async (t) => {
+  timed('calls that are cancelled send nothing more, and leave no socket and no timer', async (t) => {
     const responder = await respond(t, SILENT);
     const dns = await experienced(2000, responder);
     const before = sockets();
@@ -203,13 +216,12 @@ describe('what is left behind', () => {
     assert.ok(!process.getActiveResourcesInfo().includes('Timeout'));
   });
 
-  test('an answer closes the sockets of the tries before it', async (t) => {
+  timed('an answer closes the sockets of the tries before it', async (t) => {
     const responder = await respond(t, loses(1));
     const dns = await experienced(5000, responder);
     const before = sockets();
     assert.deepEqual(await ask(dns), FOUND);
-    await delay(100);
-    assert.ok(sockets() <= before, `${sockets()} sockets, ${before} before`);
+    await untilClosed(before);
   });
 
   test('500 questions at once are answered through lost packets', async (t) => {
@@ -219,11 +231,12 @@ describe('what is left behind', () => {
     const before = sockets();
     const names = Array.from({ length: 500 }, (_, i) => `n${i}.test`);
     const answers = Promise.all(names.map((name) => ask(dns, name)));
-    await responder.until('n499.test');
-    assert.ok(sockets() - before < 250, `${sockets() - before} sockets`);
+    // Before any timer: a second packet has a socket of its own, and is due in a second.
+    for (let i = 0; i < 20; i++) await undefined;
+    const opened = sockets() - before;
+    assert.ok(opened > 100 && opened < 250, `${opened} sockets`);
     assert.deepEqual(new Set((await answers).map(String)), new Set(FOUND));
-    await delay(100);
-    assert.ok(sockets() <= before, `${sockets()} sockets, ${before} before`);
+    await untilClosed(before);
   });
 
   test('sockets are bounded while thousands of questions get no answer', async (t) => {
@@ -261,6 +274,15 @@ test('each three questions have a port of their own', async (t) => {
   assert.ok(new Set(ports).size >= 18, `${new Set(ports).size} ports`);
 });
 
+/** Waits until no more sockets are open. */
+async function untilClosed(most: number): Promise<void> {
+  const end = performance.now() + 60_000;
+  while (sockets() > most) {
+    assert.ok(performance.now() < end, `${sockets()} sockets, ${most} before`);
+    await delay(20);
+  }
+}
+
 /** Open sockets of this process. */
 function sockets(): number {
   return readdirSync('/proc/self/fd').filter((fd) => {
@@ -270,13 +292,4 @@ function sockets(): number {
       return false;
     }
   }).length;
-}
-
-async function closedPort(): Promise<string> {
-  const socket = createSocket('udp4').bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  await once(socket, 'close');
-  return `127.0.0.1:${port}`;
 }

@@ -14,10 +14,15 @@ export function hasIPv6(): boolean {
   );
 }
 
+/** Those that this process has been given: none is given twice. */
+const given = new Set<number>();
+
 /** A port that is free on 127.0.0.1, and on ::1 where there is one. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = randomInt(LOWEST, HIGHEST);
+    if (given.has(port)) continue;
+    given.add(port);
     if ((await isFree(port, '127.0.0.1')) && (!hasIPv6() || (await isFree(port, '::1')))) return port;
   }
 }
