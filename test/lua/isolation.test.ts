@@ -200,7 +200,7 @@ it('contexts leave nothing behind', () => {
   const child = spawnSync(
     process.execPath,
     ['--expose-gc', '--import', 'tsx', new URL('../helpers/leak-check.ts', import.meta.url).pathname],
-    { encoding: 'utf8', timeout: 60_000 },
+    { encoding: 'utf8', timeout: 600_000 },
   );
   assert.equal(child.status, 0, child.stderr);
   const { grownPerContext, uncollected } = JSON.parse(child.stdout);
