@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { mta } from '../helpers/packet-builder.ts';
-import { childrenOf, mailReply, startMilter, statusOf } from '../program/milter-client.ts';
+import { childrenOf, mailReply, startMilter, statusUntil } from '../program/milter-client.ts';
 import { start } from '../program/program.ts';
 
 const limited = (files: number): string[] => ['sh', '-c', `ulimit -n ${files}; exec "$0" "$@"`];
@@ -45,9 +45,7 @@ test('more connections than there are descriptors take nothing from those who ar
     socket.write(mta.optneg(6, 0x1ff, 0x1fffff));
   }
   while (refused < 304) await new Promise((resolve) => setTimeout(resolve, 20));
-  // The heartbeat of a worker comes each second.
-  await new Promise((resolve) => setTimeout(resolve, 2500));
-  assert.equal((await statusOf(milter)).connections, 96);
+  await statusUntil(milter, ({ connections }) => connections === 96);
   await milter.running.until('stderr', /connection refused: 96 are open in this process/);
 
   // One of those who are served is served as ever.

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { Mta } from '../helpers/mta.ts';
 import { mta as packets } from '../helpers/packet-builder.ts';
-import { childrenOf, type Milter, startMilter, statusOf } from '../program/milter-client.ts';
+import { childrenOf, type Milter, startMilter, statusUntil } from '../program/milter-client.ts';
 import { collectionsOf, RECORDED } from './collections.ts';
 import { Neighbour } from './neighbour.ts';
 
@@ -76,14 +76,14 @@ test('sessions that fill the heap have new messages deferred, and not the worker
   t.diagnostic(`memory was short after ${mtas.length} sessions`);
   assert.equal(text, '451 4.3.2 Insufficient memory, try again later');
   await milter.running.until('stderr', /memory is short: \d+ MiB of a heap of \d+ MiB are in use/);
-  assert.equal((await statusOf(milter)).workers[0]?.memoryShort, true);
+  await statusUntil(milter, ({ workers }) => workers[0]?.memoryShort === true);
   // Who is in a message goes on.
   const end = await mtas[0]?.content([['Subject', ' hello']], 'hello\r\n');
   assert.equal(end?.letter, 'c');
 
   for (const mta of mtas) mta.socket.destroy();
   await milter.running.until('stderr', /memory is not short any more: [1-9]\d* messages were deferred/);
-  assert.equal((await statusOf(milter)).workers[0]?.memoryShort, false);
+  await statusUntil(milter, ({ workers }) => workers[0]?.memoryShort === false);
   const neighbour = await Neighbour.start(t, milter.port);
   await new Promise((resolve) => setTimeout(resolve, 100));
   await neighbour.stop(t);

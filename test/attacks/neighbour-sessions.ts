@@ -51,9 +51,10 @@ process.once('message', () => {
 await session();
 waits.length = 0;
 await tell('served');
-while (!stopped) {
+// One at least: this process may be held for so long that it is told to stop before the first.
+do {
   await session();
   await new Promise((resolve) => setTimeout(resolve, 5));
-}
+} while (!stopped);
 await tell(waits);
 process.disconnect();

@@ -37,22 +37,21 @@ async function workerOf(milter: Milter): Promise<{ stays: () => Promise<void> }>
   };
 }
 
-const SETTINGS = ['--workers', '1', '--warm-up', '0', '--worker-timeout', '3'];
+/** A worker that says nothing for five seconds is killed. It says something each second, and may be held for some. */
+const SETTINGS = ['--workers', '1', '--warm-up', '0', '--worker-timeout', '5'];
 
 const BEGIN = [OPTNEG, mta.connect('bad.example', '4', 25, '198.51.100.1'), mta.helo('x'), mta.mail('<a@b>')];
 
-/** Four peers send all of it at once while a good session works for so long beside them. */
-async function besideFloods(
-  t: TestContext,
-  policy: string,
-  packets: readonly Buffer[],
-  duration: number,
-): Promise<void> {
+/** For longer than a worker may say nothing. */
+const FLOODED_SECONDS = 6;
+
+/** Four peers send all of it at once while a good session works beside them. */
+async function besideFloods(t: TestContext, policy: string, packets: readonly Buffer[]): Promise<void> {
   const milter = await startMilter(t, policy, SETTINGS);
   const worker = await workerOf(milter);
   for (let i = 0; i < 4; i++) await flood(t, milter, Buffer.concat(packets));
   const neighbour = await Neighbour.start(t, milter.port);
-  await seconds(duration);
+  await seconds(FLOODED_SECONDS);
   await neighbour.stop(t);
   await worker.stays();
 }
@@ -60,14 +59,14 @@ async function besideFloods(
 test('a peer that pipelines commands to a policy that computes', (t) => {
   const policy = `${WORK} function smtp.do_rcpt(rcpt) if rcpt:find("^bad") then work(3000) end end`;
   const rcpts = Array<Buffer>(20_000).fill(mta.rcpt('<bad@example.com>'));
-  return besideFloods(t, policy, [...BEGIN, ...rcpts], 4);
+  return besideFloods(t, policy, [...BEGIN, ...rcpts]);
 });
 
 test('a peer that pipelines commands which wait for what is known at once', (t) => {
   const policy =
     'function smtp.do_rcpt(rcpt) if rcpt:find("^bad") then for i = 1, 20 do smtp.delay(0) end end end';
   const rcpts = Array<Buffer>(20_000).fill(mta.rcpt('<bad@example.com>'));
-  return besideFloods(t, policy, [...BEGIN, ...rcpts], 3);
+  return besideFloods(t, policy, [...BEGIN, ...rcpts]);
 });
 
 test('an MTA that streams a body to a callback that computes', (t) => {
@@ -75,7 +74,7 @@ test('an MTA that streams a body to a callback that computes', (t) => {
   const [, ...begin] = BEGIN;
   const head = [mta.optneg(6, 0x1ff, 0x1fffff), ...begin, mta.rcpt('<c@d>'), mta.data()];
   const chunks = Array<Buffer>(20_000).fill(mta.body('x'.repeat(101)));
-  return besideFloods(t, policy, [...head, mta.header('Subject', ' x'), mta.eoh(), ...chunks], 4);
+  return besideFloods(t, policy, [...head, mta.header('Subject', ' x'), mta.eoh(), ...chunks]);
 });
 
 test('what was pipelined is answered in order, all of it', async (t) => {

@@ -1,7 +1,6 @@
 /** `smtpf-milter top`: the sessions of a running server as they are now. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { describe, type TestContext, test } from 'node:test';
 import { type OpenSessions, openSessionsOf } from '../../src/control/open-sessions.ts';
 import { jsonOf } from '../../src/text/json-text.ts';
@@ -22,12 +21,15 @@ async function look(milter: Milter): Promise<OpenSessions> {
   return JSON.parse(stdout) as OpenSessions;
 }
 
-/** Sessions are told of as soon as the server has heard of what they wait for. */
+/**
+ * Sessions are told of as soon as the server has heard of what they wait for. A worker that is held for a second on a busy
+ * machine is silent.
+ */
 async function lookUntil(milter: Milter, holds: (found: OpenSessions) => boolean): Promise<OpenSessions> {
   const end = performance.now() + 60_000;
   for (;;) {
     const found = await look(milter);
-    if (holds(found)) return found;
+    if (found.silentWorkers.length === 0 && holds(found)) return found;
     assert.ok(performance.now() < end, JSON.stringify(found));
   }
 }
@@ -52,7 +54,6 @@ for (const workers of ['0', '2']) {
         sessions.some(({ callback }) => callback !== undefined),
       );
       assert.equal(found.open, 2);
-      assert.deepEqual(found.silentWorkers, []);
       const [first, second] = found.sessions.map(
         ({ session: _s, worker: _w, ageMs: _a, callbackMs: _c, ...rest }) => rest,
       );
@@ -79,7 +80,9 @@ for (const workers of ['0', '2']) {
         assert.ok(ageMs >= 0 && ageMs < 600_000);
         assert.ok(workers === '0' ? worker === 0 : worker === 1 || worker === 2);
       }
-      const { stdout } = await run(['top', '--once', '--spool', milter.spool]);
+      let stdout = '';
+      while (!/ 2 sessions open/.test(stdout))
+        ({ stdout } = await run(['top', '--once', '--spool', milter.spool]));
       const lines = stdout.trimEnd().split('\n');
       assert.match(lines[0] ?? '', /^\d\d:\d\d:\d\d UTC {2}2 sessions open, 1 in a callback$/);
       assert.match(lines[2] ?? '', /^callback +for +age +worker +client +helo +sender +recipients +session$/);
@@ -163,9 +166,9 @@ for (const [name, key] of [
     for (let i = 0; i < 9; i++) await (await milter.connect()).connect(`192.0.2.${i}`);
     const { child, running } = atTerminal(t, ['top', '--interval', '0.1', '--spool', milter.spool]);
     await running.until('stdout', /9 sessions open[\s\S]*\.\.\. 3 more[\s\S]*9 sessions open/);
-    const ended = once(child, 'exit');
     child.stdin?.write(key);
-    assert.deepEqual(await ended, [0, null]);
+    // Behind all that it has written, which `exit` need not be.
+    assert.equal(await running.ended(), 0);
     const [, frame = ''] = running.stdout.split('\x1b[H');
     assert.equal(frame.split('\r\n').length, 10);
     assert.ok(running.stdout.startsWith('\x1b[?1049h\x1b[?25l\x1b[?7l'), JSON.stringify(running.stdout));

@@ -8,7 +8,14 @@ import { describe, type TestContext, test } from 'node:test';
 import type { Decision } from '../../src/control/decision.ts';
 import { Journal } from '../../src/control/journal.ts';
 import { searchJournal } from '../../src/control/journal-search.ts';
-import { type Milter, mailReply, startMilter, statusOf, view } from '../program/milter-client.ts';
+import {
+  type Milter,
+  mailReply,
+  startMilter,
+  statusOf,
+  statusUntil,
+  view,
+} from '../program/milter-client.ts';
 import { directory, run } from '../program/program.ts';
 
 const POLICY = `
@@ -94,7 +101,10 @@ for (const workers of ['0', '2']) {
       await send(milter, { from: 'x@a.example', to: ['no@b.example'] });
       const refused = await milter.connect();
       await refused.connect('192.0.2.66');
-      const found = await statusOf(milter);
+      const found = await statusUntil(
+        milter,
+        ({ sessions, connections }) => sessions.total === 6 && sessions.open === 1 && connections === 1,
+      );
       assert.deepEqual(found.messages, {
         accept: 2,
         reject: 2,

@@ -9,6 +9,9 @@ import { resolveOptions } from '../../src/options/options.ts';
 import { Mta } from '../helpers/mta.ts';
 import { directory, PROGRAM, Running, start } from './program.ts';
 
+/** After this long a wait for a state has failed. */
+const PATIENCE_MS = 60_000;
+
 export interface Milter {
   readonly running: Running;
   readonly port: number;
@@ -84,6 +87,20 @@ export async function statusOf({ spool }: Milter): Promise<Status> {
   const options = resolveOptions(new Map([['spool', [spool]]]), {});
   for await (const { status } of askServer(options, { command: 'status' })) return status as Status;
   throw new Error('no status');
+}
+
+/**
+ * How it is doing when it `holds`. A worker that is held for a second on a busy machine is told of as it was before, and
+ * what it has sent to the supervisor may still be on its way.
+ */
+export async function statusUntil(milter: Milter, holds: (status: Status) => boolean): Promise<Status> {
+  const end = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const status = await statusOf(milter);
+    if (holds(status)) return status;
+    if (performance.now() > end) throw new Error(JSON.stringify(status));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
 }
 
 /** A command that shows a running server, for as long as the test lasts. */
