@@ -199,7 +199,7 @@ for (const workers of ['0', '2']) {
       viewer.stdout,
       /: smtp\.do_dot\(\) -> failed at \S+policy\.lua:3, --on-error continue, cpu \d+\.\d+ ms, wall \d+\.\d+ ms: attempt to index a nil value/,
     );
-    await objects.until('stdout', /"decision"/);
+    await objects.until('stdout', /"decision".*\n/);
     const [call, decision] = objects.stdout
       .split('\n')
       .slice(0, 2)

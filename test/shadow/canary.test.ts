@@ -71,13 +71,12 @@ test('the candidate decides for its clients with its own effects, the live polic
   await t.test('log and journal say which policy decided', async () => {
     const [ip = ''] = canaries;
     const other = clients.find((client) => !canaries.includes(client)) ?? '';
-    const { stderr } = milter.running;
-    assert.match(
-      stderr,
+    await milter.running.until(
+      'stderr',
       new RegExp(`client=\\S*\\[${ip}\\]: reject: .*5\\.7\\.1 canary.* \\(script [0-9a-f]+ canary\\), `),
     );
-    assert.match(
-      stderr,
+    await milter.running.until(
+      'stderr',
       new RegExp(`client=\\S*\\[${other}\\]: tempfail: .*live at .* \\(script [0-9a-f]+\\), `),
     );
     const why = await run(['why', ip, '--spool', milter.spool]);

@@ -9,7 +9,7 @@ import { resolveOptions } from '../../src/options/options.ts';
 import { indexSessions } from '../../src/recording/session-file.ts';
 import { newKeys, SessionReplay } from '../../src/replay/session-replay.ts';
 import type { ShadowReport } from '../../src/shadow/shadow-state.ts';
-import { type Milter, startMilter, statusOf } from '../program/milter-client.ts';
+import { type Milter, startMilter, statusOf, until } from '../program/milter-client.ts';
 import { directory, type Ended, run } from '../program/program.ts';
 import { type Mail, sendAll, sendMail } from '../replay/traffic.ts';
 
@@ -97,11 +97,11 @@ test('it finds the sessions that replay finds in a recording of the same traffic
   });
 
   await t.test('the log has a line for each kind, once', async () => {
-    assert.equal(
-      shadowed.milter.running.stderr.match(/shadow: \S+new\.lua \([0-9a-f]+\), callbacks: do_/g)?.length,
-      1,
-    );
-    const lines = shadowed.milter.running.stderr.match(/shadow: \w+: .*first in session/g) ?? [];
+    const { running } = shadowed.milter;
+    const told = () => running.stderr.match(/shadow: \w+: .*first in session/g) ?? [];
+    await until(() => told().length >= found.groups.length);
+    assert.equal(running.stderr.match(/shadow: \S+new\.lua \([0-9a-f]+\), callbacks: do_/g)?.length, 1);
+    const lines = told();
     assert.equal(lines.length, found.groups.length, lines.join('\n'));
     assert.ok(
       lines.some((line) =>
@@ -181,7 +181,7 @@ end`;
     /^3 continue > 550 5\.7\.1 seen [123]$/,
   );
   assert.deepEqual(unasked.map(({ question }) => question.replace(/ .*/, '')).sort(), ['http', 'send']);
-  assert.match(shadowed.milter.running.stderr, /shadow: \S+ seen#0113/);
+  await shadowed.milter.running.until('stderr', /shadow: \S+ seen#0113/);
   assert.ok(!existsSync(mark));
   assert.equal(await shadowed.milter.running.stop(), 0);
 });

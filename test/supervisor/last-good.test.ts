@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { EditedFile } from '../../src/lua/script/edited-file.ts';
-import { type Milter, mailReply, startMilter, statusOf } from '../program/milter-client.ts';
+import { type Milter, mailReply, startMilter, statusOf, until } from '../program/milter-client.ts';
 import { directory, run } from '../program/program.ts';
 
 const GOOD = 'function smtp.do_mail() return 451, "first" end\n';
@@ -63,6 +63,7 @@ for (const workers of ['0', '2']) {
         milter.edit(lua);
         assert.deepEqual(await replies(milter), [REFUSED], what);
         said += 1;
+        await until(() => errorsIn(milter).length >= said);
         assert.equal(errorsIn(milter).length, said, `${what}: ${milter.running.stderr}`);
       }
       for (const line of errorsIn(milter)) {
@@ -159,12 +160,13 @@ test('a worker that is started later, and while the file is empty, serves the la
   process.kill(worker?.pid ?? 0, 'SIGKILL');
   assert.deepEqual(await replies(milter, 2), [REFUSED]);
   assert.equal((await statusOf(milter)).restarts, 1);
+  await milter.running.until('stderr', / error .* is not taken/);
   assert.equal(errorsIn(milter).filter((line) => /is not taken/.test(line)).length, 1);
 });
 
 test('at the start there is no good version: the file is what it is, and that is an error', async (t) => {
   const milter = await startMilter(t, '-- nothing yet\n', ['--workers', '2', ...LAST_GOOD]);
-  assert.match(errorsIn(milter).join('\n'), /callbacks: none, mail passes UNFILTERED/);
+  await milter.running.until('stderr', / error .*callbacks: none, mail passes UNFILTERED/);
   assert.deepEqual(await replies(milter), ['c']);
   milter.edit('-- still nothing\n');
   assert.deepEqual(await replies(milter), ['c']);

@@ -55,6 +55,7 @@ describe('a store in a file', () => {
     mkdirSync(place);
     const milter = await startMilter(t, COUNT, ['--workers', '1', '--store', `lmdb:${place}/none/store`]);
     for (let i = 0; i < 8; i++) assert.match(await mailReply(milter), /unavailable/);
+    await milter.running.until('stderr', / warning .*store lmdb:.*does not answer/);
     const lines = milter.running.stderr
       .split('\n')
       .filter((line) => / warning .*store lmdb:.*does not answer/.test(line));
@@ -84,8 +85,8 @@ describe('a store in Redis', () => {
     assert.ok(performance.now() - begin < 30_000);
     service.signal('SIGCONT');
     await until(() => mailReply(one), /5\.7\.1 \d+$/);
-    assert.match(one.running.stderr, /warning .*store redis:.* does not answer/);
-    await until(async () => one.running.stderr, /notice .*store redis:.* answers again/);
+    await one.running.until('stderr', /warning .*store redis:.* does not answer/);
+    await one.running.until('stderr', /notice .*store redis:.* answers again/);
   });
 
   test('with a password that is wrong, which nobody is shown', async (t) => {

@@ -4,6 +4,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import { freePort } from '../helpers/loopback.ts';
 import { Mta } from '../helpers/mta.ts';
 import { mta as packet } from '../helpers/packet-builder.ts';
 import {
@@ -129,7 +130,7 @@ describe('two workers', { concurrency: 2 }, () => {
   });
 
   test('one that stops answering is replaced, and the sessions of the other go on', async (t) => {
-    const milter = await startMilter(t, NAMES_ITSELF, ['--workers', '2', '--worker-timeout', '2']);
+    const milter = await startMilter(t, NAMES_ITSELF, ['--workers', '2', '--worker-timeout', '5']);
     const { running } = milter;
     const [, second] = await oneToEach(milter);
     const victim = await pidOf(milter, 1);
@@ -206,14 +207,16 @@ describe('the supervisor', { concurrency: 2 }, () => {
   });
 
   test('takes its workers with it, and the next start has the address', async (t) => {
-    const milter = await startMilter(t, NAMES_ITSELF, ['--workers', '2', '--worker-timeout', '3600']);
+    const address = `inet:${await freePort()}@127.0.0.1`;
+    const args = ['--workers', '2', '--worker-timeout', '3600', '--listen', address];
+    const milter = await startMilter(t, NAMES_ITSELF, args);
     const workers = childrenOf(milter.running.child.pid);
     await milter.connect();
     milter.running.child.kill('SIGKILL');
-    const next = start(t, ['--listen', `inet:${milter.port}@127.0.0.1`, '--script', milter.script]);
+    const next = start(t, ['--listen', address, '--script', milter.script]);
     await next.ready();
     await until(() => !workers.some(isAlive));
-    const mta = await Mta.open({ port: milter.port });
+    const mta = await Mta.open({ port: await next.port() });
     assert.ok((await processOf(mta)) <= 2);
     await mta.quit();
   });
