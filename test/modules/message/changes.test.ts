@@ -361,7 +361,7 @@ test('edits made before the script went over its budget are kept', async (t) => 
   const source = `
     function smtp.do_rcpt() smtp.quarantine("suspect") header.set("Subject", "s") end
     function smtp.do_data() while true do end end`;
-  const server = await start(t, source, { 'cpu-ms': '50' });
+  const server = await start(t, source, { 'cpu-ms': '200' });
   const mta = await Mta.open(server);
   await mta.connect('192.0.2.7');
   await mta.helo('x');

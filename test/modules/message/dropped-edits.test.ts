@@ -80,7 +80,7 @@ describe('--on-error continue', () => {
         t,
         `function smtp.do_headers() header.delete("Authentication-Results") end
          function smtp.do_dot(path) header.add("X-Dot", "x") ${failure} end`,
-        { 'cpu-ms': '50', deadline: '0.2', 'eom-deadline': '0.2' },
+        { 'cpu-ms': '200', 'eom-deadline': '0.4' },
       );
       assert.deepEqual(sent, DELETED, failure);
     }
