@@ -24,7 +24,7 @@ async function turnOfTheLoop(): Promise<void> {
 }
 
 for (const kind of ['local', 'udp', 'tcp'] as const) {
-  describe(`--syslog ${kind}, to rsyslogd`, { skip: withoutRsyslogd, timeout: 60_000 }, () => {
+  describe(`--syslog ${kind}, to rsyslogd`, { skip: withoutRsyslogd, timeout: 600_000 }, () => {
     const unsure = kind === 'udp' && 'UDP may lose datagrams and tells nobody';
     let daemon: Rsyslogd;
     let target: SyslogTarget;
