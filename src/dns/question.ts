@@ -8,6 +8,8 @@
  * - A server that fails is not asked again, for it would only say the same: the next one is, at once.
  * - The first answer ends the question, and so do failures of all servers. Otherwise those who wait are told of a
  *   failure at the end of their time, and the question listens on until its own time is over, for the cache.
+ * - Where this process has been held, or has more to do than it can, what has come in meanwhile is read before anybody is
+ *   asked again or given up: packets that are sent again would only make it worse.
  */
 import { type Answer, type Failure, type Patience, unknown } from '../asking/answer.ts';
 
@@ -49,7 +51,7 @@ export class Question<Value> {
   #lastMade = 0;
   /** Before it is doubled. */
   #pauseMs = FIRST_PAUSE;
-  #next: NodeJS.Timeout | undefined;
+  #next: Alarm | undefined;
   /** Runs for as long as the question listens though nobody waits. */
   #lifetime: NodeJS.Timeout | undefined;
 
@@ -71,7 +73,7 @@ export class Question<Value> {
   wait({ timeoutMs, cancelled }: Patience): Promise<Answer<Value>> {
     return new Promise((resolve) => {
       const leave = (answer: Answer<Value>): void => {
-        clearTimeout(timer);
+        alarm.stop();
         cancelled.removeEventListener('abort', give);
         this.#waiting.delete(leave);
         resolve(answer);
@@ -80,7 +82,7 @@ export class Question<Value> {
         leave(this.#soFar());
         this.#endWhenLeft();
       };
-      const timer = setTimeout(give, timeoutMs);
+      const alarm = new Alarm(timeoutMs, give);
       cancelled.addEventListener('abort', give);
       this.#waiting.add(leave);
       if (this.#made === 0) this.#try();
@@ -97,16 +99,13 @@ export class Question<Value> {
   }
 
   #schedule(): void {
-    clearTimeout(this.#next);
+    this.#next?.stop();
     const round = Math.floor((this.#made - 1) / this.#servers.length);
     const pauseMs = Math.min(LONGEST_PAUSE, this.#pauseMs * 2 ** round);
-    this.#next = setTimeout(
-      () => {
-        this.#next = undefined;
-        if (this.#waiting.size > 0) this.#try();
-      },
-      Math.max(0, this.#lastMade + pauseMs - performance.now()),
-    );
+    this.#next = new Alarm(Math.max(0, this.#lastMade + pauseMs - performance.now()), () => {
+      this.#next = undefined;
+      if (this.#waiting.size > 0) this.#try();
+    });
   }
 
   /** Asks the next server in turn that has not failed. */
@@ -150,10 +149,27 @@ export class Question<Value> {
   #end(answer: Fresh<Value>): void {
     if (this.#ended) return;
     this.#ended = true;
-    clearTimeout(this.#next);
+    this.#next?.stop();
     clearTimeout(this.#lifetime);
     for (const made of this.#open.keys()) made.abandon();
     for (const leave of this.#waiting) leave(answer);
     this.#settle(answer);
+  }
+}
+
+/** Rings after so many milliseconds, and not before what has come in until then was read. */
+class Alarm {
+  readonly #timer: NodeJS.Timeout;
+  #turn: NodeJS.Immediate | undefined;
+
+  constructor(ms: number, ring: () => void) {
+    this.#timer = setTimeout(() => {
+      this.#turn = setImmediate(ring);
+    }, ms);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    clearImmediate(this.#turn);
   }
 }

@@ -189,6 +189,18 @@ describe('the time of one call', { concurrency: true }, () => {
     assert.equal(await first, LATE);
   });
 
+  timed('an answer that came while the process was held counts, and costs no second packet', async (t) => {
+    const responder = await respond(t, () => ONE);
+    const dns = await experienced(5000, responder);
+    const answer = ask(dns, 'x.test', 500);
+    await responder.until('x.test');
+    // The server, which is this process too, has sent its answer.
+    await new Promise(process.nextTick);
+    for (const end = performance.now() + 1500; performance.now() < end; );
+    assert.deepEqual(await answer, FOUND);
+    assert.equal(responder.asked('x.test'), 1);
+  });
+
   timed('an answer that comes when nobody waits any more is kept', async (t) => {
     const responder = await respond(t, slow(600));
     const dns = await experienced(5000, responder);
