@@ -75,7 +75,7 @@ describe('a real Postfix', { skip: process.env['CI'] === 'true' ? false : unfit 
         String(known(await ask(port(), { rcpt: 'c@dest.test' }))),
         /^unavailable .*does not answer/,
       );
-      assert.ok(performance.now() - began < 5000);
+      assert.ok(performance.now() - began < 30_000);
       // What is known already needs nobody.
       assert.equal(known(await ask(port(), { rcpt: 'a@dest.test' })), true);
     } finally {

@@ -41,8 +41,9 @@ function worker() {
     if (outcome.kind === 'done') return outcome.value;
     return 'message' in outcome ? outcome.message.replace(/^test\.lua:\d+: /, 'error: ') : outcome.kind;
   };
-  const get = (spec: string, key: string) =>
-    run(`return map.open(${JSON.stringify(spec)}):get(${JSON.stringify(key)})`);
+  /** A busy machine may take longer than the two seconds of one who says nothing. */
+  const get = (spec: string, key: string, seconds = 30) =>
+    run(`return map.open(${JSON.stringify(spec)}):get(${JSON.stringify(key)}, ${seconds})`);
   return { run, get, log };
 }
 
@@ -246,13 +247,13 @@ describe('servers', () => {
   /** Down, stopped and back: what could not be found out, in time, and that it is found out again. */
   async function troubles(
     service: RealService,
-    get: (key: string) => Promise<string>,
+    get: (key: string, seconds?: number) => Promise<string>,
     log: string[],
   ): Promise<void> {
     service.signal('SIGSTOP');
     const begin = performance.now();
-    assert.match(await get('stopped1@example.com'), /^nil timeout /);
-    assert.ok(performance.now() - begin < 10_000);
+    assert.match(await get('stopped1@example.com', 1), /^nil timeout /);
+    assert.ok(performance.now() - begin < 30_000);
     assert.match(await get('stopped2@example.com'), /^nil unavailable .*does not answer/);
     service.signal('SIGCONT');
     await until(() => get(`back${Math.random()}@example.com`), 'nil');
@@ -338,7 +339,7 @@ describe('servers', () => {
           await get(`${kind}:${file(`${kind}-empty.cf`, 'user = x\n')}`, 'a'),
           `error: map.open: ${directory}/${kind}-empty.cf: query is missing`,
         );
-        await troubles(service, (key) => get(spec, key), log);
+        await troubles(service, (key, seconds) => get(spec, key, seconds), log);
       });
     });
   }
@@ -375,10 +376,10 @@ describe('servers', () => {
       // One that cannot wait takes no connection from the others, which come first: it closes the server to those after.
       const { run } = worker();
       const hurried = `local m, jobs, good = map.open("${spec}"), {}, 0
-        for i = 1, 40 do jobs[i] = job.start(m.get, m, "x" .. i .. "@example.com", i > 20 and 0.001 or 5) end
+        for i = 1, 40 do jobs[i] = job.start(m.get, m, "x" .. i .. "@example.com", i > 20 and 0.001 or 60) end
         for i = 1, 20 do local value, err = jobs[i]:wait() if err == nil then good = good + 1 end end return good`;
       assert.equal(await run(hurried), '20');
-      await troubles(service, (key) => get(spec, key), log);
+      await troubles(service, (key, seconds) => get(spec, key, seconds), log);
     });
   });
 });
