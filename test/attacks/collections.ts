@@ -5,10 +5,25 @@ import type { Span } from '../helpers/spans.ts';
 export const RECORDER = `
 import { writeSync } from 'node:fs';
 import { performance, PerformanceObserver } from 'node:perf_hooks';
+let untold = '';
+let retry;
+// A pipe that is full takes nothing, or as much at once as is written here: lines stay whole.
+const tell = (line) => {
+  untold += line;
+  try {
+    while (untold !== '') untold = untold.slice(writeSync(2, untold.slice(0, untold.lastIndexOf('\\n', 4000) + 1)));
+  } catch (error) {
+    if (error.code !== 'EAGAIN') throw error;
+    retry ??= setTimeout(() => {
+      retry = undefined;
+      tell('');
+    }, 10).unref();
+  }
+};
 new PerformanceObserver((list) => {
   for (const { startTime, duration } of list.getEntries()) {
     const from = performance.timeOrigin + startTime;
-    writeSync(2, 'collected ' + process.pid + ' ' + from + ' ' + (from + duration) + '\\n');
+    tell('collected ' + process.pid + ' ' + from + ' ' + (from + duration) + '\\n');
   }
 }).observe({ entryTypes: ['gc'] });`;
 

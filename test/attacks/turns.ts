@@ -17,7 +17,7 @@ if (process.send !== undefined) {
     const [now, spent] = [performance.now(), cpuTime()];
     if (now - began > 4) {
       const times = [performance.timeOrigin + began, performance.timeOrigin + now, spent - cpu];
-      writeSync(2, 'turn ' + process.pid + ' ' + times.join(' ') + '\\n');
+      tell('turn ' + process.pid + ' ' + times.join(' ') + '\\n');
     }
     [began, cpu] = [performance.now(), cpuTime()];
     setImmediate(look);
