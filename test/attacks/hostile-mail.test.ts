@@ -20,7 +20,7 @@ const POLICY = `function smtp.do_dot()
 end`;
 
 test('two hundred messages that are made to harm', async (t) => {
-  const milter = await startMilter(t, POLICY, ['--workers', '1'], TIMED);
+  const milter = await startMilter(t, POLICY, ['--workers', '1', '--cpu-ms', '10000'], TIMED);
   const [worker] = childrenOf(milter.running.child.pid);
   const neighbour = await Neighbour.start(t, milter.port, worker);
   const began = performance.timeOrigin + performance.now();

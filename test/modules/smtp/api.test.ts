@@ -247,6 +247,7 @@ test('a reply text of any size costs no more than a reply can hold', async (t) =
       local lines = {} for i = 1, 300000 do lines[i] = "x" end
       return 550, lines
     end`,
+    { 'cpu-ms': '10000' },
   );
   const mta = await Mta.open(server);
   await mta.connect('192.0.2.7');
