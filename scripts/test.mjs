@@ -69,7 +69,7 @@ onSupportedNode(async () => {
 
   const isAll = places.length === 0;
   if (isAll) {
-    const time = isQuick ? 'less than two minutes' : 'about 15 minutes';
+    const time = isQuick ? 'less than two minutes' : 'about 25 minutes';
     const other = isQuick ? '' : '; `npm run test:quick` takes less than two and needs no mail server';
     console.log(`${files.length} test files, ${time} on two quiet cores${other}`);
   }
