@@ -20,8 +20,8 @@ async function replies(offer: Offer, packets: readonly Buffer[]): Promise<{ ours
   // This command has an answer in any state, which is given to no other command here: "y".
   const stream = Buffer.concat([...packets, bytesOf(['U', '-say=m']), mta.quit()]);
   const [ours, theirs] = await Promise.all([
-    (await MtaSide.to(servers.ours.port)).pour(stream),
-    (await MtaSide.to(servers.theirs(offer))).pour(stream),
+    MtaSide.pour(servers.ours.port, stream),
+    MtaSide.pour(servers.theirs(offer), stream),
   ]);
   const upTo = (letters: string) => (letters.endsWith('y') ? letters.slice(0, -1) : `${letters}#`);
   return { ours: upTo(lettersOf(ours)), theirs: upTo(lettersOf(theirs)) };

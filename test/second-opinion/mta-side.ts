@@ -7,6 +7,8 @@ export type Line = readonly [letter: string, text?: string];
 
 /** No filter here takes longer: it will not answer. */
 const SILENCE_MS = 30_000;
+/** How often a stream is sent at most. */
+const TRIES = 20;
 
 const NO_REPLY_BIT: Readonly<Record<string, number>> = { L: 0x80, N: 0x40000, B: 0x80000 };
 
@@ -64,6 +66,7 @@ export class MtaSide {
   readonly #socket: Socket;
   #received = Buffer.alloc(0);
   #ended = false;
+  #isCut = false;
   #wake: () => void = () => {};
 
   constructor(socket: Socket) {
@@ -72,7 +75,9 @@ export class MtaSide {
       this.#received = Buffer.concat([this.#received, chunk]);
       this.#wake();
     });
-    socket.on('error', () => {});
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      this.#isCut = error.syscall === 'write';
+    });
     socket.on('close', () => {
       this.#ended = true;
       this.#wake();
@@ -120,8 +125,17 @@ export class MtaSide {
     return said;
   }
 
-  /** @returns all bytes answered to a stream that is sent at once. */
-  async pour(stream: Buffer): Promise<Buffer> {
+  /** @returns all bytes answered to a stream that is sent at once, to `where` as above. */
+  static async pour(where: number | string, stream: Buffer): Promise<Buffer> {
+    for (let tries = 1; ; tries += 1) {
+      const side = await MtaSide.to(where);
+      const answered = await side.#pour(stream);
+      // Where a filter closes the connection in the middle of the write, Node.js reads no more of what was answered.
+      if (!side.#isCut || tries === TRIES) return answered;
+    }
+  }
+
+  async #pour(stream: Buffer): Promise<Buffer> {
     this.#socket.write(stream);
     const deadline = performance.now() + SILENCE_MS;
     while (!this.#ended && performance.now() < deadline) await this.#more(deadline - performance.now());

@@ -203,8 +203,8 @@ describe('where we differ, and why', options, () => {
     test(why, async () => {
       const stream = streamOf(offer, script(lines));
       const [mine, libmilters] = await Promise.all([
-        (await MtaSide.to(servers.ours.port)).pour(stream),
-        (await MtaSide.to(servers.theirs(offer))).pour(stream),
+        MtaSide.pour(servers.ours.port, stream),
+        MtaSide.pour(servers.theirs(offer), stream),
       ]);
       assert.deepEqual([lettersOf(mine), lettersOf(libmilters)], [we, they]);
     });
