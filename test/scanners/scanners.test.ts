@@ -83,7 +83,7 @@ describe('clamd', () => {
 
   it('that is stopped is a time-out, and answers again when it goes on', async () => {
     service.signal('SIGSTOP');
-    reason(await ask(EICAR, patience(500)), /^timeout clamd at .*: no answer in 0\.5 s$/);
+    reason(await ask(EICAR, patience(500)), /^timeout clamd at .*: no answer in 0\.(5|4\d+) s$/);
     service.signal('SIGCONT');
     assert.equal(value(await ask(EICAR)), 'Eicar-Test.UNOFFICIAL');
   });

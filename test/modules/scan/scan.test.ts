@@ -379,7 +379,7 @@ describe('a scanner that fails', () => {
       );
       const waiting = told(server);
       assert.equal(await told(server, 'other'), 'at once');
-      assert.match(await waiting, /^timeout .*: no answer in 0\.5 s$/);
+      assert.match(await waiting, /^timeout .*: no answer in 0\.(5|4\d+) s$/);
       // Nobody waits for it any more.
       assert.match(await told(server), /^unavailable .* does not answer, next try in/);
       assert.equal(hanging.connections, 1);
