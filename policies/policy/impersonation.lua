@@ -93,6 +93,9 @@ return function(config)
     people[table.concat(words, " ")] = settings.addresses("policy.impersonation", name, addresses)
   end
 
+  -- Who may write under a name; nil where it is that of nobody known.
+  local function writers_as(name) return people[table.concat(words_of(name), " ")] end
+
   -- A domain of ours that stands in a folded text, with an end on both sides, or nil.
   local function domain_in(folded)
     for _, domain in ipairs(options.domains) do
@@ -110,7 +113,7 @@ return function(config)
   local function claims(mailbox)
     if is_ours[mailbox.domain] then return nil end -- Whether that is true is for DMARC to say.
     if #mailbox.name > LONGEST_NAME then return "a name without end" end
-    local may_write = people[table.concat(words_of(mailbox.name), " ")]
+    local may_write = writers_as(mailbox.name)
     if may_write and not may_write(mailbox.addr) then return "the name of a person of ours" end
     if mailbox.name:find(REVERSED, 1, true) then return "a name from right to left" end
     if domain_in(text.fold(mailbox.name)) then return "our domain in a name" end
@@ -122,7 +125,7 @@ return function(config)
   local function claims_together(field, mailboxes)
     if #field > LONGEST_FIELD then return "a name without end" end
     local names = field:gsub("<[^<>]*>", " "):gsub("[^%s,;:]*@[^%s,;:]*", " ")
-    local may_write = people[table.concat(words_of(names), " ")]
+    local may_write = writers_as(names)
     if not may_write then return nil end
     local is_own = false
     for _, mailbox in ipairs(mailboxes) do
