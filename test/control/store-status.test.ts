@@ -2,10 +2,9 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Status } from '../../src/control/status.ts';
 import { REDIS, startService } from '../helpers/real-service.ts';
-import { type Milter, mailReply, startMilter, statusOf } from '../program/milter-client.ts';
+import { type Milter, mailReply, startMilter, statusOf, statusUntil } from '../program/milter-client.ts';
 import { directory, run } from '../program/program.ts';
 
 const POLICY = `function smtp.do_mail(sender)
@@ -16,13 +15,9 @@ async function storeUntil(
   milter: Milter,
   holds: (store: NonNullable<Status['store']>) => boolean,
 ): Promise<NonNullable<Status['store']>> {
-  const end = performance.now() + 60_000;
-  for (;;) {
-    const { store } = await statusOf(milter);
-    if (store !== null && holds(store)) return store;
-    assert.ok(performance.now() < end, JSON.stringify(store));
-    await sleep(100);
-  }
+  const { store } = await statusUntil(milter, ({ store }) => store !== null && holds(store));
+  assert.ok(store);
+  return store;
 }
 
 const text = async ({ spool }: Milter) => (await run(['status', '--spool', spool])).stdout;

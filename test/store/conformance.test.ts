@@ -15,6 +15,10 @@ const bytes = (text: string) => Buffer.from(text, 'latin1');
 for (const [name, open] of Object.entries(STORES)) {
   describe(`the store in ${name}`, () => {
     let t: TestStore;
+    const whyOf = async (attempt: grey.Attempt): Promise<string> => {
+      const seen = await t.run(grey.check(attempt));
+      return typeof seen === 'string' ? seen : seen.why;
+    };
     before(async () => {
       t = await open();
     });
@@ -182,10 +186,7 @@ for (const [name, open] of Object.entries(STORES)) {
           ttlMs: 60_000,
           auto: 2,
         });
-        const check = async (key: string) => {
-          const seen = await t.run(grey.check(attempt(key)));
-          return typeof seen === 'string' ? seen : seen.why;
-        };
+        const check = (key: string) => whyOf(attempt(key));
         assert.deepEqual(await t.run(grey.check(attempt('a'))), { passed: false, why: 'new', leftMs: 400 });
         const early = await t.run(grey.check(attempt('a')));
         assert.ok(typeof early === 'object' && !early.passed && early.why === 'early' && early.leftMs <= 400);
@@ -254,10 +255,7 @@ for (const [name, open] of Object.entries(STORES)) {
           ttlMs: 300,
           auto: 0,
         };
-        const check = async () => {
-          const seen = await t.run(grey.check(attempt));
-          return typeof seen === 'string' ? seen : seen.why;
-        };
+        const check = () => whyOf(attempt);
         assert.equal(await check(), 'new');
         await t.pass(200);
         assert.equal(await check(), 'new');
